@@ -1,0 +1,178 @@
+/* abi/call.c - the ends of calls: results translated, kept, waited for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/internal.h"
+
+static const char *text_of(char *room, sh_span text)
+{
+    if (!text.n) {
+        return "";
+    }
+    size_t n = text.n < SH_TEXT_MAX ? text.n : SH_TEXT_MAX;
+    memcpy(room, text.p, n);
+    room[n] = 0;
+    return room;
+}
+
+void abi_reason_of(shoal_reason *out, char *text, const struct sh_reason *in)
+{
+    *out = (shoal_reason){.kind = in->kind, .text = text_of(text, in->text), .pid = abi_pid_out(in->pid)};
+}
+
+void abi_result_of(struct abi_result *out, const struct sh_result *in)
+{
+    static const struct sh_result fine;
+    in = in ? in : &fine;
+    shoal_result *r = &out->result;
+    /* Items before the last are code 0; the last of a call that gives many is SHOAL_END. */
+    r->code = in->code == SH_RESULT_MORE ? 0 : in->code == SH_NODE_END ? SHOAL_END : in->code;
+    r->delivery = in->code < 0 ? in->delivery ? in->delivery : SHOAL_NOT_SENT : 0;
+    r->text = text_of(out->text, in->text);
+    if (r->code < 0 && !*r->text) {
+        r->text = shoal_strerror(r->code);
+    }
+    r->type = text_of(out->type, in->type);
+    r->value = abi_bytes_out(in->value);
+    r->pid = abi_pid_out(in->pid);
+    abi_reason_of(&r->reason, out->reason, &in->reason);
+}
+
+/* --- callbacks of open calls: from a short list of spares, so that an ask allocates nothing --- */
+
+struct abi_call *abi_call_new(shoal_node *node, void *ud)
+{
+    struct abi_call *call = NULL;
+    if (!atomic_flag_test_and_set_explicit(&node->spare_busy, memory_order_acquire)) {
+        call = node->spare;
+        if (call) {
+            node->spare = call->next;
+            node->spare_count--;
+        }
+        atomic_flag_clear_explicit(&node->spare_busy, memory_order_release);
+    }
+    if (!call) {
+        call = sh_mem_alloc(&node->mem, sizeof *call);
+    }
+    if (call) {
+        *call = (struct abi_call){.node = node, .ud = ud};
+    }
+    return call;
+}
+
+void abi_call_free(struct abi_call *call)
+{
+    shoal_node *node = call->node;
+    if (!atomic_flag_test_and_set_explicit(&node->spare_busy, memory_order_acquire)) {
+        bool room = node->spare_count < ABI_SPARE_CALLS_MAX;
+        if (room) {
+            call->next = node->spare;
+            node->spare = call;
+            node->spare_count++;
+        }
+        atomic_flag_clear_explicit(&node->spare_busy, memory_order_release);
+        if (room) {
+            return;
+        }
+    }
+    sh_mem_free(&node->mem, call, sizeof *call);
+}
+
+void abi_call_fini(shoal_node *node)
+{
+    while (node->spare) {
+        struct abi_call *call = node->spare;
+        node->spare = call->next;
+        sh_mem_free(&node->mem, call, sizeof *call);
+    }
+}
+
+void abi_call_done(void *ud, const struct sh_result *result)
+{
+    struct abi_call *call = ud;
+    struct abi_result out;
+    abi_result_of(&out, result);
+    shoal_fn done = call->done;
+    void *done_ud = call->ud;
+    bool last = !result || result->code != SH_RESULT_MORE;
+    if (last) {
+        abi_call_free(call);
+    }
+    done(done_ud, &out.result);
+}
+
+/* --- kept results --- */
+
+/* One allocation: the result, then what it points to. */
+struct kept {
+    shoal_result result;
+    char room[];
+};
+
+/* What is kept when there is no memory to keep anything else. */
+static shoal_result out_of_memory = {
+    .code = SHOAL_E_LIMIT,
+    .delivery = SHOAL_UNKNOWN,
+    .text = "out of memory: the result could not be kept",
+    .type = "",
+    .reason = {.text = ""},
+};
+
+static char *keep_bytes(char **at, const void *bytes, size_t n)
+{
+    char *copy = *at;
+    if (n) {
+        memcpy(copy, bytes, n);
+    }
+    *at += n;
+    return copy;
+}
+
+void shoal_keep(void *ud, const shoal_result *result)
+{
+    shoal_result **slot = ud;
+    size_t text = strlen(result->text) + 1, type = strlen(result->type) + 1;
+    size_t reason = strlen(result->reason.text) + 1;
+    struct kept *kept = malloc(sizeof *kept + text + type + reason + result->value.len);
+    shoal_result *keep = &out_of_memory;
+    if (kept) {
+        char *at = kept->room;
+        kept->result = *result;
+        kept->result.value.data = keep_bytes(&at, result->value.data, result->value.len);
+        kept->result.text = keep_bytes(&at, result->text, text);
+        kept->result.type = keep_bytes(&at, result->type, type);
+        kept->result.reason.text = keep_bytes(&at, result->reason.text, reason);
+        keep = &kept->result;
+    }
+    /* Pairs with the load in kept_done: shoal_wait may look from another thread. */
+    __atomic_store_n(slot, keep, __ATOMIC_RELEASE);
+}
+
+void shoal_result_free(shoal_result *result)
+{
+    if (result && result != &out_of_memory) {
+        free(result);
+    }
+}
+
+static bool kept_done(void *ud)
+{
+    shoal_result *const *slot = ud;
+    return __atomic_load_n(slot, __ATOMIC_ACQUIRE) != NULL;
+}
+
+int shoal_wait(shoal_node *node, shoal_result *const *result)
+{
+    if (!node || !result) {
+        return abi_fail(node, SHOAL_E_USAGE, "shoal_wait: node and result must not be NULL");
+    }
+    while (!kept_done((void *)(uintptr_t)result)) {
+        int code = sh_io_wait(node->io, kept_done, (void *)(uintptr_t)result, -1);
+        if (code < 0) {
+            return abi_fail(node, code, "shoal_wait: %s",
+                            code == SH_E_USAGE ? "inside a handler nothing can wait: use shoal_cx_ask"
+                                               : shoal_strerror(code));
+        }
+    }
+    return (*result)->code;
+}

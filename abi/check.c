@@ -1,0 +1,46 @@
+/* abi/check.c - arguments: what is wrong is said, with what was expected. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "abi/internal.h"
+#include "base/mp.h"
+#include "base/text.h"
+
+int abi_name(const shoal_node *node, const char *what, const char *text, sh_span *out)
+{
+    size_t n = text ? strnlen(text, SH_NAME_MAX + 1) : 0;
+    if (n == 0) {
+        return abi_fail(node, SHOAL_E_BAD_VALUE, "%s is empty: expected 1..%d bytes of UTF-8", what, SH_NAME_MAX);
+    }
+    if (n > SH_NAME_MAX) {
+        return abi_fail(node, SHOAL_E_BAD_VALUE, "%s is longer than %d bytes", what, SH_NAME_MAX);
+    }
+    *out = (sh_span){(const uint8_t *)text, n};
+    if (!sh_utf8_valid(*out)) {
+        return abi_fail(node, SHOAL_E_BAD_VALUE, "%s is not valid UTF-8", what);
+    }
+    return 0;
+}
+
+int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out)
+{
+    *out = abi_bytes_in(value);
+    if (!value.len) {
+        *out = sh_span_none();
+        return 0;
+    }
+    if (!value.data) {
+        return abi_fail(node, SHOAL_E_BAD_VALUE, "value has a length and no data");
+    }
+    if (value.len > node->max_message) {
+        return abi_fail(node, SHOAL_E_LIMIT, "value has %zu bytes: max_message is %" PRIu32, value.len,
+                        node->max_message);
+    }
+    size_t bad_at = 0;
+    if (sh_mp_check(*out, SH_MP_DEPTH_MAX, &bad_at) < 0) {
+        return abi_fail(node, SHOAL_E_BAD_VALUE,
+                        "value is not one MessagePack value at most %d deep: wrong at byte %zu of %zu",
+                        SH_MP_DEPTH_MAX, bad_at, value.len);
+    }
+    return 0;
+}

@@ -1,0 +1,104 @@
+/* abi/internal.h - what the files of this room share: the node behind the handle, checks, results, calls.
+ *
+ * Rule     each public function checks its arguments, makes one call into core, translates the answer.
+ * Errors   abi_fail notes a sentence for shoal_last_error and returns the code. */
+#ifndef SHOAL_ABI_INTERNAL_H
+#define SHOAL_ABI_INTERNAL_H
+
+#include "actor/runtime.h"
+#include "base/mem.h"
+#include "io/io.h"
+#include "shoal.h"
+
+/* A C type as the runtime knows it: made once per executor, so that no lock is needed. */
+struct abi_type {
+    struct abi_type *next;
+    const shoal_actor_type *key; /* the caller's struct: its identity */
+    shoal_actor_type def;        /* our copy, of our size */
+    const sh_type *type;
+};
+
+/* The callback of one open call. */
+struct abi_call {
+    shoal_node *node;
+    struct abi_call *next; /* in the node's spare list */
+    union {
+        shoal_fn done;
+        shoal_then_fn then;
+    };
+    void *ud;
+};
+
+enum { ABI_SPARE_CALLS_MAX = 256 };
+
+struct shoal_node {
+    sh_mem mem;
+    sh_io *io;
+    sh_runtime *rt;
+    uint32_t max_message;
+    uint64_t ask_timeout_us;
+    uint64_t stop_timeout_us;
+    struct abi_type *types[SH_RUNTIME_EXECS_MAX]; /* of that executor: touched inside it only */
+    atomic_flag spare_busy;                       /* guards the two below; who finds it taken allocates */
+    struct abi_call *spare;
+    unsigned spare_count;
+    void (*on_event)(void *ud, const char *event, shoal_bytes info);
+    void *event_ud;
+    void (*on_log)(void *ud, int level, const char *text);
+    void *log_ud;
+};
+
+/* --- error.c --- */
+/* Notes the text for this thread and returns code. node: NULL for shoal_node_new. */
+int abi_fail(const shoal_node *node, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Notes the standard sentence of a failure; 0 and more pass through; core's own codes become public ones. */
+int64_t abi_code(const shoal_node *node, int64_t code);
+
+/* --- check.c --- */
+/* 0 or a noted failure; *out is the text without its NUL. what: "message name", "name", ... */
+int abi_name(const shoal_node *node, const char *what, const char *text, sh_span *out);
+int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out);
+
+/* --- call.c --- */
+/* Room for lent NUL-terminated texts beside a public result. */
+struct abi_result {
+    shoal_result result;
+    char text[SH_TEXT_MAX + 1];
+    char type[SH_TEXT_MAX + 1];
+    char reason[SH_TEXT_MAX + 1];
+};
+void abi_result_of(struct abi_result *out, const struct sh_result *in);
+void abi_reason_of(shoal_reason *out, char *text, const struct sh_reason *in);
+struct abi_call *abi_call_new(shoal_node *node, void *ud);
+void abi_call_free(struct abi_call *call);
+/* A sh_call_fn whose ud is a struct abi_call with done. NULL done: give NULL for both. */
+void abi_call_done(void *ud, const struct sh_result *result);
+void abi_call_fini(shoal_node *node);
+
+/* --- actor.c --- */
+void abi_types_fini(shoal_node *node);
+
+/* --- event.c --- */
+void abi_event(void *ud, const struct sh_node_event *ev);
+
+static inline shoal_pid abi_pid_out(sh_pid p)
+{
+    return (shoal_pid){p.actor, p.node, p.check};
+}
+
+static inline sh_pid abi_pid_in(shoal_pid p)
+{
+    return (sh_pid){p.actor, p.node, p.check};
+}
+
+static inline shoal_bytes abi_bytes_out(sh_span s)
+{
+    return (shoal_bytes){s.p, s.n};
+}
+
+static inline sh_span abi_bytes_in(shoal_bytes b)
+{
+    return (sh_span){b.data, b.len};
+}
+
+#endif

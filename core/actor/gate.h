@@ -1,0 +1,101 @@
+/* actor/gate.h - alive? room? of an actor or a peer, told to any thread at the call.
+ *
+ * Shape    one u64: generation(32) | ALIVE | WANTED | room + bias(30). Gates lie in chunks that are published
+ *          once and never move, so a reader needs no lock and a stale pid reads a live word.
+ * Rule     anybody takes; only the owner's thread opens, closes and gives. Room may go below zero once:
+ *          one message may overshoot. WANTED: a sender was refused and waits for room.
+ * Threads  take, alive: any. The rest: the owner. */
+#ifndef SH_ACTOR_GATE_H
+#define SH_ACTOR_GATE_H
+
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "base/pid.h"
+#include "base/err.h"
+
+typedef _Atomic(uint64_t) sh_gate;
+
+typedef struct sh_gates {
+    const sh_mem *mem;
+    _Atomic(sh_gate *) *chunks;
+    uint32_t chunk_count;
+} sh_gates;
+
+enum { SH_GATE_SHIFT = 10, SH_GATE_ROOM_MAX = (1 << 29) - 1 };
+#define SH_GATE_ALIVE  (UINT64_C(1) << 31)
+#define SH_GATE_WANTED (UINT64_C(1) << 30)
+#define SH_GATE_BIAS   (UINT64_C(1) << 29)
+#define SH_GATE_ROOM   (SH_GATE_WANTED - 1)
+
+/* 0 or SH_E_LIMIT. */
+int sh_gates_init(sh_gates *g, const sh_mem *mem, uint32_t count_max);
+void sh_gates_fini(sh_gates *g);
+/* Makes the chunk of index exist: 0 or SH_E_LIMIT. */
+int sh_gates_need(sh_gates *g, uint32_t index);
+
+/* NULL: never opened. Acquire pairs with the release store of sh_gates_need. */
+static inline sh_gate *sh_gates_at(const sh_gates *g, uint32_t index)
+{
+    if (index >> SH_GATE_SHIFT >= g->chunk_count) {
+        return NULL;
+    }
+    sh_gate *chunk = atomic_load_explicit(&g->chunks[index >> SH_GATE_SHIFT], memory_order_acquire);
+    return chunk ? &chunk[index & ((1u << SH_GATE_SHIFT) - 1)] : NULL;
+}
+
+static inline void sh_gate_open(sh_gate *g, uint32_t generation, uint32_t room)
+{
+    room = room > SH_GATE_ROOM_MAX ? SH_GATE_ROOM_MAX : room;
+    /* Release: who sees the gate open may post to what it guards. Pairs with sh_gate_take. */
+    atomic_store_explicit(g, ((uint64_t)generation << 32) | SH_GATE_ALIVE | (SH_GATE_BIAS + room),
+                          memory_order_release);
+}
+
+static inline void sh_gate_close(sh_gate *g, uint32_t generation)
+{
+    atomic_store_explicit(g, ((uint64_t)generation << 32) | SH_GATE_BIAS, memory_order_release);
+}
+
+static inline bool sh_gate_alive(const sh_gate *g, uint32_t generation)
+{
+    uint64_t v = g ? atomic_load_explicit(g, memory_order_acquire) : 0;
+    return (v >> 32) == generation && (v & SH_GATE_ALIVE) != 0;
+}
+
+/* Takes n of room: 0; SH_E_NOT_RUNNING; SH_E_MAILBOX_FULL, and then, if `want`, WANTED is set so that the
+ * owner tells when room comes back. */
+static inline int sh_gate_take(sh_gate *g, uint32_t generation, uint32_t n, bool want)
+{
+    /* Acquire pairs with sh_gate_open. */
+    uint64_t v = g ? atomic_load_explicit(g, memory_order_acquire) : 0;
+    for (;;) {
+        if ((v >> 32) != generation || !(v & SH_GATE_ALIVE)) {
+            return SH_E_NOT_RUNNING;
+        }
+        bool full = (v & SH_GATE_ROOM) <= SH_GATE_BIAS;
+        if (full && (!want || (v & SH_GATE_WANTED))) {
+            return SH_E_MAILBOX_FULL;
+        }
+        uint64_t next = full ? (v | SH_GATE_WANTED) : v - n;
+        /* Acq_rel: pairs with the owner's give, which clears WANTED after it made room. */
+        if (atomic_compare_exchange_weak_explicit(g, &v, next, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
+            return full ? SH_E_MAILBOX_FULL : 0;
+        }
+    }
+}
+
+/* Gives n back to an open gate; true: somebody waits and there is room now (told once). */
+static inline bool sh_gate_give(sh_gate *g, uint32_t n)
+{
+    /* Acq_rel: pairs with sh_gate_take of a thread that waits. */
+    uint64_t v = atomic_fetch_add_explicit(g, n, memory_order_acq_rel) + n;
+    if (!(v & SH_GATE_WANTED) || (v & SH_GATE_ROOM) <= SH_GATE_BIAS) {
+        return false;
+    }
+    atomic_fetch_and_explicit(g, ~SH_GATE_WANTED, memory_order_acq_rel);
+    return true;
+}
+
+#endif

@@ -1,0 +1,557 @@
+/* proto/frame.c - see frame.h. One writer and one reader per frame type, in the order of docs/wire.md. */
+#include "proto/frame.h"
+
+#include "base/mp.h"
+#include "base/pid.h"
+#include "base/text.h"
+#include "base/varint.h"
+
+enum {
+    PREFIX_MAX = 4, /* bytes of a length: up to 2^28 */
+    CODES = 16,
+    REF_MIN = 8 + 34, /* u64 actor and the shortest peer id */
+    REF_MAX = 8 + SH_PEER_ID_MAX
+};
+
+/* --- writing --- */
+
+static void frame_put_who(sh_writer *w, const struct sh_frame_who *who)
+{
+    switch (who->kind) {
+    case SH_WHO_NOBODY:
+        sh_put_u8(w, 0);
+        return;
+    case SH_WHO_ACTOR:
+        sh_put_u8(w, 1);
+        sh_put_u64le(w, who->actor);
+        return;
+    case SH_WHO_THIRD:
+        sh_put_u8(w, 2);
+        sh_put_uvarint(w, 8 + who->peer.n);
+        sh_put_u64le(w, who->actor);
+        sh_put_bytes(w, who->peer);
+        return;
+    case SH_WHO_ENTRY:
+        sh_put_uvarint(w, (uint64_t)who->entry + 3);
+        return;
+    }
+}
+
+static void frame_put_name(sh_writer *w, const struct sh_frame *f)
+{
+    if (f->name_known) {
+        sh_put_uvarint(w, (uint64_t)f->name_entry + 1);
+        return;
+    }
+    sh_put_u8(w, 0);
+    sh_put_prefixed(w, f->name);
+}
+
+static void frame_put_hello(sh_writer *w, const struct sh_frame *f)
+{
+    sh_put_uvarint(w, f->version);
+    sh_put_u64le(w, f->incarnation);
+    sh_put_uvarint(w, f->number);
+    sh_put_uvarint(w, f->answers);
+    sh_put_uvarint(w, f->message_max);
+}
+
+static void frame_put_intern(sh_writer *w, const struct sh_frame *f)
+{
+    sh_put_uvarint(w, f->table);
+    sh_put_uvarint(w, f->entry);
+    if (f->table == SH_TABLE_NAMES) {
+        sh_put_prefixed(w, f->name);
+    } else {
+        sh_put_u64le(w, f->target.actor);
+    }
+}
+
+static void frame_put_message(sh_writer *w, const struct sh_frame *f)
+{
+    if (f->type == SH_FRAME_ASK) {
+        sh_put_uvarint(w, f->call);
+        sh_put_uvarint(w, f->left_ms);
+    }
+    frame_put_who(w, &f->target);
+    frame_put_who(w, &f->other);
+    frame_put_name(w, f);
+}
+
+static void frame_put_reply(sh_writer *w, const struct sh_frame *f)
+{
+    sh_put_uvarint(w, f->call);
+    sh_put_uvarint(w, f->flags);
+    sh_put_uvarint(w, (uint64_t)-f->code);
+    if (f->code != 0) {
+        sh_put_uvarint(w, f->delivery);
+        sh_put_prefixed(w, f->text);
+        sh_put_prefixed(w, f->type_text);
+    }
+}
+
+static void frame_put_credit(sh_writer *w, const struct sh_frame *f)
+{
+    frame_put_who(w, &f->target);
+    sh_put_uvarint(w, f->messages);
+    sh_put_uvarint(w, f->bytes);
+    sh_put_uvarint(w, f->wider);
+}
+
+static void frame_put_lost(sh_writer *w, const struct sh_frame *f)
+{
+    frame_put_who(w, &f->target);
+    frame_put_name(w, f);
+    sh_put_uvarint(w, f->count);
+    sh_put_uvarint(w, (uint64_t)-f->code);
+    sh_put_prefixed(w, f->text);
+}
+
+static void frame_put_watch(sh_writer *w, const struct sh_frame *f)
+{
+    if (f->type == SH_FRAME_WATCH) {
+        sh_put_uvarint(w, f->call);
+    }
+    frame_put_who(w, &f->target);
+    frame_put_who(w, &f->other);
+    sh_put_uvarint(w, f->flags);
+}
+
+static void frame_put_death(sh_writer *w, const struct sh_frame *f)
+{
+    frame_put_who(w, &f->target);
+    frame_put_who(w, &f->other);
+    sh_put_uvarint(w, f->kind);
+    sh_put_prefixed(w, f->text);
+    frame_put_who(w, &f->cause);
+}
+
+/* true if the type is known. */
+static bool frame_put_fields(sh_writer *w, const struct sh_frame *f)
+{
+    switch ((enum sh_frame_type)f->type) {
+    case SH_FRAME_HELLO: frame_put_hello(w, f); return true;
+    case SH_FRAME_INTERN: frame_put_intern(w, f); return true;
+    case SH_FRAME_TELL:
+    case SH_FRAME_ASK: frame_put_message(w, f); return true;
+    case SH_FRAME_REPLY: frame_put_reply(w, f); return true;
+    case SH_FRAME_CREDIT: frame_put_credit(w, f); return true;
+    case SH_FRAME_LOST: frame_put_lost(w, f); return true;
+    case SH_FRAME_DRAIN:
+        sh_put_uvarint(w, f->call);
+        frame_put_who(w, &f->target);
+        return true;
+    case SH_FRAME_CANCEL: sh_put_uvarint(w, f->call); return true;
+    case SH_FRAME_WATCH:
+    case SH_FRAME_UNWATCH: frame_put_watch(w, f); return true;
+    case SH_FRAME_DEATH: frame_put_death(w, f); return true;
+    case SH_FRAME_GOODBYE:
+        sh_put_uvarint(w, f->left_ms);
+        sh_put_prefixed(w, f->text);
+        return true;
+    }
+    return false;
+}
+
+int sh_frame_put_head(const struct sh_frame *f, void *buf, size_t cap)
+{
+    if (f->code > 0 || f->code < -CODES || f->text.n > SH_TEXT_MAX || f->type_text.n > SH_NAME_MAX ||
+        f->name.n > SH_NAME_MAX) {
+        return SH_E_BAD_VALUE;
+    }
+    uint8_t *out = buf;
+    if (cap < PREFIX_MAX) {
+        return SH_E_LIMIT;
+    }
+    /* The length is in its shortest form and not known yet: write behind the longest, then move down. */
+    sh_writer w = sh_writer_of(out + PREFIX_MAX, cap - PREFIX_MAX);
+    sh_put_u8(&w, f->type);
+    if (!frame_put_fields(&w, f)) {
+        return SH_E_BAD_VALUE;
+    }
+    int fields = sh_put_len(&w);
+    if (fields < 0) {
+        return fields;
+    }
+    uint64_t length = (uint64_t)fields + f->value.n;
+    if (length >= (UINT64_C(1) << (7 * PREFIX_MAX))) {
+        return SH_E_LIMIT;
+    }
+    int prefix = sh_uvarint_put(out, length);
+    if (prefix < PREFIX_MAX) {
+        memmove(out + prefix, out + PREFIX_MAX, (size_t)fields);
+    }
+    return prefix + fields;
+}
+
+int sh_frame_put(const struct sh_frame *f, void *buf, size_t cap)
+{
+    int head = sh_frame_put_head(f, buf, cap);
+    if (head < 0) {
+        return head;
+    }
+    if (cap - (size_t)head < f->value.n) {
+        return SH_E_LIMIT;
+    }
+    if (f->value.n) {
+        memcpy((uint8_t *)buf + head, f->value.p, f->value.n);
+    }
+    return head + (int)f->value.n;
+}
+
+/* --- reading: every reader returns true, or false for malformed --- */
+
+static bool frame_get_number(sh_reader *r, uint64_t max, uint64_t *out)
+{
+    return sh_read_uvarint(r, out) == 0 && *out <= max;
+}
+
+static bool frame_get_u8(sh_reader *r, uint8_t max, uint8_t *out)
+{
+    uint64_t v;
+    if (!frame_get_number(r, max, &v)) {
+        return false;
+    }
+    *out = (uint8_t)v;
+    return true;
+}
+
+static bool frame_get_u32(sh_reader *r, uint32_t *out)
+{
+    uint64_t v;
+    if (!frame_get_number(r, SH_UVARINT_VALUE_MAX, &v)) {
+        return false;
+    }
+    *out = (uint32_t)v; /* flags: bits we do not know are of no interest */
+    return true;
+}
+
+static bool frame_get_text(sh_reader *r, size_t max, sh_span *out)
+{
+    return sh_read_prefixed(r, out) == 0 && out->n <= max && sh_utf8_valid(*out);
+}
+
+static bool frame_get_name_text(sh_reader *r, sh_span *out)
+{
+    return sh_read_prefixed(r, out) == 0 && sh_name_valid(*out);
+}
+
+static bool frame_get_name(sh_reader *r, struct sh_frame *f)
+{
+    uint64_t v;
+    if (!frame_get_number(r, SH_INTERN_NAMES_MAX, &v)) {
+        return false;
+    }
+    if (v == 0) {
+        return frame_get_name_text(r, &f->name);
+    }
+    f->name_known = true;
+    f->name_entry = (uint32_t)(v - 1);
+    return true;
+}
+
+static bool frame_get_third(sh_reader *r, struct sh_frame_who *who)
+{
+    sh_span ref;
+    if (sh_read_prefixed(r, &ref) != 0 || ref.n < REF_MIN || ref.n > REF_MAX) {
+        return false;
+    }
+    who->kind = SH_WHO_THIRD;
+    who->actor = sh_load_u64le(ref.p);
+    who->peer = sh_span_skip(ref, 8);
+    return true;
+}
+
+static bool frame_get_who(sh_reader *r, bool third, struct sh_frame_who *who)
+{
+    uint64_t v;
+    if (!frame_get_number(r, SH_INTERN_ACTORS_MAX + 2, &v)) {
+        return false;
+    }
+    if (v == 2) {
+        return third && frame_get_third(r, who);
+    }
+    if (v == 1) {
+        who->kind = SH_WHO_ACTOR;
+        return sh_read_u64le(r, &who->actor) == 0;
+    }
+    who->kind = v ? SH_WHO_ENTRY : SH_WHO_NOBODY;
+    who->entry = v ? (uint32_t)(v - 3) : 0;
+    return true;
+}
+
+static bool frame_get_code(sh_reader *r, uint8_t least, int *code)
+{
+    uint8_t v;
+    if (!frame_get_u8(r, CODES, &v) || v < least) {
+        return false;
+    }
+    *code = -(int)v;
+    return true;
+}
+
+static bool frame_get_value(sh_reader *r, sh_span *value)
+{
+    *value = sh_read_rest(r);
+    return value->n == 0 || sh_mp_check(*value, SH_MP_DEPTH_MAX, NULL) == 0;
+}
+
+static bool frame_get_hello(sh_reader *r, struct sh_frame *f)
+{
+    const uint64_t any = SH_UVARINT_VALUE_MAX;
+    uint64_t version;
+    if (!frame_get_number(r, any, &version) || version == 0) {
+        return false;
+    }
+    f->version = version > UINT8_MAX ? UINT8_MAX : (uint8_t)version;
+    return sh_read_u64le(r, &f->incarnation) == 0 && frame_get_number(r, any, &f->number) &&
+           f->number != 0 && frame_get_number(r, any, &f->answers) &&
+           frame_get_number(r, any, &f->message_max);
+}
+
+static bool frame_get_intern(sh_reader *r, struct sh_frame *f)
+{
+    uint64_t entry;
+    if (!frame_get_u8(r, SH_TABLE_MINE, &f->table)) {
+        return false;
+    }
+    uint64_t most = f->table == SH_TABLE_NAMES ? SH_INTERN_NAMES_MAX : SH_INTERN_ACTORS_MAX;
+    if (!frame_get_number(r, most - 1, &entry)) {
+        return false;
+    }
+    f->entry = (uint32_t)entry;
+    if (f->table == SH_TABLE_NAMES) {
+        return frame_get_name_text(r, &f->name);
+    }
+    f->target.kind = SH_WHO_ACTOR;
+    return sh_read_u64le(r, &f->target.actor) == 0;
+}
+
+static bool frame_get_message(sh_reader *r, struct sh_frame *f)
+{
+    const uint64_t any = SH_UVARINT_VALUE_MAX;
+    if (f->type == SH_FRAME_ASK &&
+        (!frame_get_number(r, any, &f->call) || !frame_get_number(r, any, &f->left_ms) || !f->left_ms)) {
+        return false;
+    }
+    return frame_get_who(r, false, &f->target) && frame_get_who(r, true, &f->other) &&
+           frame_get_name(r, f) && frame_get_value(r, &f->value);
+}
+
+static bool frame_get_reply(sh_reader *r, struct sh_frame *f)
+{
+    if (!frame_get_number(r, SH_UVARINT_VALUE_MAX, &f->call) || !frame_get_u32(r, &f->flags) ||
+        !frame_get_code(r, 0, &f->code)) {
+        return false;
+    }
+    if (f->code != 0 &&
+        (!frame_get_u8(r, SH_HANDLED, &f->delivery) || f->delivery < SH_NOT_SENT ||
+         !frame_get_text(r, SH_TEXT_MAX, &f->text) || !frame_get_text(r, SH_NAME_MAX, &f->type_text))) {
+        return false;
+    }
+    return frame_get_value(r, &f->value);
+}
+
+static bool frame_get_credit(sh_reader *r, struct sh_frame *f)
+{
+    return frame_get_who(r, false, &f->target) && frame_get_number(r, UINT32_MAX, &f->messages) &&
+           frame_get_number(r, SH_UVARINT_VALUE_MAX, &f->bytes) &&
+           frame_get_number(r, SH_TARGET_WINDOW_MAX, &f->wider);
+}
+
+static bool frame_get_lost(sh_reader *r, struct sh_frame *f)
+{
+    return frame_get_who(r, false, &f->target) && frame_get_name(r, f) &&
+           frame_get_number(r, UINT32_MAX, &f->count) && frame_get_code(r, 1, &f->code) &&
+           frame_get_text(r, SH_TEXT_MAX, &f->text);
+}
+
+static bool frame_get_call(sh_reader *r, struct sh_frame *f)
+{
+    return frame_get_number(r, SH_UVARINT_VALUE_MAX, &f->call) &&
+           (f->type == SH_FRAME_CANCEL || frame_get_who(r, false, &f->target));
+}
+
+static bool frame_get_watch(sh_reader *r, struct sh_frame *f)
+{
+    if (f->type == SH_FRAME_WATCH && !frame_get_number(r, SH_UVARINT_VALUE_MAX, &f->call)) {
+        return false;
+    }
+    return frame_get_who(r, false, &f->target) && frame_get_who(r, false, &f->other) &&
+           frame_get_u32(r, &f->flags);
+}
+
+static bool frame_get_death(sh_reader *r, struct sh_frame *f)
+{
+    return frame_get_who(r, false, &f->target) && frame_get_who(r, false, &f->other) &&
+           frame_get_u8(r, SH_GONE, &f->kind) && frame_get_text(r, SH_TEXT_MAX, &f->text) &&
+           frame_get_who(r, true, &f->cause);
+}
+
+static bool frame_get_goodbye(sh_reader *r, struct sh_frame *f)
+{
+    return frame_get_number(r, SH_UVARINT_VALUE_MAX, &f->left_ms) &&
+           frame_get_text(r, SH_TEXT_MAX, &f->text);
+}
+
+/* 1: fine, 0: malformed, -1: unknown type. Bytes behind the last field are a later version's: skipped. */
+static int frame_get_fields(sh_reader *r, struct sh_frame *f)
+{
+    switch ((enum sh_frame_type)f->type) {
+    case SH_FRAME_HELLO: return frame_get_hello(r, f);
+    case SH_FRAME_INTERN: return frame_get_intern(r, f);
+    case SH_FRAME_TELL:
+    case SH_FRAME_ASK: return frame_get_message(r, f);
+    case SH_FRAME_REPLY: return frame_get_reply(r, f);
+    case SH_FRAME_CREDIT: return frame_get_credit(r, f);
+    case SH_FRAME_LOST: return frame_get_lost(r, f);
+    case SH_FRAME_DRAIN:
+    case SH_FRAME_CANCEL: return frame_get_call(r, f);
+    case SH_FRAME_WATCH:
+    case SH_FRAME_UNWATCH: return frame_get_watch(r, f);
+    case SH_FRAME_DEATH: return frame_get_death(r, f);
+    case SH_FRAME_GOODBYE: return frame_get_goodbye(r, f);
+    }
+    return -1;
+}
+
+int sh_frame_decode(sh_span body, struct sh_frame *out)
+{
+    memset(out, 0, sizeof *out);
+    sh_reader r = sh_reader_of(body);
+    if (sh_read_u8(&r, &out->type) != 0) {
+        return SH_E_PROTO; /* length 0: not even a type */
+    }
+    int fields = frame_get_fields(&r, out);
+    return fields < 0 ? 1 : fields ? 0 : SH_E_PROTO;
+}
+
+/* --- cutting a stream --- */
+
+void sh_frame_reader_init(sh_frame_reader *r, const sh_mem *mem, sh_quota *quota, size_t length_max)
+{
+    r->mem = mem;
+    r->quota = quota;
+    r->length_max = length_max;
+    r->large = NULL;
+    r->large_bytes = 0;
+    r->need = 0;
+    r->have = 0;
+    r->prefix_n = 0;
+    r->given = false;
+    r->err = 0;
+}
+
+static void reader_drop(sh_frame_reader *r)
+{
+    if (r->large) {
+        sh_mem_free(r->mem, r->large, r->large_bytes);
+        sh_quota_give(r->quota, r->large_bytes);
+        r->large = NULL;
+        r->large_bytes = 0;
+    }
+    r->need = 0;
+    r->have = 0;
+    r->given = false;
+}
+
+void sh_frame_reader_fini(sh_frame_reader *r)
+{
+    reader_drop(r);
+}
+
+static int reader_fail(sh_frame_reader *r, int err)
+{
+    reader_drop(r);
+    r->err = err;
+    return err;
+}
+
+/* The length of the next frame, gathered over cuts. 1: in *length; 0: more input is needed. */
+static int reader_length(sh_frame_reader *r, sh_span *in, uint64_t *length)
+{
+    if (r->prefix_n == 0) { /* the common case: the whole length is there */
+        int n = sh_uvarint_get(*in, length);
+        if (n > 0) {
+            *in = sh_span_skip(*in, (size_t)n);
+            return 1;
+        }
+    }
+    while (in->n && r->prefix_n < PREFIX_MAX) {
+        r->prefix[r->prefix_n++] = in->p[0];
+        *in = sh_span_skip(*in, 1);
+        int n = sh_uvarint_get(sh_span_of(r->prefix, r->prefix_n), length);
+        if (n != SH_E_MORE) {
+            r->prefix_n = 0;
+            return n > 0 ? 1 : SH_E_PROTO;
+        }
+    }
+    return r->prefix_n == PREFIX_MAX ? SH_E_PROTO : 0;
+}
+
+static int reader_start(sh_frame_reader *r, size_t length)
+{
+    r->have = 0;
+    if (length > SH_FRAME_SMALL) {
+        int err = sh_quota_take(r->quota, length);
+        if (err) {
+            return err;
+        }
+        r->large = sh_mem_alloc(r->mem, length);
+        if (!r->large) {
+            sh_quota_give(r->quota, length);
+            return SH_E_NOMEM;
+        }
+        r->large_bytes = length;
+    }
+    r->need = length;
+    return 0;
+}
+
+static int reader_gather(sh_frame_reader *r, sh_span *in, sh_span *body)
+{
+    uint8_t *at = r->large ? r->large : r->small;
+    size_t n = r->need - r->have;
+    n = n < in->n ? n : in->n;
+    if (n) {
+        memcpy(at + r->have, in->p, n);
+    }
+    r->have += n;
+    *in = sh_span_skip(*in, n);
+    if (r->have < r->need) {
+        return 0;
+    }
+    *body = sh_span_of(at, r->need);
+    r->given = true;
+    return 1;
+}
+
+int sh_frame_reader_next(sh_frame_reader *r, sh_span *in, sh_span *body)
+{
+    if (r->err) {
+        return r->err;
+    }
+    if (r->given) {
+        reader_drop(r);
+    }
+    if (r->need == 0) {
+        uint64_t length;
+        int got = in->n || r->prefix_n ? reader_length(r, in, &length) : 0;
+        if (got <= 0) {
+            return got < 0 ? reader_fail(r, got) : 0;
+        }
+        if (length == 0 || length > r->length_max) {
+            return reader_fail(r, SH_E_PROTO);
+        }
+        if (length <= in->n) { /* whole: in place */
+            *body = sh_span_take(*in, (size_t)length);
+            *in = sh_span_skip(*in, (size_t)length);
+            return 1;
+        }
+        int err = reader_start(r, (size_t)length);
+        if (err) {
+            return reader_fail(r, err);
+        }
+    }
+    return reader_gather(r, in, body);
+}

@@ -1,0 +1,48 @@
+/* swarm/alive.c - silence and pings. */
+#include "swarm/alive.h"
+
+#include "swarm/links.h"
+
+static uint64_t alive_limit(const struct sh_swarm *s, const struct sh_link *l)
+{
+    return l->peer->holds > 0 ? s->cfg.peer_timeout_us : 3 * s->cfg.peer_timeout_us;
+}
+
+uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l)
+{
+    uint64_t limit = alive_limit(s, l);
+    uint64_t every = limit / 4;
+    uint64_t heard = l->heard_us > s->doubt_us ? l->heard_us : s->doubt_us;
+    uint64_t quiet = s->now_us > heard ? s->now_us - heard : 0;
+    if (quiet >= limit) {
+        l->known_dead = true;
+        sh_link_die(s, l, 0, SH_E_TIMEOUT, "the peer was silent for too long");
+        return UINT64_MAX;
+    }
+    if (quiet < every) {
+        return heard + every;
+    }
+    /* A ping that got lost with a network's hiccup must not cost the peer its life: ask again. */
+    uint64_t asked = l->pinged_us > heard ? l->pinged_us : heard;
+    if (s->now_us >= asked + every || l->pinged_us < heard) {
+        l->pinged_us = s->now_us;
+        l->conn->ops->ping(l->conn, s->now_us);
+        sh_link_touch(s, l);
+        asked = s->now_us;
+    }
+    return asked + every < heard + limit ? asked + every : heard + limit;
+}
+
+void sh_alive_clock(struct sh_swarm *s, uint64_t now_us)
+{
+    if (now_us <= s->now_us) {
+        return;
+    }
+    /* The driver was to call at the deadline; if it comes much later, the process or the machine stood still. */
+    uint64_t due = sh_wheel_next_us(&s->wheel);
+    due = due > s->now_us ? due : s->now_us;
+    if (due != UINT64_MAX && now_us > due + SH_PAUSE_MS * UINT64_C(1000)) {
+        s->doubt_us = now_us;
+    }
+    s->now_us = now_us;
+}

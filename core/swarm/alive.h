@@ -1,0 +1,14 @@
+/* swarm/alive.h - is a connected peer still there?
+ *
+ * Rule     any byte is life. A peer silent for a while is pinged by the muxer; silence for peer_timeout (held peers;
+ *          three times as long for others) ends the connection. Time in which this node itself stood still counts
+ *          for nobody: the silence timers start again. */
+#ifndef SH_SWARM_ALIVE_H
+#define SH_SWARM_ALIVE_H
+
+#include "swarm/inner.h"
+
+uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l); /* for a link that is UP: when to look again */
+void sh_alive_clock(struct sh_swarm *s, uint64_t now_us);      /* first thing in every call that knows the time */
+
+#endif

@@ -1,0 +1,308 @@
+/* swarm/inner.h - what the files of this room share: the objects of a swarm and who may be asked for what.
+ *
+ * Shape    a swarm owns peers; a peer has links (connections), addresses and a dialling state; a link has streams.
+ *          Things that must be told later carry their own note (nothing is allocated to tell it), things that happen
+ *          later carry their own alarm in the swarm's timer wheel.
+ * Order    every list is in order of arrival; no map is ever walked.
+ * Rule     each block below names the file that owns it; other files call its functions and touch nothing else. */
+#ifndef SH_SWARM_INNER_H
+#define SH_SWARM_INNER_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/sh_assert.h"
+#include "base/sh_limits.h"
+#include "base/slab.h"
+#include "base/wheel.h"
+#include "proto/identify.h"
+#include "proto/kad_msg.h"
+#include "proto/mss.h"
+#include "proto/ping.h"
+#include "swarm/kbucket.h"
+#include "swarm/lookup.h"
+#include "swarm/records.h"
+#include "swarm/swarm.h"
+
+enum sh_alarm_kind { SH_ALARM_LINK, SH_ALARM_PEER, SH_ALARM_STREAM, SH_ALARM_CALL, SH_ALARM_REQUEST, SH_ALARM_QUERY,
+                     SH_ALARM_PUB, SH_ALARM_BOOT, SH_ALARM_SWEEP };
+struct sh_alarm {
+    sh_timer t;
+    enum sh_alarm_kind kind;
+};
+
+enum sh_note_kind { SH_NOTE_PEER, SH_NOTE_LINK, SH_NOTE_STREAM, SH_NOTE_CALL, SH_NOTE_QUERY, SH_NOTE_PUB };
+struct sh_note {
+    sh_list at; /* in swarm->notes while something is to be told */
+    enum sh_note_kind kind;
+};
+
+/* Bytes gathered on the heap, charged to a quota. */
+struct sh_buf {
+    uint8_t *b;
+    size_t n;
+    size_t cap;
+};
+
+/* --- peers.c --- */
+enum sh_outcome { SH_DIAL_UNTRIED, SH_DIAL_REFUSED, SH_DIAL_SILENT, SH_DIAL_ACCEPTED };
+
+struct sh_peer_addr {
+    uint64_t seen_us;  /* last time somebody told it, or it worked */
+    uint64_t retry_us; /* back-off: opportunistic dials wait until then */
+    uint32_t job;      /* the last dialling job that used it */
+    uint8_t fails;
+    bool reached;      /* a dial to it was secured with this peer */
+    bool dialling;
+    enum sh_outcome outcome; /* of the last try */
+    uint16_t n;
+    uint8_t b[]; /* n bytes of multiaddr without /p2p */
+};
+
+enum sh_loss { SH_LOSS_NONE, SH_LOSS_OPEN, SH_LOSS_TOLD };
+
+struct sh_peer {
+    struct sh_peer_ref ref;
+    sh_peer_id id;
+    uint8_t key[32];
+    uint32_t uses;  /* holds, links, streams, requests, candidates, routing entry: not evicted while > 0 */
+    uint32_t holds;
+    sh_list idle; /* in swarm->idle while uses = 0 */
+    sh_list links; /* secured ones, oldest first */
+    uint32_t link_count;
+    struct sh_peer_addr *addrs[SH_PEER_ADDRS_MAX];
+    unsigned addr_count;
+    uint64_t spoken;  /* protocols known to be spoken: from identify, or negotiated */
+    bool identified;  /* spoken is all there is */
+    bool server;      /* answers the DHT protocol as a server */
+    bool routed;      /* in the routing table or its replacement list */
+    bool pushed;      /* own publications were sent since it connected */
+    uint64_t rtt_us;
+    char agent[64];
+    /* events to tell */
+    struct sh_note note;
+    bool up_told;
+    bool tell_up;
+    bool tell_lost;
+    bool tell_unreachable;
+    const char *unreachable_why;
+    char lost_why[96];
+    /* dialling: dial.c */
+    struct sh_alarm alarm;
+    bool dialling;
+    bool wanted;       /* UNREACHABLE is owed when it fails */
+    bool eager;        /* this job ignores back-off */
+    bool searched;     /* FIND_NODE was tried for this want */
+    uint32_t job;
+    unsigned in_flight;
+    uint64_t next_start_us;
+    uint64_t redial_us; /* held and lost: next job; UINT64_MAX: none planned */
+    uint32_t redial_ms; /* its back-off */
+    enum sh_loss loss;
+    uint64_t lost_us;   /* when the last connection went */
+    sh_list waiting;    /* DHT requests until it is connected */
+};
+
+/* --- links.c --- */
+enum sh_link_state { SH_LINK_DIALLING, SH_LINK_SECURING, SH_LINK_UP, SH_LINK_DEAD, SH_LINK_CLOSING };
+enum { SH_ACT_DIAL = 1u << 0, SH_ACT_READ = 1u << 1, SH_ACT_WRITE = 1u << 2, SH_ACT_CLOSE = 1u << 3,
+       SH_ACT_CANCEL = 1u << 4 };
+
+struct sh_link {
+    sh_conn_id id;
+    uint32_t index; /* slot, the low bits of id */
+    enum sh_link_state state;
+    bool dialer;
+    bool starved;    /* room() said 0: READ is owed */
+    bool pipe_gone;  /* the driver said closed */
+    bool known_dead; /* silence: PEER_LOST needs no grace */
+    unsigned acts;
+    sh_conn *conn;
+    sh_quota quota;
+    sh_addr addr;          /* dialled, or accepted from */
+    struct sh_peer *peer;  /* once secured */
+    struct sh_peer *target; /* of a dial on behalf of a peer */
+    struct sh_call *call;  /* of a dial of an address */
+    sh_list all, of_peer, ready, dirty, acting;
+    sh_list streams;       /* oldest first */
+    unsigned negotiating, kad_in_count, ping_count;
+    uint64_t heard_us, pinged_us, opened_us;
+    struct sh_alarm alarm;
+    struct sh_note note;
+    int err;
+    uint64_t code;
+    char why[96];
+    /* identify of this connection: ident.c */
+    unsigned pushes;      /* tokens for inbound pushes */
+    uint64_t push_us;
+    /* DHT client: kad.c */
+    sh_stream *kad_out;
+    sh_list kad_queue;    /* not yet written */
+    sh_list kad_sent;     /* in order of the answers */
+    unsigned kad_sent_count;
+};
+
+/* --- streams.c --- */
+enum sh_service { SH_SERVE_USER, SH_SERVE_IDENTIFY, SH_SERVE_PUSH, SH_SERVE_PING, SH_SERVE_KAD };
+enum sh_stream_state { SH_STREAM_NEGOTIATING, SH_STREAM_OPEN, SH_STREAM_OVER };
+
+struct sh_stream {
+    struct sh_swarm *swarm;
+    struct sh_link *link;   /* NULL once the connection is gone */
+    struct sh_peer *peer;
+    sh_conn_id conn_id;
+    uint64_t id;
+    sh_list of_link;
+    enum sh_stream_state state;
+    enum sh_service service;
+    unsigned proto;         /* index in swarm->protocols */
+    bool outbound;
+    bool fin_in, fin_out;   /* told by the peer; asked by the user */
+    bool shut;              /* our FIN was handed to the connection */
+    bool cut;               /* a write was cut short: WRITABLE is owed */
+    bool tell_writable, tell_end;
+    int err;
+    uint64_t code;
+    void *user;
+    sh_mss mss;
+    struct sh_alarm alarm;  /* negotiation, or a service's patience */
+    struct sh_note note;
+    /* of services */
+    struct sh_buf in, out;
+    sh_ping ping;
+    sh_identify *ident;
+};
+
+/* --- dial.c --- */
+struct sh_call { /* a dial of an address, asked for by the user */
+    sh_list all;
+    uint64_t number;
+    bool keep;
+    bool told;      /* DIALLED went out */
+    bool tell;
+    bool resolving, resolve_act;
+    int err;
+    uint64_t request; /* of the resolve */
+    unsigned in_flight;
+    uint32_t backoff_ms;
+    struct sh_peer *peer; /* in the address, or once it answered */
+    sh_addr addr;
+    struct sh_endpoint endpoint;
+    struct sh_alarm alarm;
+    struct sh_note note;
+    sh_list acting;
+};
+
+struct sh_dial_failure { /* ring of DIAL_FAILED events: may overflow, oldest are kept */
+    sh_addr addr;
+    char text[96];
+};
+
+/* --- kad.c, query.c, publish.c --- */
+enum sh_asker { SH_ASK_QUERY, SH_ASK_GET, SH_ASK_PUB, SH_ASK_HELLO };
+
+struct sh_request {
+    sh_list at; /* in peer->waiting, link->kad_queue or link->kad_sent */
+    struct sh_link *link;
+    struct sh_peer *peer;
+    enum sh_asker asker;
+    enum sh_kad_type type; /* PUT_VALUE: with ADD_PROVIDER before it */
+    void *owner;           /* NULL: nobody waits any more */
+    unsigned tries;
+    struct sh_alarm alarm;
+};
+
+enum sh_purpose { SH_FOR_USER, SH_FOR_GET, SH_FOR_BOOT, SH_FOR_PEER, SH_FOR_PUB };
+
+struct sh_query {
+    sh_list all;
+    enum sh_purpose purpose;
+    uint64_t number;
+    struct sh_peer *wanted; /* FOR_PEER */
+    struct sh_pub *pub;     /* FOR_PUB */
+    uint32_t requests;      /* open ones that point here */
+    bool done;
+    int err;
+    uint64_t end_us;
+    struct sh_alarm alarm;
+    struct sh_note note;
+    struct sh_peer_ref found[SH_QUERY_FOUND_MAX];
+    unsigned found_count, found_told;
+    bool has_value;
+    struct sh_buf value;    /* FOR_GET */
+    struct sh_peer_ref from;
+    uint16_t key_n;
+    uint8_t key[SH_KAD_KEY_MAX];
+    sh_lookup lookup;
+};
+
+struct sh_pub {
+    sh_list all;
+    uint64_t number;
+    sh_span key, value_key, value; /* in the same block */
+    size_t bytes;
+    uint8_t kad_key[32];
+    uint8_t far[32];   /* key of the farthest peer of the last round; a closer newcomer gets it too */
+    bool has_far;
+    bool confirmed, tell, echoed;
+    struct sh_query *query;
+    uint32_t requests; /* open ones that point here */
+    uint32_t backoff_ms;
+    struct sh_alarm alarm;
+    struct sh_note note;
+};
+
+struct sh_swarm {
+    struct sh_swarm_config cfg;
+    sh_noise_static noise;
+    sh_peer_id self_id;
+    uint8_t self_key[32];
+    uint8_t public_key[SH_ED25519_PROTO_BYTES];
+    uint64_t now_us;
+    uint64_t doubt_us; /* this node stood still until then: silence before it proves nothing */
+    sh_wheel wheel;
+    const char *protocols[SH_MSS_PROTOCOLS_MAX]; /* the user's, identify, push, ping, DHT */
+    unsigned protocol_count;
+    sh_list notes;
+    /* peers */
+    sh_slab peers;
+    sh_map_bytes peer_of_id;
+    sh_list idle;
+    struct sh_peer *self;
+    sh_addr listen[SH_LISTEN_MAX], announce[SH_LISTEN_MAX];
+    unsigned listen_count, announce_count;
+    bool serves; /* DHT server now */
+    /* links */
+    sh_slab links;
+    uint32_t link_serial;
+    sh_list all_links, ready, dirty, acting, call_acting;
+    unsigned link_count, inbound_pending, dials, connected_peers;
+    /* streams */
+    sh_stream *ended;   /* its END is being handled */
+    sh_stream *carry;   /* whose bytes behind the negotiation wait in carried */
+    struct sh_buf carried;
+    /* dials */
+    sh_list calls;
+    uint64_t request_serial;
+    struct sh_dial_failure failures[SH_DIAL_FAILURES_MAX];
+    unsigned failure_first, failure_count;
+    /* DHT */
+    sh_ktable table;
+    sh_records records;
+    sh_list queries, pubs;
+    unsigned query_count, pub_count;
+    struct sh_alarm boot, sweep;
+    bool booting;
+    char text[96]; /* of the event being told */
+};
+
+/* swarm.c */
+void sh_note_queue(struct sh_swarm *s, struct sh_note *n);
+void sh_alarm_init(struct sh_alarm *a, enum sh_alarm_kind kind);
+void sh_alarm_set(struct sh_swarm *s, struct sh_alarm *a, uint64_t due_us);
+int sh_buf_append(struct sh_swarm *s, struct sh_buf *b, sh_span bytes);
+void sh_buf_consume(struct sh_buf *b, size_t n);
+void sh_buf_free(struct sh_swarm *s, struct sh_buf *b);
+void *sh_swarm_take(struct sh_swarm *s, size_t bytes); /* zeroed and charged; NULL: no memory, or over quota */
+void sh_swarm_give(struct sh_swarm *s, void *p, size_t bytes);
+
+#endif
