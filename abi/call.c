@@ -1,8 +1,7 @@
 /* abi/call.c - the ends of calls: results translated, kept, waited for. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "abi/internal.h"
+#include "internal.h"
 
 static const char *text_of(char *room, sh_span text)
 {
@@ -17,7 +16,8 @@ static const char *text_of(char *room, sh_span text)
 
 void abi_reason_of(shoal_reason *out, char *text, const struct sh_reason *in)
 {
-    *out = (shoal_reason){.kind = in->kind, .text = text_of(text, in->text), .pid = abi_pid_out(in->pid)};
+    *out = (shoal_reason){
+        .kind = in->kind, .text = text_of(text, in->text), .pid = abi_pid_out(in->pid)};
 }
 
 void abi_result_of(struct abi_result *out, const struct sh_result *in)
@@ -25,8 +25,7 @@ void abi_result_of(struct abi_result *out, const struct sh_result *in)
     static const struct sh_result fine;
     in = in ? in : &fine;
     shoal_result *r = &out->result;
-    /* Items before the last are code 0; the last of a call that gives many is SHOAL_END. */
-    r->code = in->code == SH_RESULT_MORE ? 0 : in->code == SH_NODE_END ? SHOAL_END : in->code;
+    r->code = in->code == SH_RESULT_MORE ? 0 : in->code;
     r->delivery = in->code < 0 ? in->delivery ? in->delivery : SHOAL_NOT_SENT : 0;
     r->text = text_of(out->text, in->text);
     if (r->code < 0 && !*r->text) {
@@ -87,6 +86,23 @@ void abi_call_fini(shoal_node *node)
     }
 }
 
+void abi_call_item(void *ud, const struct sh_result *result)
+{
+    struct abi_call *call = ud;
+    struct abi_result out;
+    abi_result_of(&out, result);
+    bool last = !result || result->code != SH_RESULT_MORE;
+    if (last && out.result.code == 0) {
+        out.result.code = SHOAL_END;
+    }
+    shoal_fn done = call->done;
+    void *done_ud = call->ud;
+    if (last) {
+        abi_call_free(call);
+    }
+    done(done_ud, &out.result);
+}
+
 void abi_call_done(void *ud, const struct sh_result *result)
 {
     struct abi_call *call = ud;
@@ -94,11 +110,29 @@ void abi_call_done(void *ud, const struct sh_result *result)
     abi_result_of(&out, result);
     shoal_fn done = call->done;
     void *done_ud = call->ud;
-    bool last = !result || result->code != SH_RESULT_MORE;
-    if (last) {
+    abi_call_free(call);
+    done(done_ud, &out.result);
+}
+
+int abi_call_room(shoal_node *node, shoal_fn done, void *ud, struct abi_call **out)
+{
+    *out = NULL;
+    if (done) {
+        *out = abi_call_new(node, ud);
+        if (!*out) {
+            return (int)abi_code(node, SH_E_NOMEM);
+        }
+        (*out)->done = done;
+    }
+    return 0;
+}
+
+int64_t abi_call_begun(shoal_node *node, struct abi_call *call, int64_t id)
+{
+    if (id < 0 && call) {
         abi_call_free(call);
     }
-    done(done_ud, &out.result);
+    return abi_code(node, id);
 }
 
 /* --- kept results --- */
@@ -106,6 +140,7 @@ void abi_call_done(void *ud, const struct sh_result *result)
 /* One allocation: the result, then what it points to. */
 struct kept {
     shoal_result result;
+    size_t size; /* of this allocation; results outlive nodes, so it is the system's */
     char room[];
 };
 
@@ -133,11 +168,13 @@ void shoal_keep(void *ud, const shoal_result *result)
     shoal_result **slot = ud;
     size_t text = strlen(result->text) + 1, type = strlen(result->type) + 1;
     size_t reason = strlen(result->reason.text) + 1;
-    struct kept *kept = malloc(sizeof *kept + text + type + reason + result->value.len);
+    size_t size = sizeof(struct kept) + text + type + reason + result->value.len;
+    struct kept *kept = sh_mem_alloc(sh_mem_system(), size);
     shoal_result *keep = &out_of_memory;
     if (kept) {
         char *at = kept->room;
         kept->result = *result;
+        kept->size = size;
         kept->result.value.data = keep_bytes(&at, result->value.data, result->value.len);
         kept->result.text = keep_bytes(&at, result->text, text);
         kept->result.type = keep_bytes(&at, result->type, type);
@@ -151,7 +188,8 @@ void shoal_keep(void *ud, const shoal_result *result)
 void shoal_result_free(shoal_result *result)
 {
     if (result && result != &out_of_memory) {
-        free(result);
+        struct kept *kept = (struct kept *)result; /* its first member */
+        sh_mem_free(sh_mem_system(), kept, kept->size);
     }
 }
 
@@ -170,8 +208,9 @@ int shoal_wait(shoal_node *node, shoal_result *const *result)
         int code = sh_io_wait(node->io, kept_done, (void *)(uintptr_t)result, -1);
         if (code < 0) {
             return abi_fail(node, code, "shoal_wait: %s",
-                            code == SH_E_USAGE ? "inside a handler nothing can wait: use shoal_cx_ask"
-                                               : shoal_strerror(code));
+                            code == SH_E_USAGE
+                                ? "inside a handler nothing can wait: use shoal_cx_ask"
+                                : shoal_strerror(code));
         }
     }
     return (*result)->code;

@@ -2,15 +2,23 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "abi/internal.h"
+#include "internal.h"
 #include "base/mp.h"
 #include "base/text.h"
 
+/* strlen that stops at most: what comes from a caller may be anything. */
+static size_t text_length(const char *text, size_t most)
+{
+    const char *end = memchr(text, 0, most);
+    return end ? (size_t)(end - text) : most;
+}
+
 int abi_name(const shoal_node *node, const char *what, const char *text, sh_span *out)
 {
-    size_t n = text ? strnlen(text, SH_NAME_MAX + 1) : 0;
+    size_t n = text ? text_length(text, SH_NAME_MAX + 1) : 0;
     if (n == 0) {
-        return abi_fail(node, SHOAL_E_BAD_VALUE, "%s is empty: expected 1..%d bytes of UTF-8", what, SH_NAME_MAX);
+        return abi_fail(node, SHOAL_E_BAD_VALUE, "%s is empty: expected 1..%d bytes of UTF-8", what,
+                        SH_NAME_MAX);
     }
     if (n > SH_NAME_MAX) {
         return abi_fail(node, SHOAL_E_BAD_VALUE, "%s is longer than %d bytes", what, SH_NAME_MAX);
@@ -33,14 +41,23 @@ int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out)
         return abi_fail(node, SHOAL_E_BAD_VALUE, "value has a length and no data");
     }
     if (value.len > node->max_message) {
-        return abi_fail(node, SHOAL_E_LIMIT, "value has %zu bytes: max_message is %" PRIu32, value.len,
-                        node->max_message);
+        return abi_fail(node, SHOAL_E_LIMIT, "value has %zu bytes: max_message is %" PRIu32,
+                        value.len, node->max_message);
     }
     size_t bad_at = 0;
     if (sh_mp_check(*out, SH_MP_DEPTH_MAX, &bad_at) < 0) {
-        return abi_fail(node, SHOAL_E_BAD_VALUE,
-                        "value is not one MessagePack value at most %d deep: wrong at byte %zu of %zu",
-                        SH_MP_DEPTH_MAX, bad_at, value.len);
+        return abi_fail(
+            node, SHOAL_E_BAD_VALUE,
+            "value is not one MessagePack value at most %d deep: wrong at byte %zu of %zu",
+            SH_MP_DEPTH_MAX, bad_at, value.len);
     }
     return 0;
+}
+
+int abi_check_pid(const shoal_node *node, const char *what, shoal_pid pid)
+{
+    if (!node) {
+        return abi_fail(node, SHOAL_E_USAGE, "%s: node must not be NULL", what);
+    }
+    return pid.actor ? 0 : abi_fail(node, SHOAL_E_NOT_RUNNING, "%s: the pid names nobody", what);
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "abi/internal.h"
+#include "internal.h"
 #include "base/err.h"
 #include "base/sh_assert.h"
 
@@ -62,13 +62,15 @@ const char *shoal_strerror(int code)
     if (code == SHOAL_END) {
         return "no more results";
     }
-    return code == 0 ? "success" : code < SHOAL_E_USAGE || code > 0 ? "an unknown code" : sh_err_text(code);
+    return code == 0                          ? "success"
+           : code < SHOAL_E_USAGE || code > 0 ? "an unknown code"
+                                              : sh_err_text(code);
 }
 
 uint32_t shoal_version(void)
 {
-    return (uint32_t)SHOAL_BUILD_VERSION_MAJOR << 16 | (uint32_t)SHOAL_BUILD_VERSION_MINOR << 8 |
-           (uint32_t)SHOAL_BUILD_VERSION_PATCH;
+    return (uint32_t)SHOAL_BUILD_MAJOR << 16 | (uint32_t)SHOAL_BUILD_MINOR << 8 |
+           (uint32_t)SHOAL_BUILD_PATCH;
 }
 
 const char *shoal_version_string(void)

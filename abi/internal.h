@@ -16,6 +16,7 @@ struct abi_type {
     const shoal_actor_type *key; /* the caller's struct: its identity */
     shoal_actor_type def;        /* our copy, of our size */
     const sh_type *type;
+    shoal_node *node;
 };
 
 /* The callback of one open call. */
@@ -37,20 +38,21 @@ struct shoal_node {
     sh_runtime *rt;
     uint32_t max_message;
     uint64_t ask_timeout_us;
-    uint64_t stop_timeout_us;
     struct abi_type *types[SH_RUNTIME_EXECS_MAX]; /* of that executor: touched inside it only */
-    atomic_flag spare_busy;                       /* guards the two below; who finds it taken allocates */
+    atomic_flag spare_busy; /* guards the two below; who finds it taken allocates */
     struct abi_call *spare;
     unsigned spare_count;
     void (*on_event)(void *ud, const char *event, shoal_bytes info);
     void *event_ud;
     void (*on_log)(void *ud, int level, const char *text);
     void *log_ud;
+    char peer_id[SH_PEER_ID_TEXT_MAX];
 };
 
 /* --- error.c --- */
 /* Notes the text for this thread and returns code. node: NULL for shoal_node_new. */
-int abi_fail(const shoal_node *node, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int abi_fail(const shoal_node *node, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Notes the standard sentence of a failure; 0 and more pass through; core's own codes become public ones. */
 int64_t abi_code(const shoal_node *node, int64_t code);
 
@@ -58,6 +60,9 @@ int64_t abi_code(const shoal_node *node, int64_t code);
 /* 0 or a noted failure; *out is the text without its NUL. what: "message name", "name", ... */
 int abi_name(const shoal_node *node, const char *what, const char *text, sh_span *out);
 int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out);
+
+/* node is there and pid names somebody. what: the function, for the text. */
+int abi_check_pid(const shoal_node *node, const char *what, shoal_pid pid);
 
 /* --- call.c --- */
 /* Room for lent NUL-terminated texts beside a public result. */
@@ -73,6 +78,12 @@ struct abi_call *abi_call_new(shoal_node *node, void *ud);
 void abi_call_free(struct abi_call *call);
 /* A sh_call_fn whose ud is a struct abi_call with done. NULL done: give NULL for both. */
 void abi_call_done(void *ud, const struct sh_result *result);
+/* The same for a call that gives many: code 0 for each item, SHOAL_END last. */
+void abi_call_item(void *ud, const struct sh_result *result);
+/* Room for a callback in *out; NULL done needs none and gives NULL. */
+int abi_call_room(shoal_node *node, shoal_fn done, void *ud, struct abi_call **out);
+/* The id of a call that core began, or its failure: then the callback's room is given back. */
+int64_t abi_call_begun(shoal_node *node, struct abi_call *call, int64_t id);
 void abi_call_fini(shoal_node *node);
 
 /* --- actor.c --- */
@@ -80,6 +91,12 @@ void abi_types_fini(shoal_node *node);
 
 /* --- event.c --- */
 void abi_event(void *ud, const struct sh_node_event *ev);
+
+/* The node that handles cx: every actor's type is one of actor.c. */
+static inline shoal_node *abi_cx_node(const sh_cx *cx)
+{
+    return ((const struct abi_type *)sh_type_def(sh_cx_type(cx))->ud)->node;
+}
 
 static inline shoal_pid abi_pid_out(sh_pid p)
 {

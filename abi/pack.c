@@ -4,10 +4,9 @@
  * later calls do nothing. Depth is checked when the value is sent, as only then the whole is known.
  */
 #include <msgpack.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/sh_limits.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "shoal.h"
 
@@ -27,7 +26,7 @@ static int pack_grow(shoal_pack *p, size_t more)
     if (cap < p->len + more) {
         cap = p->len + more;
     }
-    unsigned char *heap = realloc(p->heap, cap);
+    unsigned char *heap = sh_mem_resize(sh_mem_system(), p->heap, p->heap ? p->cap : 0, cap);
     if (!heap) {
         return SHOAL_E_LIMIT;
     }
@@ -72,7 +71,7 @@ void shoal_pack_init(shoal_pack *p, void *buf, size_t cap)
 
 void shoal_pack_free(shoal_pack *p)
 {
-    free(p->heap);
+    sh_mem_free(sh_mem_system(), p->heap, p->cap);
     *p = (shoal_pack){0};
 }
 

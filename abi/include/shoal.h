@@ -196,7 +196,7 @@ typedef struct shoal_actor_type {
     size_t state_size;             /* bytes of state, zeroed before init; may be 0 */
     const shoal_handler *handlers; /* may be NULL if handler_count is 0 */
     size_t handler_count;
-    uint32_t mailbox;  /* messages that may wait; 0: the node's */
+    uint32_t mailbox;  /* messages that may wait; 0: the node's; UINT32_MAX: only memory */
     uint32_t reserved; /* 0 */
     /* Hooks, each may be NULL. */
     int (*init)(shoal_cx *cx, void *state,
@@ -222,7 +222,7 @@ typedef struct shoal_spawn_options {
     shoal_pid parent;     /* nobody: the node; else the new actor stops with this one (same node) */
     shoal_pid link;       /* link to this actor, or nobody */
     shoal_pid monitor;    /* this actor monitors the new one, or nobody */
-    uint32_t mailbox;     /* messages that may wait; 0: the type's */
+    uint32_t mailbox;     /* messages that may wait; 0: the type's; UINT32_MAX: only memory */
     uint32_t reserved;    /* 0 */
 } shoal_spawn_options;
 
@@ -242,7 +242,7 @@ typedef struct shoal_node_config {
     const char *const
         *admin; /* peer ids, or "all", that may info this node, stop and kill its actors */
     size_t admin_count;
-    uint32_t mailbox;         /* messages that may wait in an actor; default 1024 */
+    uint32_t mailbox;         /* messages that may wait in an actor; default 1024; 0: only memory */
     int dht;                  /* SHOAL_DHT_* */
     uint32_t ask_timeout_ms;  /* default 5000 */
     uint32_t stop_timeout_ms; /* default 5000 */

@@ -52,9 +52,12 @@ static inline void sh_gate_open(sh_gate *g, uint32_t generation, uint32_t room)
                           memory_order_release);
 }
 
-static inline void sh_gate_close(sh_gate *g, uint32_t generation)
+/* True: somebody waits for room and must be told. */
+static inline bool sh_gate_close(sh_gate *g, uint32_t generation)
 {
-    atomic_store_explicit(g, ((uint64_t)generation << 32) | SH_GATE_BIAS, memory_order_release);
+    uint64_t v = atomic_exchange_explicit(g, ((uint64_t)generation << 32) | SH_GATE_BIAS,
+                                          memory_order_acq_rel);
+    return (v & SH_GATE_WANTED) != 0;
 }
 
 static inline bool sh_gate_alive(const sh_gate *g, uint32_t generation)

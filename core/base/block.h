@@ -63,7 +63,8 @@ typedef struct sh_bytes_queue {
     size_t limit_bytes;
 } sh_bytes_queue;
 
-void sh_bytes_queue_init(sh_bytes_queue *q, sh_block_pool *pool, sh_quota *quota, size_t limit_bytes);
+void sh_bytes_queue_init(sh_bytes_queue *q, sh_block_pool *pool, sh_quota *quota,
+                         size_t limit_bytes);
 
 /* Drops everything; the queue may be used again. Also its fini. */
 void sh_bytes_queue_clear(sh_bytes_queue *q);

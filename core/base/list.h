@@ -14,11 +14,10 @@ typedef struct sh_list {
     struct sh_list *prev;
 } sh_list;
 
-#define SH_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define SH_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* for each link; `it` must not be removed inside: use the _SAFE form. */
-#define SH_LIST_FOREACH(it, head)                                                                  \
-    for (sh_list *it = (head)->next; it != (head); it = it->next)
+#define SH_LIST_FOREACH(it, head) for (sh_list *it = (head)->next; it != (head); it = it->next)
 #define SH_LIST_FOREACH_SAFE(it, head)                                                             \
     for (sh_list *it = (head)->next, *it##_next = it->next; it != (head);                          \
          it = it##_next, it##_next = it->next)

@@ -9,7 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum sh_log_level { SH_LOG_ERROR = 0, SH_LOG_WARN = 1, SH_LOG_INFO = 2, SH_LOG_DEBUG = 3, SH_LOG_TRACE = 4 };
+enum sh_log_level {
+    SH_LOG_ERROR = 0,
+    SH_LOG_WARN = 1,
+    SH_LOG_INFO = 2,
+    SH_LOG_DEBUG = 3,
+    SH_LOG_TRACE = 4
+};
 
 typedef struct sh_log {
     void (*write)(void *ud, int level, const char *text, size_t n); /* text has a NUL at n */

@@ -157,8 +157,7 @@ static sh_map_bytes_slot *bytes_find(const sh_map_bytes *m, sh_span key, uint64_
     size_t i = (size_t)hash & (m->cap - 1);
     for (;;) {
         sh_map_bytes_slot *slot = &m->slots[i];
-        if (!slot->key ||
-            (slot->hash == hash && sh_span_eq(sh_span_of(slot->key, slot->n), key))) {
+        if (!slot->key || (slot->hash == hash && sh_span_eq(sh_span_of(slot->key, slot->n), key))) {
             return slot;
         }
         i = (i + 1) & (m->cap - 1);

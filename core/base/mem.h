@@ -37,13 +37,13 @@ void sh_mem_free(const sh_mem *mem, void *p, size_t size);
 /* Counts what passes through to another allocator, and can refuse the k-th allocation.
  * Used by nodes (metrics) and by tests (every constructor fails at 1, 2, 3 ...). */
 typedef struct sh_mem_counter {
-    sh_mem mem;                 /* pass &counter.mem */
-    const sh_mem *under;        /* not owned */
-    atomic_size_t live_bytes;   /* sum of the sizes not yet freed */
-    atomic_size_t live_blocks;  /* number of blocks not yet freed */
-    atomic_size_t allocations;  /* allocations and growths asked for, refused ones too */
-    atomic_size_t fail_at;      /* refuse when allocations reaches this number; 0: never */
-    atomic_size_t fail_from;    /* refuse from this number on; 0: never */
+    sh_mem mem;                /* pass &counter.mem */
+    const sh_mem *under;       /* not owned */
+    atomic_size_t live_bytes;  /* sum of the sizes not yet freed */
+    atomic_size_t live_blocks; /* number of blocks not yet freed */
+    atomic_size_t allocations; /* allocations and growths asked for, refused ones too */
+    atomic_size_t fail_at;     /* refuse when allocations reaches this number; 0: never */
+    atomic_size_t fail_from;   /* refuse from this number on; 0: never */
 } sh_mem_counter;
 
 /* Makes counter->mem an allocator over `under`; returns &counter->mem. */

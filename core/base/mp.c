@@ -9,20 +9,29 @@ enum mp_kind { MP_BAD, MP_PLAIN, MP_INT, MP_TEXT, MP_BIN, MP_EXT, MP_LIST, MP_MA
 
 struct mp_form {
     uint8_t kind;
-    uint8_t length_bytes; /* width of the length field behind the leading byte; 0: length is fixed */
-    uint8_t fixed;        /* then the body's length */
+    uint8_t
+        length_bytes; /* width of the length field behind the leading byte; 0: length is fixed */
+    uint8_t fixed;    /* then the body's length */
 };
 
-static const struct mp_form mp_forms[32] = {
-    {MP_PLAIN, 0, 0}, {MP_BAD, 0, 0},   {MP_PLAIN, 0, 0}, {MP_PLAIN, 0, 0}, /* nil, -, false, true */
-    {MP_BIN, 1, 0},   {MP_BIN, 2, 0},   {MP_BIN, 4, 0},                     /* bin 8 16 32 */
-    {MP_EXT, 1, 0},   {MP_EXT, 2, 0},   {MP_EXT, 4, 0},                     /* ext 8 16 32 */
-    {MP_PLAIN, 0, 4}, {MP_PLAIN, 0, 8},                                     /* float 32 64 */
-    {MP_INT, 0, 1},   {MP_INT, 0, 2},   {MP_INT, 0, 4},   {MP_INT, 0, 8},   /* uint 8 .. 64 */
-    {MP_INT, 0, 1},   {MP_INT, 0, 2},   {MP_INT, 0, 4},   {MP_INT, 0, 8},   /* int 8 .. 64 */
-    {MP_EXT, 0, 1},   {MP_EXT, 0, 2},   {MP_EXT, 0, 4},   {MP_EXT, 0, 8},   {MP_EXT, 0, 16},
-    {MP_TEXT, 1, 0},  {MP_TEXT, 2, 0},  {MP_TEXT, 4, 0},                    /* str 8 16 32 */
-    {MP_LIST, 2, 0},  {MP_LIST, 4, 0},  {MP_MAP, 2, 0},   {MP_MAP, 4, 0},   /* array, map 16 32 */
+static const struct mp_form
+    mp_forms
+        [32] =
+            {
+                {MP_PLAIN, 0, 0}, {MP_BAD, 0, 0},   {MP_PLAIN, 0, 0},
+                {MP_PLAIN, 0, 0},                                   /* nil, -, false, true */
+                {MP_BIN, 1, 0},   {MP_BIN, 2, 0},   {MP_BIN, 4, 0}, /* bin 8 16 32 */
+                {MP_EXT, 1, 0},   {MP_EXT, 2, 0},   {MP_EXT, 4, 0}, /* ext 8 16 32 */
+                {MP_PLAIN, 0, 4}, {MP_PLAIN, 0, 8},                 /* float 32 64 */
+                {MP_INT, 0, 1},   {MP_INT, 0, 2},   {MP_INT, 0, 4},
+                {MP_INT, 0, 8}, /* uint 8 .. 64 */
+                {MP_INT, 0, 1},   {MP_INT, 0, 2},   {MP_INT, 0, 4},
+                {MP_INT, 0, 8}, /* int 8 .. 64 */
+                {MP_EXT, 0, 1},   {MP_EXT, 0, 2},   {MP_EXT, 0, 4},
+                {MP_EXT, 0, 8},   {MP_EXT, 0, 16},  {MP_TEXT, 1, 0},
+                {MP_TEXT, 2, 0},  {MP_TEXT, 4, 0}, /* str 8 16 32 */
+                {MP_LIST, 2, 0},  {MP_LIST, 4, 0},  {MP_MAP, 2, 0},
+                {MP_MAP, 4, 0}, /* array, map 16 32 */
 };
 
 /* One element without its children. */
@@ -70,8 +79,7 @@ static int mp_read(sh_span s, struct mp_item *item)
     if (sh_read_u8(&r, &lead)) {
         return SH_E_MORE;
     }
-    struct mp_form form =
-        lead >= 0xc0 && lead < 0xe0 ? mp_forms[lead - 0xc0] : mp_short_form(lead);
+    struct mp_form form = lead >= 0xc0 && lead < 0xe0 ? mp_forms[lead - 0xc0] : mp_short_form(lead);
     if (form.kind == MP_BAD) {
         return SH_E_BAD_VALUE;
     }

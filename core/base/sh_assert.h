@@ -7,7 +7,7 @@
 /* Prints "file:line: expression" to stderr and aborts. */
 _Noreturn void sh_assert_failed(const char *file, int line, const char *expression);
 
-#define SH_ASSERT(x) ((x) ? (void)0 : sh_assert_failed(__FILE__, __LINE__, #x))
+#define SH_ASSERT(x)             ((x) ? (void)0 : sh_assert_failed(__FILE__, __LINE__, #x))
 #define SH_STATIC_ASSERT(x, why) _Static_assert(x, why)
 
 #endif

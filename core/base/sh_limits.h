@@ -30,103 +30,105 @@ enum {
 
 /* proto: connections */
 enum {
-    SH_NOISE_FRAME_MAX = 65535,         /* u16 length */
-    SH_NOISE_PLAIN_MAX = 65519,         /* less the 16-byte tag */
-    SH_NOISE_PAYLOAD_MAX = 4096,        /* handshake payload: key, signature, one extension */
-    SH_MSS_LINE_MAX = 1024,             /* go and js refuse longer lines */
-    SH_MSS_TRIES_MAX = 16,              /* proposals a listener answers before it closes */
-    SH_MUXERS_MAX = 100,                /* entries of a stream_muxers list: go ignores longer ones */
-    SH_HANDSHAKE_TIMEOUT_MS = 10000,    /* everything up to a secured connection */
-    SH_NEGOTIATE_TIMEOUT_MS = 10000,    /* one stream's protocol */
-    SH_MULTIADDR_MAX = 1024,            /* binary or text; real ones are under 200 */
-    SH_MULTIADDR_PARTS_MAX = 16,        /* a relayed address has about 8 */
-    SH_ADDRS_PER_PEER_MAX = 32,         /* kept of what a peer announces */
-    SH_YAMUX_FRAME_SEND_MAX = 16384,    /* fairness between streams; rust kills above 1 MiB */
-    SH_YAMUX_WINDOW_START = 262144,     /* 256 KiB: fixed by the spec */
-    SH_YAMUX_WINDOW_MAX = 1048576,      /* 1 MiB: a stream's window grown; 1 Gbit/s at 8 ms */
-    SH_YAMUX_STREAMS_MAX = 500,         /* in and out: rust kills the connection at the 513th */
-    SH_YAMUX_UNACKED_MAX = 256,         /* spec: unacknowledged streams we opened */
-    SH_YAMUX_CONTROL_MAX = 1024,        /* pongs and refusals queued: then the peer floods, or reads nothing */
-    SH_YAMUX_GROWN_MAX = 4194304,       /* by how much all windows of a connection may have grown: 4 MiB */
-    SH_CONN_OUT_BLOCKS_MAX = 4,         /* blocks a connection queues: 264 KiB, then writes are cut short */
-    SH_PING_BYTES = 32,                 /* fixed by the spec */
-    SH_PING_STREAMS_MAX = 2             /* spec: a listener accepts two per peer */
+    SH_NOISE_FRAME_MAX = 65535,      /* u16 length */
+    SH_NOISE_PLAIN_MAX = 65519,      /* less the 16-byte tag */
+    SH_NOISE_PAYLOAD_MAX = 4096,     /* handshake payload: key, signature, one extension */
+    SH_MSS_LINE_MAX = 1024,          /* go and js refuse longer lines */
+    SH_MSS_TRIES_MAX = 16,           /* proposals a listener answers before it closes */
+    SH_MUXERS_MAX = 100,             /* entries of a stream_muxers list: go ignores longer ones */
+    SH_HANDSHAKE_TIMEOUT_MS = 10000, /* everything up to a secured connection */
+    SH_NEGOTIATE_TIMEOUT_MS = 10000, /* one stream's protocol */
+    SH_MULTIADDR_MAX = 1024,         /* binary or text; real ones are under 200 */
+    SH_MULTIADDR_PARTS_MAX = 16,     /* a relayed address has about 8 */
+    SH_ADDRS_PER_PEER_MAX = 32,      /* kept of what a peer announces */
+    SH_YAMUX_FRAME_SEND_MAX = 16384, /* fairness between streams; rust kills above 1 MiB */
+    SH_YAMUX_WINDOW_START = 262144,  /* 256 KiB: fixed by the spec */
+    SH_YAMUX_WINDOW_MAX = 1048576,   /* 1 MiB: a stream's window grown; 1 Gbit/s at 8 ms */
+    SH_YAMUX_STREAMS_MAX = 500,      /* in and out: rust kills the connection at the 513th */
+    SH_YAMUX_UNACKED_MAX = 256,      /* spec: unacknowledged streams we opened */
+    SH_YAMUX_CONTROL_MAX =
+        1024, /* pongs and refusals queued: then the peer floods, or reads nothing */
+    SH_YAMUX_GROWN_MAX =
+        4194304,                /* by how much all windows of a connection may have grown: 4 MiB */
+    SH_CONN_OUT_BLOCKS_MAX = 4, /* blocks a connection queues: 264 KiB, then writes are cut short */
+    SH_PING_BYTES = 32,         /* fixed by the spec */
+    SH_PING_STREAMS_MAX = 2     /* spec: a listener accepts two per peer */
 };
 
 /* proto and swarm: identify, DHT, mDNS */
 enum {
-    SH_IDENTIFY_MAX = 8192,            /* one message: go and js refuse more */
-    SH_IDENTIFY_FIRST_MAX = 4096,      /* rust reads one message of this size */
-    SH_IDENTIFY_MESSAGES_MAX = 10,     /* parts merged until the end */
-    SH_PROTOCOLS_MAX = 128,            /* kept of a peer's list */
-    SH_AGENT_MAX = 128,                /* kept of a peer's version texts */
-    SH_KAD_MESSAGE_MAX = 16384,        /* rust's cap, both ways */
-    SH_KAD_K = 20,                     /* bucket size and replication */
-    SH_KAD_ALPHA = 10,                 /* requests of one lookup in flight: spec, go, js, py */
-    SH_KAD_KEY_MAX = 512,              /* value keys hold a name of 255 bytes and an actor id */
-    SH_KAD_PROVIDER_KEY_MAX = 80,      /* go's cap for provider keys */
-    SH_KAD_VALUE_MAX = 1024,           /* metadata of one name */
-    SH_KAD_RECORDS_MAX = 65536,        /* values and provider entries kept for others */
-    SH_KAD_PROVIDERS_MAX = 64,         /* kept per key */
-    SH_KAD_STREAMS_MAX = 32,           /* inbound per peer, as rust and js */
+    SH_IDENTIFY_MAX = 8192,             /* one message: go and js refuse more */
+    SH_IDENTIFY_FIRST_MAX = 4096,       /* rust reads one message of this size */
+    SH_IDENTIFY_MESSAGES_MAX = 10,      /* parts merged until the end */
+    SH_PROTOCOLS_MAX = 128,             /* kept of a peer's list */
+    SH_AGENT_MAX = 128,                 /* kept of a peer's version texts */
+    SH_KAD_MESSAGE_MAX = 16384,         /* rust's cap, both ways */
+    SH_KAD_K = 20,                      /* bucket size and replication */
+    SH_KAD_ALPHA = 10,                  /* requests of one lookup in flight: spec, go, js, py */
+    SH_KAD_KEY_MAX = 512,               /* value keys hold a name of 255 bytes and an actor id */
+    SH_KAD_PROVIDER_KEY_MAX = 80,       /* go's cap for provider keys */
+    SH_KAD_VALUE_MAX = 1024,            /* metadata of one name */
+    SH_KAD_RECORDS_MAX = 65536,         /* values and provider entries kept for others */
+    SH_KAD_PROVIDERS_MAX = 64,          /* kept per key */
+    SH_KAD_STREAMS_MAX = 32,            /* inbound per peer, as rust and js */
     SH_KAD_RESPONSE_TIMEOUT_MS = 10000, /* go, rust, js */
-    SH_MDNS_PACKET_MAX = 1400,         /* stays under one Ethernet frame */
-    SH_MDNS_STRING_MAX = 255,          /* a DNS character-string */
-    SH_DNSADDR_DEPTH_MAX = 4,          /* go: recursion */
-    SH_DNSADDR_RESULTS_MAX = 100       /* go: resolved addresses */
+    SH_MDNS_PACKET_MAX = 1400,          /* stays under one Ethernet frame */
+    SH_MDNS_STRING_MAX = 255,           /* a DNS character-string */
+    SH_DNSADDR_DEPTH_MAX = 4,           /* go: recursion */
+    SH_DNSADDR_RESULTS_MAX = 100        /* go: resolved addresses */
 };
 
 /* swarm */
 enum {
-    SH_PEERS_TABLE_MAX = 65536,   /* entries pids can point at */
-    SH_PEERS_CONNECTED_MAX = 512, /* max_peers by default */
-    SH_CONNS_PER_PEER_MAX = 8,    /* go's limit; crossed dials keep two */
-    SH_CONNS_PENDING_MAX = 256,   /* inbound, not yet authenticated */
-    SH_DIALS_PER_PEER_MAX = 8,    /* addresses tried at once: go and rust */
-    SH_DIALS_MAX = 160,           /* in all: go */
+    SH_PEERS_TABLE_MAX = 65536,      /* entries pids can point at */
+    SH_PEERS_CONNECTED_MAX = 512,    /* max_peers by default */
+    SH_CONNS_PER_PEER_MAX = 8,       /* go's limit; crossed dials keep two */
+    SH_CONNS_PENDING_MAX = 256,      /* inbound, not yet authenticated */
+    SH_DIALS_PER_PEER_MAX = 8,       /* addresses tried at once: go and rust */
+    SH_DIALS_MAX = 160,              /* in all: go */
     SH_STREAM_NEGOTIATING_MAX = 128, /* inbound per connection without a protocol yet: rust */
-    SH_PEER_ADDRS_MAX = 16,       /* address book of one peer */
-    SH_LISTEN_MAX = 16,           /* own addresses, and announced ones */
-    SH_DIAL_TIMEOUT_MS = 5000,    /* one address: go's for private ones */
-    SH_DIAL_FAILURES_MAX = 32,    /* dial_failed events not yet taken */
-    SH_CALLS_MAX = 1024,          /* dials of addresses asked for by the user */
-    SH_KEEP_BACKOFF_MAX_MS = 60000, /* dials to keep, and held peers */
-    SH_LOOKUP_NODES_MAX = 128,    /* candidates of one query: six times k */
-    SH_LOOKUP_ASKED_MAX = 256,    /* requests of one query: a liar cannot prolong it */
-    SH_LOOKUP_SLOW_US = 1500000,  /* a candidate silent this long no longer holds a query up */
-    SH_QUERY_TIMEOUT_MS = 20000,  /* one query as a whole */
-    SH_QUERIES_MAX = 1024,        /* at once; about 7 KiB each */
-    SH_QUERY_FOUND_MAX = 128,     /* providers told by one query */
-    SH_KAD_SENT_MAX = 16,         /* requests unanswered on one stream; more wait here */
-    SH_KAD_QUEUE_MAX = 4096,      /* requests waiting for one connection */
-    SH_RECORD_VALUES_MAX = 16384, /* values kept for others */
-    SH_RECORD_PUBLISHER_MAX = 4096, /* values, and provider entries, of one peer */
-    SH_RECORD_ADDRS_MAX = 4,      /* addresses kept with a provider entry */
-    SH_PROVIDER_TTL_MS = 172800000, /* 48 h: spec */
-    SH_VALUE_TTL_MS = 3600000,    /* Kameo: 1 h */
-    SH_REPUBLISH_MS = 1200000,    /* 20 min: a third of the value's life */
-    SH_PUBLISH_EVERYONE_MAX = 256, /* so few names are sent to every DHT peer that connects */
-    SH_PUBLICATIONS_MAX = 65536,  /* own names */
-    SH_BOOTSTRAP_MS = 600000,     /* self lookup: go refreshes every 10 min */
-    SH_PAUSE_MS = 500,            /* so late a deadline means that this node stood still */
-    SH_IDENTIFY_PUSHES_MAX = 8    /* inbound pushes in a burst, one more each second */
+    SH_PEER_ADDRS_MAX = 16,          /* address book of one peer */
+    SH_LISTEN_MAX = 16,              /* own addresses, and announced ones */
+    SH_DIAL_TIMEOUT_MS = 5000,       /* one address: go's for private ones */
+    SH_DIAL_FAILURES_MAX = 32,       /* dial_failed events not yet taken */
+    SH_CALLS_MAX = 1024,             /* dials of addresses asked for by the user */
+    SH_KEEP_BACKOFF_MAX_MS = 60000,  /* dials to keep, and held peers */
+    SH_LOOKUP_NODES_MAX = 128,       /* candidates of one query: six times k */
+    SH_LOOKUP_ASKED_MAX = 256,       /* requests of one query: a liar cannot prolong it */
+    SH_LOOKUP_SLOW_US = 1500000,     /* a candidate silent this long no longer holds a query up */
+    SH_QUERY_TIMEOUT_MS = 20000,     /* one query as a whole */
+    SH_QUERIES_MAX = 1024,           /* at once; about 7 KiB each */
+    SH_QUERY_FOUND_MAX = 128,        /* providers told by one query */
+    SH_KAD_SENT_MAX = 16,            /* requests unanswered on one stream; more wait here */
+    SH_KAD_QUEUE_MAX = 4096,         /* requests waiting for one connection */
+    SH_RECORD_VALUES_MAX = 16384,    /* values kept for others */
+    SH_RECORD_PUBLISHER_MAX = 4096,  /* values, and provider entries, of one peer */
+    SH_RECORD_ADDRS_MAX = 4,         /* addresses kept with a provider entry */
+    SH_PROVIDER_TTL_MS = 172800000,  /* 48 h: spec */
+    SH_VALUE_TTL_MS = 3600000,       /* Kameo: 1 h */
+    SH_REPUBLISH_MS = 1200000,       /* 20 min: a third of the value's life */
+    SH_PUBLISH_EVERYONE_MAX = 256,   /* so few names are sent to every DHT peer that connects */
+    SH_PUBLICATIONS_MAX = 65536,     /* own names */
+    SH_BOOTSTRAP_MS = 600000,        /* self lookup: go refreshes every 10 min */
+    SH_PAUSE_MS = 500,               /* so late a deadline means that this node stood still */
+    SH_IDENTIFY_PUSHES_MAX = 8       /* inbound pushes in a burst, one more each second */
 };
 
 /* actor */
 enum {
-    SH_NAME_MAX = 255,           /* names and type ids, 1..255 bytes, no NUL */
-    SH_TEXT_MAX = 1024,          /* error and reason texts */
-    SH_MAILBOX_DEFAULT = 1024,   /* messages */
-    SH_SLICE_MESSAGES_MAX = 64,  /* of one actor in one turn */
-    SH_ACTORS_MAX = 1 << 20,     /* max_actors by default */
-    SH_ASKS_MAX = 65536,         /* max_asks by default */
-    SH_MESSAGE_MAX = 1 << 20,    /* max_message by default: 1 MiB */
+    SH_NAME_MAX = 255,             /* names and type ids, 1..255 bytes, no NUL */
+    SH_TEXT_MAX = 1024,            /* error and reason texts */
+    SH_MAILBOX_DEFAULT = 1024,     /* messages */
+    SH_SLICE_MESSAGES_MAX = 64,    /* of one actor in one turn */
+    SH_ACTORS_MAX = 1 << 20,       /* max_actors by default */
+    SH_ASKS_MAX = 65536,           /* max_asks by default */
+    SH_MESSAGE_MAX = 1 << 20,      /* max_message by default: 1 MiB */
     SH_MESSAGE_INLINE_BYTES = 128, /* a pooled message with name and small value inside */
-    SH_ASK_TIMEOUT_MS = 5000,    /* default */
-    SH_CONFIRM_MS = 100,         /* what another node or thread has to confirm a withdrawal */
-    SH_BACKOFF_MAX_MS = 30000,   /* supervision */
-    SH_RESTARTS_DEFAULT = 5,     /* max restarts within ... */
-    SH_RESTART_WITHIN_MS = 5000  /* ... this time */
+    SH_ASK_TIMEOUT_MS = 5000,      /* default */
+    SH_CONFIRM_MS = 100,           /* what another node or thread has to confirm a withdrawal */
+    SH_BACKOFF_MAX_MS = 30000,     /* supervision */
+    SH_RESTARTS_DEFAULT = 5,       /* max restarts within ... */
+    SH_RESTART_WITHIN_MS = 5000    /* ... this time */
 };
 
 /* remote: the native wire, its section 7 */
@@ -147,6 +149,24 @@ enum {
     SH_HELLO_TIMEOUT_MS = 10000,     /* no HELLO, or no stream in answer */
     SH_SESSION_STREAMS_MAX = 2,      /* incoming native streams a peer */
     SH_KAMEO_STREAMS_MAX = 64        /* to one Kameo peer at once */
+};
+
+/* node */
+enum {
+    SH_STOP_TIMEOUT_MS = 5000,  /* default of a graceful stop */
+    SH_PEER_TIMEOUT_MS = 10000, /* default: silence that counts as death */
+    SH_CLOSED_GRACE_MS = 200, /* a closed connection that does not come back: death within 250 ms */
+    SH_NODE_QUOTA_BYTES = 1 << 30,   /* what all peers together can make a node hold: 1 GiB */
+    SH_NODE_MESSAGE_MIN = 1024,      /* smallest max_message: an error text must fit */
+    SH_NODE_MESSAGE_LIMIT = 1 << 30, /* largest max_message: lengths stay well inside 31 bits */
+    SH_NODE_LISTENERS_MAX = 64,      /* addresses a node listens on */
+    SH_NODE_DIALS_MAX = 4096,        /* dial calls of users without an answer */
+    SH_NODE_EVENTS_MAX =
+        4096, /* events on their way to a host that does not poll; more are logged and counted */
+    SH_NODE_INFO_BYTES_MAX = 1 << 20, /* an info answer: rows that do not fit are left out */
+    SH_NODE_OUTBOX_TURN_MAX =
+        1024, /* messages to other nodes routed in one turn: fairness with input */
+    SH_NODE_EVENTS_TURN_MAX = 1024 /* swarm events routed in one turn */
 };
 
 #endif

@@ -12,7 +12,7 @@
 #include "base/sh_limits.h"
 
 enum { SLOT_HEADER_BYTES = 16, SLAB_CHUNK_BYTES = 16384, SLAB_SHIFT_MAX = 10 };
-#define SLOT_END UINT32_MAX        /* end of the free list */
+#define SLOT_END  UINT32_MAX       /* end of the free list */
 #define SLOT_LIVE (UINT32_MAX - 1) /* not in the free list */
 
 struct slot {
@@ -70,8 +70,8 @@ static int slab_add_chunk(sh_slab *s)
 {
     if (s->chunk_count == s->chunk_cap) {
         uint32_t cap = s->chunk_cap ? s->chunk_cap * 2 : 4;
-        uint8_t **chunks = sh_mem_resize(s->mem, s->chunks, s->chunk_cap * sizeof *chunks,
-                                         cap * sizeof *chunks);
+        uint8_t **chunks =
+            sh_mem_resize(s->mem, s->chunks, s->chunk_cap * sizeof *chunks, cap * sizeof *chunks);
         if (!chunks) {
             return SH_E_NOMEM;
         }

@@ -10,18 +10,18 @@
 
 #include "base/span.h"
 
-int sh_hex_encode(sh_span bytes, char *out, size_t cap);              /* lower case */
-int sh_hex_decode(sh_span text, uint8_t *out, size_t cap);            /* either case */
-int sh_base58_encode(sh_span bytes, char *out, size_t cap);           /* bitcoin alphabet */
+int sh_hex_encode(sh_span bytes, char *out, size_t cap);    /* lower case */
+int sh_hex_decode(sh_span text, uint8_t *out, size_t cap);  /* either case */
+int sh_base58_encode(sh_span bytes, char *out, size_t cap); /* bitcoin alphabet */
 int sh_base58_decode(sh_span text, uint8_t *out, size_t cap);
-int sh_base36_encode(sh_span bytes, char *out, size_t cap);           /* 0-9 a-z */
-int sh_base36_decode(sh_span text, uint8_t *out, size_t cap);         /* either case */
-int sh_base32_encode(sh_span bytes, char *out, size_t cap);           /* a-z 2-7, no padding */
-int sh_base32_decode(sh_span text, uint8_t *out, size_t cap);         /* either case, no padding */
-int sh_base64_encode(sh_span bytes, char *out, size_t cap);           /* + / with padding */
-int sh_base64_decode(sh_span text, uint8_t *out, size_t cap);         /* padding required */
-int sh_base64url_encode(sh_span bytes, char *out, size_t cap);        /* - _ without padding */
-int sh_base64url_decode(sh_span text, uint8_t *out, size_t cap);      /* without padding */
+int sh_base36_encode(sh_span bytes, char *out, size_t cap);      /* 0-9 a-z */
+int sh_base36_decode(sh_span text, uint8_t *out, size_t cap);    /* either case */
+int sh_base32_encode(sh_span bytes, char *out, size_t cap);      /* a-z 2-7, no padding */
+int sh_base32_decode(sh_span text, uint8_t *out, size_t cap);    /* either case, no padding */
+int sh_base64_encode(sh_span bytes, char *out, size_t cap);      /* + / with padding */
+int sh_base64_decode(sh_span text, uint8_t *out, size_t cap);    /* padding required */
+int sh_base64url_encode(sh_span bytes, char *out, size_t cap);   /* - _ without padding */
+int sh_base64url_decode(sh_span text, uint8_t *out, size_t cap); /* without padding */
 
 /* Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. NUL is allowed. */
 bool sh_utf8_valid(sh_span s);

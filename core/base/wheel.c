@@ -10,7 +10,7 @@
 
 enum { WHEEL_DIGIT_BITS = 6 };
 #define WHERE_NONE UINT32_MAX
-#define WHERE_DUE (UINT32_MAX - 1) /* in late or due */
+#define WHERE_DUE  (UINT32_MAX - 1) /* in late or due */
 
 static uint64_t tick_of(uint64_t due_us)
 {

@@ -76,9 +76,10 @@ int sh_aead_open(sh_aead *a, uint64_t nonce, sh_span ad, uint8_t *buf, size_t n,
     }
     memcpy(expected, tag, sizeof expected);
     ERR_set_mark();
-    bool ok = aead_run(a->ctx, nonce, ad, buf, n) &&
-              EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_SET_TAG, SH_AEAD_TAG_BYTES, expected) == 1 &&
-              EVP_CipherFinal_ex(a->ctx, rest, &done) == 1;
+    bool ok =
+        aead_run(a->ctx, nonce, ad, buf, n) &&
+        EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_SET_TAG, SH_AEAD_TAG_BYTES, expected) == 1 &&
+        EVP_CipherFinal_ex(a->ctx, rest, &done) == 1;
     ERR_pop_to_mark();
     if (!ok && n) {
         memset(buf, 0, n);

@@ -72,13 +72,12 @@ int sh_hmac_sha256(sh_span key, sh_span data, uint8_t out[SH_SHA256_BYTES])
 int sh_hkdf_noise(const uint8_t ck[SH_SHA256_BYTES], sh_span input, uint8_t out1[SH_SHA256_BYTES],
                   uint8_t out2[SH_SHA256_BYTES], uint8_t *out3)
 {
-    uint8_t temp[SH_SHA256_BYTES];
+    uint8_t temp[SH_SHA256_BYTES] = {0};
     const uint8_t count[3] = {1, 2, 3};
     sh_span key = sh_span_of(temp, sizeof temp);
     int rc = sh_hmac_sha256(sh_span_of(ck, SH_SHA256_BYTES), input, temp);
     rc = rc ? rc : hmac_2(key, sh_span_none(), sh_span_of(&count[0], 1), out1);
-    rc = rc ? rc
-            : hmac_2(key, sh_span_of(out1, SH_SHA256_BYTES), sh_span_of(&count[1], 1), out2);
+    rc = rc ? rc : hmac_2(key, sh_span_of(out1, SH_SHA256_BYTES), sh_span_of(&count[1], 1), out2);
     if (out3) {
         rc = rc ? rc
                 : hmac_2(key, sh_span_of(out2, SH_SHA256_BYTES), sh_span_of(&count[2], 1), out3);

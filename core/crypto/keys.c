@@ -93,7 +93,8 @@ void sh_identity_fini(sh_identity *id)
     sh_wipe(id, sizeof *id);
 }
 
-int sh_identity_sign(const sh_identity *id, sh_span message, uint8_t out[SH_ED25519_SIGNATURE_BYTES])
+int sh_identity_sign(const sh_identity *id, sh_span message,
+                     uint8_t out[SH_ED25519_SIGNATURE_BYTES])
 {
     size_t n = SH_ED25519_SIGNATURE_BYTES;
     ERR_set_mark();
@@ -157,10 +158,10 @@ int sh_x25519_shared(const sh_x25519 *pair, const uint8_t peer_public[SH_X25519_
 {
     static const uint8_t zero[SH_X25519_BYTES];
     ERR_set_mark();
-    EVP_PKEY *own = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, pair->secret,
-                                                 SH_X25519_BYTES);
-    EVP_PKEY *peer = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer_public,
-                                                 SH_X25519_BYTES);
+    EVP_PKEY *own =
+        EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, pair->secret, SH_X25519_BYTES);
+    EVP_PKEY *peer =
+        EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer_public, SH_X25519_BYTES);
     int rc = own && peer ? 0 : SH_E_NOMEM;
     /* RFC 7748 section 6.1: an all-zero result is a low-order point; libcrypto refuses it as well. */
     if (rc == 0 && (!x25519_derive(own, peer, out) || sh_equal_ct(out, zero, sizeof zero))) {

@@ -42,7 +42,8 @@ int sh_identity_from_private(sh_identity *id, sh_span key_proto);
 void sh_identity_fini(sh_identity *id);
 
 /* RFC 8032 over the message itself: 0 or SH_E_NOMEM. */
-int sh_identity_sign(const sh_identity *id, sh_span message, uint8_t out[SH_ED25519_SIGNATURE_BYTES]);
+int sh_identity_sign(const sh_identity *id, sh_span message,
+                     uint8_t out[SH_ED25519_SIGNATURE_BYTES]);
 
 /* The deterministic protobufs. Wipe the private one after use. */
 void sh_identity_public_proto(const sh_identity *id, uint8_t out[SH_ED25519_PROTO_BYTES]);

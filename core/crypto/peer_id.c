@@ -85,7 +85,8 @@ int sh_peer_id_parse(sh_peer_id *id, sh_span text)
     memset(id, 0, sizeof *id);
     if (sh_span_starts(text, sh_span_str("1")) || sh_span_starts(text, sh_span_str("Qm"))) {
         int n = sh_base58_decode(text, bytes, sizeof bytes);
-        return n < 0 || sh_peer_id_from_bytes(id, sh_span_of(bytes, (size_t)n)) ? SH_E_BAD_VALUE : 0;
+        return n < 0 || sh_peer_id_from_bytes(id, sh_span_of(bytes, (size_t)n)) ? SH_E_BAD_VALUE
+                                                                                : 0;
     }
     int n = cid_decode(text, bytes, sizeof bytes);
     if (n < 2 || bytes[0] != CID_VERSION || bytes[1] != CID_LIBP2P_KEY) {

@@ -21,8 +21,8 @@ enum {
     SH_IO_ACCEPT_PAUSE_US = 100000, /* a listener rests when descriptors or memory ran out */
     SH_IO_LINGER_US = 1000000,     /* what a closed connection still holds may leave within this */
     SH_IO_SPIN_US = 20,            /* default: five times faster round trips on two cores */
-    SH_IO_ROUNDS_MAX = 64,         /* turns of one slice before input is looked at again */
-    SH_IO_QUEUED_MAX = 65536,      /* requests waiting for the loop: then SH_E_LIMIT */
+    SH_IO_ROUNDS_MAX = 16,         /* turns of one slice before input is looked at again */
+    SH_IO_HANDLED_MAX = 256,       /* handlers of one slice: how often the clock is read */
 };
 
 enum sh_tcp_state { SH_TCP_CONNECTING, SH_TCP_OPEN, SH_TCP_LINGER };
@@ -51,22 +51,18 @@ struct sh_listener {
     sh_list link;         /* in io->listeners */
 };
 
-struct sh_io_queued; /* a request or cancel from another thread, waiting for the loop */
-
 struct sh_io {
     const sh_mem *mem;
     struct sh_calls calls;
     sh_log log;
     sh_node *node;
-    sh_runtime *runtime;
+    sh_exec *loop;          /* executor 0 */
+    sh_exec *host;          /* the same if inline */
     pid_t pid;              /* of the process that made it */
     uint32_t spin_us;
     bool threaded;
 
-    /* the lock of the loop */
-    pthread_mutex_t loop_lock;
-    atomic_uintptr_t loop_owner; /* thread inside (see io_self), 0: nobody. Relaxed: only compared with oneself */
-    atomic_uint waiters;         /* threads that want loop_lock: who drives lets them pass */
+    atomic_uint waiters;    /* threads in sh_io_inside that want in: who drives lets them pass */
 
     /* the loop */
     uv_loop_t uv;
@@ -76,7 +72,7 @@ struct sh_io {
     int host_fd;            /* eventfd of the host executor; -1 if inline */
     int spare_fd;           /* given up to accept and refuse at EMFILE; -1: none */
     uint32_t input;         /* things read, accepted, connected since it was last set to 0 */
-    uint64_t traffic_us;    /* when input or work was last seen */
+    uint64_t traffic_us;    /* when the loop last saw input or work */
     sh_list tcps;
     uint32_t lingering;     /* of tcps: how many are in SH_TCP_LINGER */
     sh_list listeners;
@@ -85,38 +81,37 @@ struct sh_io {
     struct sh_dns *dns;
     bool handles_changed;   /* uv has not yet told epoll: run it before sleeping */
 
-    /* requests from elsewhere */
-    pthread_mutex_t queue_lock;
-    struct sh_io_queued *queue_first;
-    struct sh_io_queued *queue_last;
-    uint32_t queue_count;
-    atomic_uint queue_full;  /* not 0: look (a hint; the truth is under queue_lock) */
-    atomic_llong next_call;
-
     /* polling */
-    atomic_uintptr_t poller; /* thread inside sh_io_poll, 0: nobody */
-    atomic_uint woken;       /* sh_io_wake was called */
+    atomic_ullong poller;     /* token of the thread inside sh_io_poll, 0: nobody */
+    atomic_uint woken;        /* sh_io_wake was called */
+    atomic_uint sleepers;     /* threads in sh_io_wait that do not poll themselves */
     pthread_mutex_t wait_lock;
     pthread_cond_t wait_cond; /* a round of polling has ended */
-    uint64_t rounds;         /* under wait_lock */
+    bool wait_made;           /* both exist */
+    uint64_t rounds;          /* under wait_lock */
 
     /* threaded */
     pthread_t thread;
     bool thread_made;
     atomic_uint stopping;
-    char why[192];
+    uint64_t host_traffic_us; /* when the host executor last did something; the poller's */
+    bool closed;              /* free has begun */
 };
 
 /* io.c */
-void sh_io_changed(struct sh_io *io);                       /* a uv handle was started, stopped or closed */
-struct sh_node_work sh_io_slice(struct sh_io *io, uint64_t now_us); /* input, turns, actions, writes; bounded */
-void sh_io_lock(struct sh_io *io);                          /* [any] becomes the loop, waiting for one slice at most */
-void sh_io_unlock(struct sh_io *io);
-uint64_t sh_io_deadline(struct sh_io *io);                  /* node, listeners, lingering, names */
-int sh_io_sleep_ms(uint64_t deadline_us, uint64_t now_us, int64_t wait_ms); /* for poll(2): -1, 0 or rounded up */
-void sh_io_signal(struct sh_io *io, int fd);                /* [any] makes an eventfd readable */
+void sh_io_changed(struct sh_io *io); /* a uv handle was started, stopped or closed */
+/* Input, turns, actions, writes; bounded. more: do not sleep. */
+void sh_io_slice(struct sh_io *io, struct sh_node_work *out);
+uint64_t sh_io_deadline(struct sh_io *io); /* of node, listeners, lingering, names */
+bool sh_io_may_sleep(struct sh_io *io);    /* nothing is left and wakes come from now on */
+void sh_io_actions(struct sh_io *io, uint64_t now_us);
+/* [any] Enters the loop however long it takes; false: was inside already. */
+bool sh_io_enter(struct sh_io *io, uint64_t token);
+void sh_io_let_pass(struct sh_io *io); /* [any] not inside: gives threads that wait their chance */
+/* [any] Blocks on fd until it is readable or the deadline; spins first after traffic. */
+void sh_io_block(struct sh_io *io, int fd, uint64_t traffic_us, uint64_t deadline_us);
+void sh_io_signal(struct sh_io *io, int fd); /* [any] makes an eventfd readable; safe in a signal handler */
 void sh_io_unsignal(struct sh_io *io, int fd);
-void sh_io_round_ended(struct sh_io *io);                   /* [any] wakes sh_io_wait of other threads */
 
 /* tcp.c */
 void sh_tcp_listen(struct sh_io *io, uint64_t listener, const struct sh_endpoint *ep, uint64_t now_us);

@@ -35,6 +35,9 @@ int sh_node_new(const struct sh_node_config *cfg, uint64_t now_us, sh_node **out
  * inside. on_stop of actors still runs. NULL is ignored. */
 void sh_node_free(sh_node *n, uint64_t now_us);
 
+/* [loop] Who is inside executor 0 from now on: the driver says so after each sh_exec_enter of it. */
+void sh_node_set_token(sh_node *n, uint64_t token);
+
 sh_runtime *sh_node_runtime(sh_node *n);             /* [any]; its executors: 0 the loop, sh_runtime_host the host's */
 const sh_peer_id *sh_node_peer_id(const sh_node *n); /* [any] */
 
@@ -60,7 +63,7 @@ struct sh_node_work {
     size_t left;    /* ready ones left there */
     bool more;      /* something is left to do now: turn again (after looking at input) */
 };
-/* [loop: the caller is inside executor 0] One bounded slice: inbox, timers, ready actors (at most handled_max), what
+/* [loop: inside executor 0, with sh_node_set_token told] One bounded slice: inbox, timers, ready actors (at most handled_max), what
  * they sent, swarm, remote, flush. With threads = 1 the host executor's turns are the driver's own sh_exec_turn. */
 void sh_node_turn(sh_node *n, size_t handled_max, uint64_t now_us, struct sh_node_work *out);
 uint64_t sh_node_deadline(const sh_node *n); /* [loop] when to turn next, the loop executor's included; 0: now */
@@ -97,8 +100,8 @@ enum sh_node_op {               /* subject, parts; result */
     SH_NODE_OP_LOOKUP_ONCE,     /* name; one pass. Result pid */
     SH_NODE_OP_LOOKUP_ALL,      /* name; items: result pid, code SH_RESULT_MORE; last: 0 without pid, or an error */
     SH_NODE_OP_LOOKUP_FOLLOW,   /* the same without end */
-    SH_NODE_OP_INFO,            /* name: what; value: peer id bytes, empty: this node. Result value: MessagePack, a list
-                                   of maps; rows in info.h */
+    SH_NODE_OP_INFO,            /* name: "actors" "peers" "names" "routing". Result value: MessagePack, a list of maps.
+                                   Of another node: ask sh_node_peer_pid "info" with that text as the value */
     SH_NODE_OP_EXPORT,          /* subject may be called from other nodes from now on */
     SH_NODE_OP_STOP,            /* ends when nothing is left open, or at the deadline less SH_CONFIRM_MS, abruptly */
 };
@@ -119,9 +122,7 @@ int64_t sh_node_lookup(sh_node *n, uint64_t token, sh_span name, uint64_t timeou
                        sh_call_fn *done, void *ud);
 int64_t sh_node_lookup_all(sh_node *n, uint64_t token, sh_span name, bool follow, uint64_t timeout_us,
                            uint64_t now_us, sh_call_fn *done, void *ud);
-/* peer NULL: this node. */
-int64_t sh_node_info(sh_node *n, uint64_t token, sh_span what, const sh_peer_id *peer, uint64_t timeout_us,
-                     uint64_t now_us, sh_call_fn *done, void *ud);
+int64_t sh_node_info(sh_node *n, uint64_t token, sh_span what, uint64_t now_us, sh_call_fn *done, void *ud);
 int64_t sh_node_stop(sh_node *n, uint64_t token, uint64_t timeout_us, uint64_t now_us, sh_call_fn *done,
                      void *ud);
 
@@ -136,6 +137,11 @@ int sh_node_address(const sh_node *n, size_t i, sh_addr *out);
  * actor of ours. 0; SH_E_UNREACHABLE: stale; SH_E_BAD_VALUE; SH_E_LIMIT: the peer table is full. */
 int sh_node_ref_pack(sh_node *n, sh_pid pid, uint8_t out[SH_MP_REF_MAX], size_t *len);
 int sh_node_ref_unpack(sh_node *n, sh_span ref, sh_pid *out);
+/* The pid that names a peer's node itself, for sh_runtime_ask: `info` (value: MessagePack text), `stop`, `kill` (value:
+ * a ref); it answers its admins. 0, SH_E_LIMIT. */
+int sh_node_peer_pid(sh_node *n, const sh_peer_id *peer, sh_pid *out);
+/* Gives a name up: 0, SH_E_NOT_FOUND (that actor does not hold it). */
+int sh_node_unregister_at(sh_node *n, sh_pid pid, sh_span name, uint64_t now_us);
 bool sh_node_stopped(const sh_node *n); /* a graceful stop has ended */
 
 /* --- events for users: cfg->on_event runs in a turn of the host executor --- */

@@ -16,7 +16,7 @@
 #include "base/span.h"
 #include "base/text.h"
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define RUN(tests) cmocka_run_group_tests(tests, NULL, NULL)
 
 static inline sh_rng check_rng(sh_rng_seeded *state)

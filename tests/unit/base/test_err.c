@@ -10,10 +10,10 @@
 
 static void public_codes_keep_their_numbers(void **state)
 {
-    static const char *const names[] = {
-        "timeout",     "not_found",   "not_running", "mailbox_full", "no_handler", "bad_value",
-        "handler",     "unreachable", "refused",     "name_taken",   "bad_address", "closed",
-        "cancelled",   "limit",       "unsupported", "usage"};
+    static const char *const names[] = {"timeout",    "not_found",  "not_running", "mailbox_full",
+                                        "no_handler", "bad_value",  "handler",     "unreachable",
+                                        "refused",    "name_taken", "bad_address", "closed",
+                                        "cancelled",  "limit",      "unsupported", "usage"};
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
         assert_string_equal(sh_err_name(-1 - (int)i), names[i]);

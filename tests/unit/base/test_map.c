@@ -48,7 +48,8 @@ static void u64_map_like_the_model(void **state)
 
 static sh_span key_of(size_t k, char *buf)
 {
-    return sh_span_of(buf, (size_t)snprintf(buf, 64, "%.*s%zu", (int)(k % 20), "name/of/an/actor/long/long", k));
+    return sh_span_of(
+        buf, (size_t)snprintf(buf, 64, "%.*s%zu", (int)(k % 20), "name/of/an/actor/long/long", k));
 }
 
 static void bytes_map_like_the_model(void **state)
@@ -146,7 +147,8 @@ static void hashes_are_the_same_everywhere(void **state)
     (void)state;
     assert_true(sh_hash_bytes(0, sh_span_none()) == UINT64_C(0x1653806f2353e1d6));
     assert_true(sh_hash_bytes(1, sh_span_str("abc")) == UINT64_C(0x5343522ad72a2391));
-    assert_true(sh_hash_bytes(seed, sh_span_str("the quick brown fox")) == UINT64_C(0x26fb6c53289f1f40));
+    assert_true(sh_hash_bytes(seed, sh_span_str("the quick brown fox")) ==
+                UINT64_C(0x26fb6c53289f1f40));
     assert_true(sh_hash_u64(1, 2) == UINT64_C(0xa1ea7200751c8edf));
     assert_true(sh_hash_u64(seed, UINT64_C(1) << 63) == UINT64_C(0x2e0ca9c917675834));
     assert_true(sh_fnv1a64(SH_FNV_START, sh_span_str("a")) == UINT64_C(0xaf63dc4c8601ec8c));

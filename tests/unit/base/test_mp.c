@@ -5,17 +5,61 @@
 
 #define ID38 "0024080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e"
 #define ID34 "1220b6c8a8c0a3105fc27afca4fb1173791f038e4343fd56b7c67b616dbc30a04ccd"
-#define REF38 "c72e01" "0500000000000000" ID38
-#define REF34 "c72a01" "0500000000000000" ID34
+#define REF38                                                                                      \
+    "c72e01"                                                                                       \
+    "0500000000000000" ID38
+#define REF34                                                                                      \
+    "c72a01"                                                                                       \
+    "0500000000000000" ID34
 
 static const char *const good[] = {
-    "00", "7f", "e0", "ff", "c0", "c2", "c3", "cc80", "cd0100", "ce00010000", "cfffffffffffffffff",
-    "d080", "d18000", "d280000000", "d38000000000000000", "ca7fc00000", "cb7ff0000000000000",
-    "a0", "a3616263", "d903616263", "da0003616263", "db00000003616263", "a3e282ac", "a100",
-    "c400", "c403ff0080", "c50001ff", "c600000001ff", "90", "93010203", "dc000101", "dd0000000101",
-    "80", "81a16101", "820102ff03", "de0001a16101", "df0000000101c0", "81cc80c0", "81d900c0",
-    "d90161", "ce00000001", /* not the shortest form: allowed */
-    REF38, REF34, "c8002a01" "0500000000000000" ID34, "92" REF38 REF34, "81a161" REF38,
+    "00",
+    "7f",
+    "e0",
+    "ff",
+    "c0",
+    "c2",
+    "c3",
+    "cc80",
+    "cd0100",
+    "ce00010000",
+    "cfffffffffffffffff",
+    "d080",
+    "d18000",
+    "d280000000",
+    "d38000000000000000",
+    "ca7fc00000",
+    "cb7ff0000000000000",
+    "a0",
+    "a3616263",
+    "d903616263",
+    "da0003616263",
+    "db00000003616263",
+    "a3e282ac",
+    "a100",
+    "c400",
+    "c403ff0080",
+    "c50001ff",
+    "c600000001ff",
+    "90",
+    "93010203",
+    "dc000101",
+    "dd0000000101",
+    "80",
+    "81a16101",
+    "820102ff03",
+    "de0001a16101",
+    "df0000000101c0",
+    "81cc80c0",
+    "81d900c0",
+    "d90161",
+    "ce00000001", /* not the shortest form: allowed */
+    REF38,
+    REF34,
+    "c8002a01"
+    "0500000000000000" ID34,
+    "92" REF38 REF34,
+    "81a161" REF38,
 };
 
 static const struct {
@@ -24,37 +68,53 @@ static const struct {
 } bad[] = {
     {"", 0},
     {"c1", 0},
-    {"0000", 1},              /* bytes behind the value */
-    {"91", 1},                /* cut */
+    {"0000", 1}, /* bytes behind the value */
+    {"91", 1},   /* cut */
     {"cd01", 2},
     {"a2c3", 2},
-    {"a1ff", 0},              /* not UTF-8 */
-    {"a3eda080", 0},          /* surrogate */
-    {"d9ff61", 3},            /* length beyond the bytes */
+    {"a1ff", 0},     /* not UTF-8 */
+    {"a3eda080", 0}, /* surrogate */
+    {"d9ff61", 3},   /* length beyond the bytes */
     {"dbffffffff61", 6},
     {"c6ffffffff", 5},
-    {"ddffffffff", 5},        /* four billion elements in five bytes */
+    {"ddffffffff", 5}, /* four billion elements in five bytes */
     {"dfffffffff", 5},
     {"dd00000002c0", 6},
     {"df00000001a161", 7},
     {"9191c1", 2},
-    {"81c0c0", 1},            /* keys are text or integer */
+    {"9305c1", 3}, /* more elements than bytes: refused before looking at them */
+    {"81c0c0", 1}, /* keys are text or integer */
     {"81c40161c0", 1},
     {"8190c0", 1},
     {"81cb0000000000000000c0", 1},
     {"81c3c0", 1},
     {"82a16101c0c0", 4},
     {"81" REF38 "c0", 1},
-    {"d40100", 0},            /* other extensions, or refs of a wrong shape */
-    {"d8010000000000000000" "0000000000000000", 0},
+    {"d40100", 0}, /* other extensions, or refs of a wrong shape */
+    {"d8010000000000000000"
+     "0000000000000000",
+     0},
     {"c70001", 0},
     {"c70002", 0},
-    {"c72e02" "0500000000000000" ID38, 0},
-    {"d6ff00000000", 0},      /* timestamp */
-    {"c72e01" "0500000000000000" "0023080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e", 0},
-    {"c72e01" "0500000000000000" "1224080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e", 0},
-    {"c72901" "0500000000000000" "0021080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d4", 0},
-    {"c72f01" "0500000000000000" ID38, 49},
+    {"c72e02"
+     "0500000000000000" ID38,
+     0},
+    {"d6ff00000000", 0}, /* timestamp */
+    {"c72e01"
+     "0500000000000000"
+     "0023080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e",
+     0},
+    {"c72e01"
+     "0500000000000000"
+     "1224080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e",
+     0},
+    {"c72901"
+     "0500000000000000"
+     "0021080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d4",
+     0},
+    {"c72f01"
+     "0500000000000000" ID38,
+     49},
 };
 
 static void tables(void **state)
@@ -68,7 +128,8 @@ static void tables(void **state)
             fail_msg("refuses %s", good[i]);
         }
         for (size_t cut = 0; cut < s.n; cut++) { /* no proper start of a value is a value */
-            assert_int_equal(sh_mp_check(sh_span_take(s, cut), SH_MP_DEPTH_MAX, &at), SH_E_BAD_VALUE);
+            assert_int_equal(sh_mp_check(sh_span_take(s, cut), SH_MP_DEPTH_MAX, &at),
+                             SH_E_BAD_VALUE);
             assert_true(at <= cut);
         }
     }
@@ -98,7 +159,8 @@ static void depth(void **state)
     assert_int_equal(sh_mp_check(sh_span_of(buf, sizeof buf), 32, NULL), SH_E_BAD_VALUE);
     assert_int_equal(sh_mp_check(sh_span_of("\x90", 1), 0, NULL), SH_E_BAD_VALUE);
     assert_int_equal(sh_mp_check(sh_span_of("\xc0", 1), 0, NULL), 0);
-    for (size_t i = 0; i < 32; i++) { /* maps nest as well, and many lists beside each other do not */
+    for (size_t i = 0; i < 32;
+         i++) { /* maps nest as well, and many lists beside each other do not */
         buf[2 * i] = 0x81;
         buf[2 * i + 1] = 1;
     }
@@ -111,7 +173,9 @@ static void depth(void **state)
 
 static void refs_are_found(void **state)
 {
-    static const char *const value = "93" REF38 "82a16190" "05" REF34 "c402" "c72e";
+    static const char *const value = "93" REF38 "82a16190"
+                                     "05" REF34 "c402"
+                                     "c72e";
     uint8_t buf[256], id[64];
     sh_span payload;
     (void)state;
@@ -136,7 +200,8 @@ static void refs_are_found(void **state)
 /* Writes a random value that must pass. */
 static void generate(const sh_rng *rng, sh_writer *w, int levels)
 {
-    static const char *const leaves[] = {"c0", "05", "ff", "cd0102", "a26869", "a3e282ac", "c402ff00", "cb3ff0000000000000", REF38};
+    static const char *const leaves[] = {
+        "c0", "05", "ff", "cd0102", "a26869", "a3e282ac", "c402ff00", "cb3ff0000000000000", REF38};
     static const char *const keys[] = {"01", "d0ff", "a161", "a0"};
     uint8_t buf[64];
     uint64_t n = sh_rng_below(rng, 5);

@@ -25,7 +25,8 @@ static void slab_like_the_model(void **state)
     sh_slab s;
     uint32_t count = 0;
     (void)state;
-    sh_slab_init(&s, sh_mem_counted(&c, sh_mem_system()), sizeof(struct thing), 3000, UINT32_MAX - 2);
+    sh_slab_init(&s, sh_mem_counted(&c, sh_mem_system()), sizeof(struct thing), 3000,
+                 UINT32_MAX - 2);
     for (int step = 0; step < 200000; step++) {
         struct handle *at = &h[sh_rng_below(&rng, HANDLES)];
         if (at->live) { /* the pointer never moved and nobody else wrote there */

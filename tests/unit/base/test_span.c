@@ -10,8 +10,10 @@ static void varint_vectors(void **state)
         uint64_t value;
         const char *hex;
     } cases[] = {
-        {0, "00"},        {1, "01"},       {127, "7f"},         {128, "8001"},
-        {255, "ff01"},    {300, "ac02"},   {16384, "808001"},   {SH_UVARINT_VALUE_MAX, "ffffffffffffffff7f"},
+        {0, "00"},         {1, "01"},
+        {127, "7f"},       {128, "8001"},
+        {255, "ff01"},     {300, "ac02"},
+        {16384, "808001"}, {SH_UVARINT_VALUE_MAX, "ffffffffffffffff7f"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -31,8 +33,12 @@ static void varint_vectors(void **state)
 
 static void varint_refuses(void **state)
 {
-    static const char *const bad[] = {"8100", "8000", "80808000", "ffffffffffffffffff01",
-                                      "ffffffffffffffff80", "ffffffffffffffffff"};
+    static const char *const bad[] = {"8100",
+                                      "8000",
+                                      "80808000",
+                                      "ffffffffffffffffff01",
+                                      "ffffffffffffffff80",
+                                      "ffffffffffffffffff"};
     uint8_t buf[16];
     uint64_t v = 7;
     (void)state;
@@ -147,11 +153,13 @@ static void lists_keep_order(void **state)
     }
     sh_list_splice(&head, &other);
     assert_true(sh_list_empty(&other));
-    SH_LIST_FOREACH(it, &head) {
+    SH_LIST_FOREACH(it, &head)
+    {
         assert_int_equal(SH_CONTAINER(it, struct item, link)->id, want++);
     }
     assert_int_equal(want, 6);
-    SH_LIST_FOREACH_SAFE(it, &head) {
+    SH_LIST_FOREACH_SAFE(it, &head)
+    {
         if (SH_CONTAINER(it, struct item, link)->id % 2) {
             sh_list_remove(it);
         }

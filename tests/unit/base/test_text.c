@@ -85,9 +85,10 @@ static void refuses(void **state)
         int codec;
         const char *text;
     } bad[] = {
-        {0, "0"},   {0, "0g"},    {1, "0"},    {1, "I"},   {1, "l"},       {1, "a b"},  {2, "-"},
-        {3, "m"},   {3, "mz"},    {3, "m1"},   {3, "my======"}, {4, "Zg"}, {4, "Zg="},  {4, "===="},
-        {4, "Zh=="}, {4, "Z==="}, {4, "Zg==Zg=="}, {5, "Zg=="}, {5, "Z"},  {5, "+/8"}, {5, "Zh"},
+        {0, "0"},   {0, "0g"},   {1, "0"},    {1, "I"},    {1, "l"},        {1, "a b"},
+        {2, "-"},   {3, "m"},    {3, "mz"},   {3, "m1"},   {3, "my======"}, {4, "Zg"},
+        {4, "Zg="}, {4, "===="}, {4, "Zh=="}, {4, "Z==="}, {4, "Zg==Zg=="}, {5, "Zg=="},
+        {5, "Z"},   {5, "+/8"},  {5, "Zh"},
     };
     uint8_t out[32];
     char text[2000];
@@ -101,7 +102,8 @@ static void refuses(void **state)
     memset(text, '1', sizeof text);
     uint8_t big[SH_RADIX_BYTES_MAX + 1] = {1};
     for (size_t i = 1; i <= 2; i++) { /* quadratic ones are bounded */
-        assert_int_equal(codecs[i].encode(sh_span_of(big, sizeof big), text, sizeof text), SH_E_LIMIT);
+        assert_int_equal(codecs[i].encode(sh_span_of(big, sizeof big), text, sizeof text),
+                         SH_E_LIMIT);
         assert_int_equal(codecs[i].decode(sh_span_of(text, 300), big, sizeof big), SH_E_LIMIT);
         memset(text, 'z', sizeof text);
         assert_int_equal(codecs[i].decode(sh_span_of(text, 250), big, sizeof big), SH_E_LIMIT);
@@ -111,11 +113,29 @@ static void refuses(void **state)
 
 static void utf8(void **state)
 {
-    static const char *const good[] = {"", "00", "61", "c280", "dfbf", "e0a080", "ed9fbf", "ee8080", "efbfbf",
-                                       "f0908080", "f48fbfbf", "6162636465666768c3a9", "e282ac61"};
-    static const char *const bad[] = {"80", "c0af", "c1bf", "c2", "e08080", "e09fbf", "eda080", "edbfbf", "e282",
-                                      "f0808080", "f08fbfbf", "f4908080", "f5808080", "ff", "f09080", "c3c3",
-                                      "6162636465666768ff", "e28261", "e2e282"};
+    static const char *const good[] = {"",        "00",       "61",       "c280",
+                                       "dfbf",    "e0a080",   "ed9fbf",   "ee8080",
+                                       "efbfbf",  "f0908080", "f48fbfbf", "6162636465666768c3a9",
+                                       "e282ac61"};
+    static const char *const bad[] = {"80",
+                                      "c0af",
+                                      "c1bf",
+                                      "c2",
+                                      "e08080",
+                                      "e09fbf",
+                                      "eda080",
+                                      "edbfbf",
+                                      "e282",
+                                      "f0808080",
+                                      "f08fbfbf",
+                                      "f4908080",
+                                      "f5808080",
+                                      "ff",
+                                      "f09080",
+                                      "c3c3",
+                                      "6162636465666768ff",
+                                      "e28261",
+                                      "e2e282"};
     uint8_t buf[32];
     (void)state;
     for (size_t i = 0; i < COUNT(good); i++) {

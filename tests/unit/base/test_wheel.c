@@ -93,8 +93,17 @@ static void next_us_leads_there(void **state)
 {
     static sh_wheel w;
     sh_timer t;
-    static const uint64_t dues[] = {1, 999, 1000, 1001, 63999, 64000, 64001, 4096000, 4095999,
-                                    UINT64_C(86400000000) * 365, UINT64_MAX - 2000};
+    static const uint64_t dues[] = {1,
+                                    999,
+                                    1000,
+                                    1001,
+                                    63999,
+                                    64000,
+                                    64001,
+                                    4096000,
+                                    4095999,
+                                    UINT64_C(86400000000) * 365,
+                                    UINT64_MAX - 2000};
     (void)state;
     for (size_t i = 0; i < COUNT(dues); i++) {
         int steps = 0;

@@ -1,0 +1,391 @@
+/* actor/executor.c - who is inside, sleep and wake, and the turn: the one place that calls handlers. */
+#include "actor/ask.h"
+
+enum { SHUFFLE_MAX = 16, STALL_US = 100000 };
+
+int sh_exec_new(sh_runtime *rt, unsigned index, uint64_t now_us, sh_exec **out)
+{
+    const struct sh_runtime_config *cfg = &rt->cfg;
+    /* Aligned by hand: sh_mem aligns as malloc, the fields threads share want cache lines of their own. */
+    sh_exec *x = sh_mem_zalloc(cfg->mem, sizeof *x + 64);
+    if (!x) {
+        return SH_E_LIMIT;
+    }
+    uintptr_t raw = (uintptr_t)x;
+    x = (void *)((raw + 63) & ~(uintptr_t)63);
+    x->raw = (void *)raw;
+    x->rt = rt;
+    x->index = index;
+    x->now_us = now_us;
+    sh_msg_pool_init(&x->pool, cfg->mem, cfg->quota[index], (uint8_t)index);
+    const sh_rng *rng = cfg->rng[index];
+    sh_slab_init(&x->actors, cfg->mem, sizeof(sh_actor), cfg->actors_max,
+                 (uint32_t)sh_rng_u64(rng));
+    sh_slab_init(&x->slots, cfg->mem, sizeof(sh_slot), cfg->asks_max, (uint32_t)sh_rng_u64(rng));
+    sh_timer_table_init(x);
+    sh_list_init(&x->orphans);
+    sh_list_init(&x->wait_list);
+    sh_map_u64_init(&x->waits, cfg->mem, sh_rng_u64(rng), cfg->asks_max);
+    sh_map_u64_init(&x->deferred, cfg->mem, sh_rng_u64(rng), cfg->asks_max);
+    sh_wheel_init(&x->wheel, now_us);
+    *out = x;
+    if (sh_gates_init(&x->gates, cfg->mem, cfg->actors_max)) {
+        return SH_E_LIMIT;
+    }
+    return 0;
+}
+
+static void free_queue(sh_exec *x, sh_msg_queue *q)
+{
+    for (sh_msg *m = sh_msg_queue_pop(q); m; m = sh_msg_queue_pop(q)) {
+        m->flags &= (uint8_t)~SH_MSG_INJECTED;
+        sh_exec_release(x, m);
+    }
+}
+
+void sh_exec_drop_queues(sh_exec *x)
+{
+    free_queue(x, &x->outbox);
+    free_queue(x, &x->requests);
+    free_queue(x, &x->events);
+    free_queue(x, &x->returned);
+    if (x->event_taken) {
+        sh_exec_release(x, x->event_taken);
+        x->event_taken = NULL;
+    }
+    if (x->last_text) {
+        sh_exec_release(x, x->last_text);
+        x->last_text = NULL;
+    }
+}
+
+void sh_exec_free(sh_exec *x)
+{
+    if (!x) {
+        return;
+    }
+    const sh_mem *mem = x->rt->cfg.mem;
+    while (!sh_list_empty(&x->orphans)) {
+        sh_cx_free(x, SH_CONTAINER(sh_list_pop(&x->orphans), sh_cx, link));
+    }
+    while (x->cx_free) {
+        sh_cx *cx = x->cx_free;
+        x->cx_free = (sh_cx *)(void *)cx->link.next;
+        sh_mem_free(mem, cx, sizeof *cx);
+    }
+    sh_msg_pool_fini(&x->pool);
+    sh_slab_fini(&x->actors);
+    sh_slab_fini(&x->slots);
+    sh_slab_fini(&x->timers);
+    sh_map_u64_fini(&x->waits);
+    sh_map_u64_fini(&x->deferred);
+    sh_gates_fini(&x->gates);
+    sh_mem_free(mem, x->raw, sizeof *x + 64);
+}
+
+/* --- inside --- */
+
+bool sh_exec_enter(sh_exec *x, uint64_t token)
+{
+    SH_ASSERT(token != 0);
+    uint64_t nobody = 0;
+    /* Acquire pairs with the release of sh_exec_leave: we see all that the last one inside did. */
+    return atomic_load_explicit(&x->inside, memory_order_relaxed) == 0 &&
+           atomic_compare_exchange_strong_explicit(&x->inside, &nobody, token,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+void sh_exec_leave(sh_exec *x, uint64_t token)
+{
+    SH_ASSERT(sh_exec_inside(x, token));
+    atomic_store_explicit(&x->inside, 0, memory_order_release);
+}
+
+bool sh_exec_inside(const sh_exec *x, uint64_t token)
+{
+    /* Relaxed: only the calling thread itself can have stored its token. */
+    return atomic_load_explicit(&x->inside, memory_order_relaxed) == token;
+}
+
+unsigned sh_exec_index(const sh_exec *x)
+{
+    return x->index;
+}
+
+void sh_exec_wake(sh_exec *target)
+{
+    const struct sh_runtime_config *cfg = &target->rt->cfg;
+    /* Seq_cst pairs with sh_exec_sleep: either it sees what was pushed, or we see that it sleeps. */
+    if (atomic_load_explicit(&target->asleep, memory_order_seq_cst) &&
+        atomic_exchange_explicit(&target->asleep, 0, memory_order_seq_cst) && cfg->wake) {
+        cfg->wake(cfg->wake_ud, target->index);
+    }
+}
+
+static bool exec_has_work(const sh_exec *x)
+{
+    return x->ready_head || x->resume_head || x->calls.head || x->rescan;
+}
+
+bool sh_exec_sleep(sh_exec *x)
+{
+    atomic_store_explicit(&x->asleep, 1, memory_order_seq_cst);
+    if (exec_has_work(x) || !sh_inbox_empty(&x->inbox) ||
+        atomic_load_explicit(&x->nudged, memory_order_seq_cst)) {
+        atomic_store_explicit(&x->asleep, 0, memory_order_seq_cst);
+        return false;
+    }
+    return true;
+}
+
+void sh_exec_nudge_all(sh_exec *x)
+{
+    for (unsigned e = 0; e < x->rt->cfg.execs; e++) {
+        sh_exec *other = x->rt->exec[e];
+        if (other == x) {
+            x->rescan = true;
+        } else if (other) {
+            atomic_store_explicit(&other->nudged, 1, memory_order_seq_cst);
+            sh_exec_wake(other);
+        }
+    }
+}
+
+/* --- across --- */
+
+void sh_exec_flush(sh_exec *x)
+{
+    for (unsigned e = 0; e < x->rt->cfg.execs; e++) {
+        sh_exec *other = x->rt->exec[e];
+        bool wake = false;
+        if (x->home_chains[e].head) {
+            sh_inbox_push(&other->homes, &x->home_chains[e]);
+            wake = x->home_credit;
+        }
+        if (x->chains[e].head) {
+            sh_inbox_push(&other->inbox, &x->chains[e]);
+            wake = true;
+        }
+        if (wake) {
+            sh_exec_wake(other);
+        }
+    }
+    x->home_credit = false;
+}
+
+void sh_exec_take_homes(sh_exec *x)
+{
+    sh_msg *m = sh_inbox_take(&x->homes);
+    while (m) {
+        sh_msg *next = m->next;
+        sh_exec_release(x, m);
+        m = next;
+    }
+}
+
+static void take_inbox(sh_exec *x)
+{
+    sh_msg *m = sh_inbox_take(&x->inbox);
+    while (m) {
+        sh_msg *next = m->next;
+        sh_exec_arrive(x, m);
+        m = next;
+    }
+}
+
+static void take_due(sh_exec *x)
+{
+    sh_wheel_advance(&x->wheel, x->now_us);
+    for (sh_timer *t = sh_wheel_pop(&x->wheel); t; t = sh_wheel_pop(&x->wheel)) {
+        struct sh_due *due = SH_CONTAINER(t, struct sh_due, timer);
+        switch (due->what) {
+        case SH_DUE_SLOT: sh_ask_deadline(x, due); break;
+        case SH_DUE_ACTOR_TIMER: sh_timer_fire(x, due); break;
+        }
+    }
+}
+
+/* --- run queue --- */
+
+void sh_exec_ready(sh_exec *x, sh_actor *a)
+{
+    if (a->flags & SH_A_QUEUED) {
+        return;
+    }
+    a->flags |= SH_A_QUEUED;
+    a->ready_next = NULL;
+    if (x->ready_head) {
+        x->ready_tail->ready_next = a;
+    } else {
+        x->ready_head = a;
+    }
+    x->ready_tail = a;
+    x->ready_count++;
+}
+
+static sh_actor *ready_pop(sh_exec *x)
+{
+    sh_actor *before = NULL;
+    sh_actor *a = x->ready_head;
+    const sh_rng *shuffle = x->rt->cfg.shuffle;
+    if (shuffle && a) {
+        uint32_t most = x->ready_count < SHUFFLE_MAX ? x->ready_count : SHUFFLE_MAX;
+        for (uint64_t skip = sh_rng_below(shuffle, most); skip > 0; skip--) {
+            before = a;
+            a = a->ready_next;
+        }
+    }
+    if (!a) {
+        return NULL;
+    }
+    if (before) {
+        before->ready_next = a->ready_next;
+    } else {
+        x->ready_head = a->ready_next;
+    }
+    if (x->ready_tail == a) {
+        x->ready_tail = before;
+    }
+    x->ready_count--;
+    a->flags &= (uint16_t)~SH_A_QUEUED;
+    return a;
+}
+
+void sh_exec_resume(sh_exec *x, sh_slot *s)
+{
+    if (s->queued) {
+        return;
+    }
+    s->queued = true;
+    s->next = NULL;
+    if (x->resume_head) {
+        x->resume_tail->next = s;
+    } else {
+        x->resume_head = s;
+    }
+    x->resume_tail = s;
+}
+
+/* --- the turn --- */
+
+static bool run_resume(sh_exec *x)
+{
+    sh_slot *s = x->resume_head;
+    if (!s) {
+        return false;
+    }
+    x->resume_head = s->next;
+    s->queued = false;
+    sh_ask_run(x, s);
+    return true;
+}
+
+static bool run_call(sh_exec *x)
+{
+    sh_msg *m = sh_msg_queue_pop(&x->calls);
+    if (!m) {
+        return false;
+    }
+    struct sh_result r;
+    sh_msg_to_result(m, &r);
+    if (m->call.fn) {
+        m->call.fn(m->call.ud, &r);
+    }
+    sh_exec_release(x, m);
+    return true;
+}
+
+static size_t run_actor(sh_exec *x, size_t max, uint64_t *clock)
+{
+    const struct sh_runtime_config *cfg = &x->rt->cfg;
+    sh_actor *a = ready_pop(x);
+    if (!a) {
+        return 0;
+    }
+    sh_pid pid = sh_actor_pid(x, a);
+    x->last_name = sh_span_none();
+    size_t n = sh_actor_step(x, a, max < SH_SLICE_MESSAGES_MAX ? max : SH_SLICE_MESSAGES_MAX);
+    if (cfg->stall_clock) {
+        uint64_t now = cfg->stall_clock(cfg->stall_ud);
+        if (now > *clock && now - *clock > STALL_US) {
+            sh_event_stalled(x, pid, x->last_name, now - *clock);
+        }
+        *clock = now;
+    }
+    return n;
+}
+
+/* Completions that were due at the start of a round, then one actor: neither can starve the other. */
+static size_t run_ready(sh_exec *x, size_t max)
+{
+    const struct sh_runtime_config *cfg = &x->rt->cfg;
+    uint64_t clock = cfg->stall_clock && x->ready_head ? cfg->stall_clock(cfg->stall_ud) : 0;
+    size_t handled = 0;
+    while (handled < max && exec_has_work(x)) {
+        if (x->rescan) {
+            x->rescan = false;
+            sh_ask_rescan(x);
+        }
+        bool ran = false;
+        for (int i = 0; i < SH_SLICE_MESSAGES_MAX && handled < max; i++) {
+            bool one = run_resume(x) || run_call(x);
+            if (!one) {
+                break;
+            }
+            handled++;
+            ran = true;
+        }
+        if (ran && cfg->stall_clock) {
+            clock = cfg->stall_clock(cfg->stall_ud);
+        }
+        handled += handled < max ? run_actor(x, max - handled, &clock) : 0;
+    }
+    return handled;
+}
+
+void sh_exec_turn(sh_exec *x, uint64_t now_us, size_t max, struct sh_turn *out)
+{
+    *out = (struct sh_turn){0, 0};
+    if (x->turning) {
+        return; /* from within a handler: nothing can run */
+    }
+    x->turning = true;
+    x->now_us = now_us > x->now_us ? now_us : x->now_us;
+    if (atomic_load_explicit(&x->asleep, memory_order_relaxed)) {
+        atomic_store_explicit(&x->asleep, 0, memory_order_seq_cst);
+    }
+    sh_exec_take_homes(x);
+    take_inbox(x);
+    take_due(x);
+    if (atomic_load_explicit(&x->nudged, memory_order_relaxed) &&
+        atomic_exchange_explicit(&x->nudged, 0, memory_order_acq_rel)) {
+        x->rescan = true;
+    }
+    out->handled = run_ready(x, max);
+    x->stats.handled += out->handled;
+    out->left = x->ready_count + (x->resume_head ? 1 : 0) + (x->calls.head ? 1 : 0);
+    x->turning = false;
+    sh_exec_flush(x);
+}
+
+uint64_t sh_exec_deadline(const sh_exec *x)
+{
+    if (exec_has_work(x) || !sh_inbox_empty(&x->inbox) ||
+        atomic_load_explicit(&x->nudged, memory_order_relaxed)) {
+        return 0;
+    }
+    return sh_wheel_next_us(&x->wheel);
+}
+
+void sh_exec_stats(const sh_exec *x, struct sh_exec_stats *out)
+{
+    *out = x->stats;
+    out->asks = x->slots.count;
+    out->messages = x->pool.live;
+    out->ready = x->ready_count;
+}
+
+sh_span sh_exec_last_text(const sh_exec *x)
+{
+    return x->last_text ? sh_msg_text(x->last_text) : sh_span_none();
+}

@@ -1,0 +1,147 @@
+/* actor/executor.h - inside an executor: what its files share. Not for other rooms.
+ *
+ * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
+ *          inside; the only fields other threads touch are the atomics under "shared".
+ * Files    executor.c turns; post.c routes; actor.c life; ask.c slots; cx.c handlers' calls; timer.c;
+ *          links.c; event.c; outside.c calls from outside; runtime.c the rest of the door. */
+#ifndef SH_ACTOR_EXECUTOR_H
+#define SH_ACTOR_EXECUTOR_H
+
+#include "actor/gate.h"
+#include "actor/inbox.h"
+#include "actor/runtime.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/slab.h"
+#include "base/wheel.h"
+
+typedef struct sh_actor sh_actor;
+typedef struct sh_slot sh_slot;
+
+/* Something the wheel tells; first in its owner. */
+struct sh_due {
+    sh_timer timer;
+    enum { SH_DUE_SLOT, SH_DUE_ACTOR_TIMER } what;
+};
+
+struct sh_exec {
+    /* shared */
+    _Alignas(64) _Atomic(uint64_t) inside; /* token of the thread inside, 0: nobody */
+    _Atomic(uint32_t) asleep;              /* its driver blocks, or is about to */
+    _Atomic(uint32_t) nudged;              /* room came back somewhere an ask here waits for */
+    _Alignas(64) sh_inbox inbox;
+    _Alignas(64) sh_inbox homes; /* messages of our pool, handled elsewhere */
+    /* confined to the thread inside */
+    _Alignas(64) sh_runtime *rt;
+    void *raw; /* what was allocated */
+    unsigned index;
+    bool turning;
+    bool rescan; /* room came back in this executor */
+    uint64_t now_us;
+    sh_msg_pool pool;
+    sh_slab actors;
+    sh_gates gates; /* by slot of actors */
+    sh_actor *ready_head;
+    sh_actor *ready_tail;
+    uint32_t ready_count;
+    sh_cx *cx_free;
+    sh_list orphans; /* held contexts of ended actors, whose finish is still due */
+    sh_slab slots;
+    sh_slot *resume_head; /* slots whose continuation is due */
+    sh_slot *resume_tail;
+    sh_msg_queue calls;   /* CALLBACKs due */
+    sh_map_u64 waits;     /* gate key -> struct sh_wait, asks waiting for room */
+    sh_list wait_list;    /* the same, in order of their first ask */
+    sh_map_u64 deferred;  /* call id given outside -> slot id */
+    sh_slab timers;
+    sh_wheel wheel;
+    sh_chain chains[SH_RUNTIME_EXECS_MAX];
+    sh_chain home_chains[SH_RUNTIME_EXECS_MAX];
+    bool home_credit; /* a home chain holds credit of remote: wake the loop for it */
+    sh_msg_queue outbox;   /* loop only, as the next three */
+    sh_msg_queue requests;
+    sh_msg_queue returned;
+    sh_msg_queue events;
+    uint32_t event_count;
+    sh_msg *event_taken;
+    struct {
+        uint64_t actor;
+        int code;
+    } losses[64]; /* tells from here lost on arrival, for the next drain */
+    uint32_t loss_at;
+    sh_span last_name; /* of the message begun last, in its type's table */
+    sh_msg *last_text;
+    struct sh_exec_stats stats;
+};
+
+struct sh_runtime {
+    struct sh_runtime_config cfg;
+    sh_exec *exec[SH_RUNTIME_EXECS_MAX];
+    sh_gates peers;
+    struct sh_type *types;
+    _Atomic(uint32_t) actor_count;
+    _Atomic(uint32_t) stopping;
+    _Atomic(uint32_t) next_deferred;
+};
+
+/* --- executor.c --- */
+int sh_exec_new(sh_runtime *rt, unsigned index, uint64_t now_us, sh_exec **out);
+void sh_exec_free(sh_exec *x);
+void sh_exec_drop_queues(sh_exec *x);
+void sh_exec_ready(sh_exec *x, sh_actor *a);
+void sh_exec_resume(sh_exec *x, sh_slot *s); /* its continuation is due */
+void sh_exec_wake(sh_exec *target);          /* after something was pushed to it */
+void sh_exec_take_homes(sh_exec *x);
+void sh_exec_nudge_all(sh_exec *x); /* room came back at a gate somebody waits for */
+
+/* --- post.c --- */
+/* Puts the message on its way; no gate is asked. Takes it. */
+void sh_exec_send(sh_exec *x, sh_msg *m);
+/* A CALLBACK for executor `exec`; its `to` is not an address but the result's cause. Takes it. */
+void sh_exec_callback(sh_exec *x, sh_msg *m, unsigned exec);
+/* It has come to the executor of its target. Takes it. */
+void sh_exec_arrive(sh_exec *x, sh_msg *m);
+/* Its end here: home, or to credit. */
+void sh_exec_release(sh_exec *x, sh_msg *m);
+/* It cannot be delivered: asks are answered, tells reported. Takes it. */
+void sh_exec_undeliverable(sh_exec *x, sh_msg *m, int code);
+sh_msg *sh_exec_msg(sh_exec *x, enum sh_msg_kind kind, sh_pid to, sh_pid from,
+                    const struct sh_msg_parts *parts); /* NULL: no memory */
+int sh_post_tell(sh_exec *x, sh_pid to, sh_pid from, const struct sh_msg_parts *parts);
+/* Passes the target's gate for a TELL or ASK (want: ask to be told of room); 0 or the code. */
+int sh_post_gate(sh_exec *x, sh_pid to, uint32_t bytes, bool want, bool *gated);
+/* A REPLY of these fields to a reply address (none: nothing). 0 or LIMIT. */
+int sh_post_reply(sh_exec *x, sh_pid reply, const struct sh_result *r);
+void sh_post_reply_code(sh_exec *x, sh_pid reply, int code, int delivery, sh_span text);
+/* The ask m itself becomes the reply: needs no memory. Takes m. */
+void sh_post_reply_by(sh_exec *x, sh_msg *m, sh_pid reply, int code, int delivery);
+
+static inline sh_pid sh_exec_pid(const sh_exec *x, uint64_t actor)
+{
+    return (sh_pid){actor, 0, x->rt->cfg.self_tag};
+}
+
+static inline bool sh_pid_is_local(const sh_exec *x, sh_pid p)
+{
+    return p.node == 0 && p.check == x->rt->cfg.self_tag;
+}
+
+static inline int sh_public_code(int code)
+{
+    return code == SH_E_NOMEM ? SH_E_LIMIT : code;
+}
+
+/* --- event.c --- */
+void sh_event_undelivered(sh_exec *x, sh_pid to, sh_span name, uint32_t count, int code,
+                          sh_span text);
+void sh_event_failed(sh_exec *x, sh_pid pid, sh_span name, int code, sh_span text);
+void sh_event_stalled(sh_exec *x, sh_pid pid, sh_span name, uint64_t us);
+void sh_event_arrive(sh_exec *x, sh_msg *m);
+void sh_loss_note(sh_exec *x, uint64_t actor, int code);
+int sh_loss_take(sh_exec *x, uint64_t actor); /* 0: none since the last drain */
+
+/* --- outside.c --- */
+void sh_outside_arrive(sh_exec *x, sh_msg *m);
+void sh_outside_drop(sh_exec *x, sh_msg *m); /* at free: completes as closed */
+
+#endif

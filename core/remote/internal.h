@@ -1,0 +1,125 @@
+/* remote/internal.h - what the files of this room share: the remote, its peers, wire requests, events.
+ *
+ * A wire request is a call of another node that waits for an answer of ours: its pid {wire id, peer} is the reply
+ * address given to the runtime. Wire ids have executor number SH_WIRE_EXECUTOR, so they are neither actors nor slots. */
+#ifndef SH_REMOTE_INTERNAL_H
+#define SH_REMOTE_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/slab.h"
+#include "base/wheel.h"
+#include "remote/export.h"
+#include "remote/names.h"
+#include "remote/remote.h"
+#include "remote/session.h"
+#include "remote/watch.h"
+
+enum {
+    SH_WIRE_EXECUTOR = 127,
+    SH_REMOTE_SCRATCH = 32768,       /* frames of one session, gathered before the stream takes them */
+    SH_REMOTE_NAMES_NODE = -1        /* pid.node (as u32) of the watcher that guards registered actors */
+};
+
+struct native;
+
+/* One per peer that a pid of ours may name. */
+struct sh_rpeer {
+    sh_remote *r;
+    struct sh_peer_ref ref;
+    const struct sh_session_ops *ops;
+    struct native *native; /* NULL: no session, nothing waits */
+    struct sh_watches watches;
+    bool held;       /* sh_swarm_hold is ours */
+    bool dirty;      /* in r->dirty */
+    sh_list dirty_link;
+    sh_list all_link;
+    sh_timer timer;
+};
+
+enum sh_wire_kind { SH_WIRE_ASK, SH_WIRE_DRAIN, SH_WIRE_WATCH, SH_WIRE_NODE };
+
+/* A request of a peer. Freed when it is answered (or its session ended) and its message has come back. */
+struct sh_wire {
+    sh_list link;         /* the session's open ones */
+    struct sh_rpeer *peer; /* NULL: the session is gone */
+    uint64_t call;
+    uint64_t target;
+    uint64_t watcher; /* WATCH */
+    uint32_t cost;    /* bytes of the window */
+    uint8_t kind;
+    bool linked;    /* WATCH */
+    bool in_runtime; /* its message is still to be returned */
+    bool returned;  /* came back in this pump and is not credited yet */
+    bool answered;
+};
+
+struct sh_remote_item { /* an event waiting to be taken */
+    sh_list link;
+    size_t bytes; /* of the allocation */
+    struct sh_remote_event ev;
+};
+
+struct sh_remote {
+    const sh_mem *mem;
+    sh_quota *quota;
+    const sh_rng *rng;
+    const sh_log *log;
+    sh_swarm *swarm;
+    sh_runtime *rt;
+    uint64_t token;
+    uint64_t incarnation;
+    uint64_t seed;
+    uint32_t self_tag;
+    uint32_t message_max;
+    unsigned proto;
+    sh_peer_id *admin;
+    size_t admin_count;
+    bool admin_all;
+    bool leaving;
+
+    struct sh_rpeer **peers; /* by index of the swarm's table */
+    size_t peers_cap;
+    sh_list peers_all; /* in order of making */
+    sh_list dirty;
+    sh_wheel wheel;
+
+    sh_slab wires;       /* struct sh_wire */
+    sh_map_u64 sessions; /* serial -> struct sh_rpeer *: whose TELL has come back */
+    uint32_t serial;
+
+    uint8_t *scratch;
+    size_t scratch_n;
+    struct native *scratch_owner;
+
+    struct sh_exports exports;
+    struct sh_names names;
+
+    sh_list items;
+    struct sh_remote_item *taken; /* lent by sh_remote_event */
+};
+
+/* remote.c */
+struct sh_rpeer *sh_remote_peer(sh_remote *r, struct sh_peer_ref ref); /* made if new; NULL: no memory */
+struct sh_rpeer *sh_remote_peer_at(const sh_remote *r, uint32_t index, uint32_t check); /* NULL: none */
+void sh_remote_touch(struct sh_rpeer *p);                              /* flushed at the end of the batch */
+void sh_remote_hold(struct sh_rpeer *p, bool want);
+/* name, value and text are copied; true unless memory is out. */
+bool sh_remote_emit(sh_remote *r, const struct sh_remote_event *ev);
+struct sh_wire *sh_wire_new(sh_remote *r, struct sh_rpeer *p, sh_pid *reply, uint32_t *index);
+struct sh_wire *sh_wire_of(sh_remote *r, uint64_t actor);
+void sh_wire_free(sh_remote *r, struct sh_wire *w, uint64_t actor);
+uint64_t sh_wire_actor(sh_remote *r, uint32_t index);
+void sh_remote_answer(sh_remote *r, sh_pid reply, int code, int delivery, const char *text);
+
+static inline sh_pid sh_rpeer_pid(const struct sh_rpeer *p, uint64_t actor)
+{
+    return (sh_pid){actor, p->ref.index, p->ref.check};
+}
+
+static inline sh_pid sh_remote_own(const sh_remote *r, uint64_t actor)
+{
+    return (sh_pid){actor, 0, r->self_tag};
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* remote/names.h - names of actors in the DHT: registering, renewing, looking up.
+ *
+ * Shape    tables inside the remote; remote.h has the calls. Keys and records are those of Kameo: provider key = the
+ *          name; value key = `<name>:meta:<own peer id>`; value = length of the peer id, actor u64 LE, peer id, type.
+ * Rule     local names first, without the network. A holder found must itself answer for its record, which it drops
+ *          as soon as the actor has ended; so nobody known dead is handed out.
+ * Spec     /kameo/registry/1.0.0 */
+#ifndef SH_REMOTE_NAMES_H
+#define SH_REMOTE_NAMES_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "remote/remote.h"
+
+struct sh_names {
+    sh_list registered; /* in order of registering */
+    sh_list lookups;    /* in order of asking */
+    sh_map_bytes by_name;
+    sh_map_u64 watched; /* actor -> how many names it has: the guard watches it once */
+    sh_map_u64 queries; /* query number -> its lookup or get */
+    uint64_t next_number; /* of queries and publications */
+};
+
+void sh_names_init(sh_remote *r);
+void sh_names_fini(sh_remote *r);
+/* QUERY, VALUE and PUBLISHED events. */
+void sh_names_swarm_event(sh_remote *r, const struct sh_swarm_event *ev, uint64_t now_us);
+/* A registered actor has ended for good. */
+void sh_names_actor_ended(sh_remote *r, uint64_t actor);
+void sh_names_withdraw_all(sh_remote *r);
+void sh_names_timer(sh_remote *r, sh_timer *t, uint64_t now_us);
+
+#endif

@@ -1,0 +1,187 @@
+/* remote/native.h - the session over /shoal/actor/1.0.0; shared by native.c (streams, pairing, life), native_out.c
+ * (windows, encoding) and native_in.c (decoding, windows of the peer, credit).
+ *
+ * Shape    one struct per peer with something open or waiting. `out` is our stream, `in` the peer's; both paired make
+ *          the session. Queues per target outlive it; windows, tables and calls do not.
+ * Rules    a function that may end the session (native_end, or anything that feeds frames) is followed by a look at
+ *          what is left. Failures found while writing only set `broken`; the next flush ends the session.
+ * Spec     docs/wire.md */
+#ifndef SH_REMOTE_NATIVE_H
+#define SH_REMOTE_NATIVE_H
+
+#include "proto/frame.h"
+#include "remote/internal.h"
+
+enum {
+    NATIVE_NO_ENTRY = UINT32_MAX,
+    NATIVE_TARGETS_KEPT = 65536, /* windows remembered a session and direction; idle ones are forgotten then */
+    NATIVE_TRIES = 4,            /* sessions that end before they are paired, in a row: then unreachable */
+    NATIVE_RETRY_MS = 50         /* before the first of those, doubling */
+};
+
+/* An actor of the peer that we send to. */
+struct native_target {
+    uint64_t actor; /* 0: the node */
+    sh_list all;
+    sh_list ready;       /* in n->ready, or alone */
+    sh_msg_queue queue;  /* what waits, in order: TELL ASK DRAIN STOP KILL DOWN */
+    uint32_t used;       /* messages out and not credited */
+    uint32_t window;
+    uint32_t tells_out;  /* of used */
+    uint32_t entry;      /* in table 1 */
+    int8_t loss;         /* first loss since the last drain */
+};
+
+/* A call of ours that waits for its REPLY. */
+struct native_call {
+    sh_list link;
+    uint64_t call;
+    uint64_t target;
+    uint64_t watcher; /* WATCH */
+    sh_pid reply;
+    uint32_t cost;
+    uint8_t kind; /* SH_FRAME_ASK, DRAIN, WATCH; TELL: a stop or kill, nobody waits */
+};
+
+/* An actor of ours that the peer sends to. */
+struct native_own {
+    uint64_t actor;
+    sh_list all;
+    sh_list due; /* in n->due, or alone */
+    uint32_t used;
+    uint32_t window;
+    uint32_t due_messages, due_asks;
+    uint64_t due_bytes;
+    uint32_t wider;  /* to be told with the next credit */
+    bool widened;
+};
+
+struct native_in {
+    sh_stream *stream; /* NULL: none */
+    sh_conn_id conn;
+    bool hello;
+    uint64_t deadline_us;
+    sh_frame_reader reader;
+};
+
+struct native_name {
+    uint8_t *text;
+    uint8_t n;
+};
+
+struct native {
+    struct sh_rpeer *peer;
+    sh_remote *r;
+    sh_quota quota;
+
+    /* streams and pairing */
+    sh_stream *out;
+    bool out_open, out_paired, fin_sent;
+    bool unsupported; /* the peer refused the protocol on this connection */
+    bool broken;      /* to be ended by the next flush */
+    bool said_bye, got_bye;
+    uint64_t out_number, out_deadline_us;
+    struct native_in in[SH_SESSION_STREAMS_MAX];
+    int active; /* index of the session's incoming stream, -1: none */
+    bool known; /* incarnation and what follows are those of the peer's process */
+    uint64_t incarnation, last_number, number;
+    sh_conn_id known_conn;
+    unsigned tries;
+    uint64_t retry_us; /* not to be opened before; UINT64_MAX: nothing to open for */
+    uint32_t serial;
+    size_t message_max; /* the peer's */
+
+    /* bytes the stream did not take */
+    uint8_t *backlog;
+    size_t backlog_at, backlog_n, backlog_cap;
+
+    /* out: windows, calls, tables */
+    uint64_t bytes_used;
+    sh_map_u64 targets;
+    sh_list targets_all, ready;
+    sh_map_u64 calls, by_reply;
+    sh_list calls_all;
+    uint64_t last_call;
+    sh_map_bytes names_out;
+    sh_map_u64 mine_out;
+    uint32_t yours_count;
+
+    /* in: windows, requests, tables */
+    uint64_t in_bytes, due_bytes;
+    sh_map_u64 own;
+    sh_list own_all, due, wires, returned;
+    uint32_t wires_open;
+    sh_map_u64 wire_by_call;
+    uint64_t last_call_in;
+    struct native_name *names_in;
+    uint64_t *yours_in, *mine_in;
+    uint64_t credit_us; /* when credits leave at the latest */
+
+    /* the LOST being counted */
+    struct {
+        uint64_t target;
+        uint32_t count;
+        int code;
+        uint8_t name_n;
+        uint8_t name[SH_NAME_MAX];
+        const char *text;
+    } lost;
+};
+
+/* native.c */
+struct native *native_of(struct sh_rpeer *p); /* made if there is none; NULL: no memory */
+/* The session is over: streams are reset, what was encoded is unknown, what waits stays. */
+void native_end(struct native *n, const char *why);
+/* Malformed bytes: ends the connection and tells. n may have no session afterwards. */
+void native_malformed(struct native *n, sh_conn_id conn, const char *why);
+void native_hello(struct native *n, struct native_in *in, const struct sh_frame *f, uint64_t now_us);
+void native_want(struct native *n, uint64_t now_us); /* something waits: open, or dial */
+void native_arm(struct native *n);
+void native_session_reset(struct native *n); /* windows, tables and calls of a new session */
+static inline bool native_active(const struct native *n)
+{
+    return n->out && n->out_open && n->out_paired && n->active >= 0;
+}
+
+/* native_out.c */
+void native_frame(struct native *n, const struct sh_frame *f);
+void native_write_backlog(struct native *n);
+void native_scratch_flush(sh_remote *r);
+void native_backlog_drop(struct native *n);
+void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
+struct native_target *native_target_of(struct native *n, uint64_t actor, bool make);
+void native_fail_waiting(struct native *n, int code, const char *text); /* everything queued comes back, not sent */
+void native_fail_one(struct native *n, sh_msg *m, int code, const char *text);
+void native_fail_calls(struct native *n, int code, const char *text);   /* open calls end as unknown */
+struct sh_frame_who native_mine(struct native *n, uint64_t actor);
+struct sh_frame_who native_yours(struct native *n, uint64_t actor);
+struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cause, whose ever */
+void native_name(struct native *n, struct sh_frame *f, sh_span name);
+struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);
+void native_call_free(struct native *n, struct native_call *c);
+void native_send_watch(struct native *n, struct sh_watch *w, bool renewed);
+void native_out_reset(struct native *n);
+void native_queue(struct native *n, struct native_target *t, sh_msg *m);
+void native_reply_frame(struct native *n, sh_msg *m);
+void native_death(struct native *n, sh_msg *m);
+
+void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
+void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
+void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us);
+void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link, uint64_t now_us);
+
+/* native_in.c */
+void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
+void native_wire_answer(struct native *n, struct sh_wire *w, uint64_t actor, const struct sh_result *res);
+void native_in_reset(struct native *n);
+
+/* native_credit.c */
+struct native_own *native_own_of(struct native *n, uint64_t actor);
+void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
+void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
+void native_settle(struct native *n);                   /* asks that came back in this pump without a reply: credit */
+void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret);
+void native_lost_add(struct native *n, uint64_t target, sh_span name, int code, const char *text);
+void native_lost_flush(struct native *n);
+
+#endif

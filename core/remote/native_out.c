@@ -1,0 +1,723 @@
+/* remote/native_out.c - the native session's writing side: windows, queues per target, encoding, tables.
+ *
+ * A message is encoded when the session is up, its target has room, the session has room and the stream takes bytes.
+ * Otherwise it waits in its target's queue, in order; other targets pass. Control frames pass everything. */
+#include "remote/native.h"
+
+#include "base/text.h"
+#include "base/varint.h"
+
+/* --- bytes --- */
+
+void native_backlog_drop(struct native *n)
+{
+    if (n->backlog) {
+        sh_mem_free(n->r->mem, n->backlog, n->backlog_cap);
+        sh_quota_give(&n->quota, n->backlog_cap);
+    }
+    n->backlog = NULL;
+    n->backlog_at = n->backlog_n = n->backlog_cap = 0;
+}
+
+static void native_backlog_add(struct native *n, sh_span s)
+{
+    if (s.n == 0 || n->broken) {
+        return;
+    }
+    size_t limit = SH_SESSION_UNREAD_MAX + n->message_max + SH_FRAME_EXTRA_MAX;
+    if (n->backlog_at + n->backlog_n + s.n > n->backlog_cap && n->backlog_at) {
+        memmove(n->backlog, n->backlog + n->backlog_at, n->backlog_n);
+        n->backlog_at = 0;
+    }
+    size_t need = n->backlog_n + s.n;
+    if (need > n->backlog_cap) {
+        size_t cap = n->backlog_cap ? n->backlog_cap : 1024;
+        while (cap < need) {
+            cap *= 2;
+        }
+        if (need > limit || sh_quota_take(&n->quota, cap - n->backlog_cap) != 0) {
+            n->broken = true; /* the peer does not read what it asked for */
+            return;
+        }
+        uint8_t *at = sh_mem_resize(n->r->mem, n->backlog, n->backlog_cap, cap);
+        if (!at) {
+            sh_quota_give(&n->quota, cap - n->backlog_cap);
+            n->broken = true;
+            return;
+        }
+        n->backlog = at;
+        n->backlog_cap = cap;
+    }
+    memcpy(n->backlog + n->backlog_at + n->backlog_n, s.p, s.n);
+    n->backlog_n += s.n;
+}
+
+void native_write_backlog(struct native *n)
+{
+    if (!n->out || !n->out_open || n->backlog_n == 0) {
+        return;
+    }
+    int64_t took = sh_stream_write(n->out, sh_span_of(n->backlog + n->backlog_at, n->backlog_n));
+    if (took < 0) {
+        n->broken = true;
+        return;
+    }
+    n->backlog_at += (size_t)took;
+    n->backlog_n -= (size_t)took;
+    if (n->backlog_n == 0) {
+        native_backlog_drop(n);
+    }
+}
+
+static void native_write(struct native *n, sh_span s)
+{
+    int64_t took = n->backlog_n ? 0 : sh_stream_write(n->out, s);
+    if (took < 0) {
+        n->broken = true;
+        return;
+    }
+    native_backlog_add(n, sh_span_skip(s, (size_t)took));
+}
+
+void native_scratch_flush(sh_remote *r)
+{
+    struct native *n = r->scratch_owner;
+    if (n && r->scratch_n) {
+        size_t bytes = r->scratch_n;
+        r->scratch_n = 0;
+        native_write(n, sh_span_of(r->scratch, bytes));
+    }
+    r->scratch_owner = NULL;
+}
+
+static bool native_blocked(const struct native *n)
+{
+    return !n->out || !n->out_open || n->backlog_n != 0;
+}
+
+void native_frame(struct native *n, const struct sh_frame *f)
+{
+    sh_remote *r = n->r;
+    sh_remote_touch(n->peer);
+    if (n->broken || !n->out || n->fin_sent) {
+        return; /* replies, deaths and credits of a session that is over go nowhere */
+    }
+    if (native_blocked(n)) {
+        uint8_t head[SH_FRAME_HEAD_MAX];
+        int bytes = sh_frame_put_head(f, head, sizeof head);
+        SH_ASSERT(bytes > 0);
+        native_backlog_add(n, sh_span_of(head, (size_t)bytes));
+        native_backlog_add(n, f->value);
+        return;
+    }
+    if (r->scratch_owner != n || SH_REMOTE_SCRATCH - r->scratch_n < SH_FRAME_HEAD_MAX) {
+        native_scratch_flush(r);
+        r->scratch_owner = n;
+        if (native_blocked(n)) { /* the flush was cut short */
+            r->scratch_owner = NULL;
+            native_frame(n, f);
+            return;
+        }
+    }
+    int bytes = sh_frame_put_head(f, r->scratch + r->scratch_n, SH_REMOTE_SCRATCH - r->scratch_n);
+    SH_ASSERT(bytes > 0);
+    r->scratch_n += (size_t)bytes;
+    if (f->value.n <= SH_REMOTE_SCRATCH - r->scratch_n) {
+        if (f->value.n) {
+            memcpy(r->scratch + r->scratch_n, f->value.p, f->value.n);
+        }
+        r->scratch_n += f->value.n;
+        return;
+    }
+    native_scratch_flush(r);
+    native_write(n, f->value);
+}
+
+/* --- tables --- */
+
+static void native_intern(struct native *n, uint8_t table, uint32_t entry, uint64_t actor, sh_span name)
+{
+    struct sh_frame f = {.type = SH_FRAME_INTERN,
+                         .table = table,
+                         .entry = entry,
+                         .name = name,
+                         .target = {.kind = SH_WHO_ACTOR, .actor = actor}};
+    native_frame(n, &f);
+}
+
+void native_name(struct native *n, struct sh_frame *f, sh_span name)
+{
+    uint64_t entry;
+    f->name = name;
+    f->name_known = sh_map_bytes_get(&n->names_out, name, &entry);
+    if (!f->name_known) {
+        entry = n->names_out.count;
+        if (entry >= SH_INTERN_NAMES_MAX || sh_map_bytes_put(&n->names_out, name, entry) != 0) {
+            return; /* the table is full: as text */
+        }
+        native_intern(n, SH_TABLE_NAMES, (uint32_t)entry, 0, name);
+        f->name_known = true;
+    }
+    f->name_entry = (uint32_t)entry;
+}
+
+struct sh_frame_who native_mine(struct native *n, uint64_t actor)
+{
+    uint64_t entry;
+    if (actor == 0) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    if (!sh_map_u64_get(&n->mine_out, actor, &entry)) {
+        entry = n->mine_out.count;
+        if (entry >= SH_INTERN_ACTORS_MAX || sh_map_u64_put(&n->mine_out, actor, entry) != 0) {
+            return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
+        }
+        native_intern(n, SH_TABLE_MINE, (uint32_t)entry, actor, sh_span_none());
+    }
+    return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = (uint32_t)entry};
+}
+
+/* Only targets of messages have an entry: what is sent to again and again. */
+struct sh_frame_who native_yours(struct native *n, uint64_t actor)
+{
+    if (actor == 0) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    struct native_target *t = native_target_of(n, actor, false);
+    if (t && t->entry != NATIVE_NO_ENTRY) {
+        return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = t->entry};
+    }
+    return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
+}
+
+static struct sh_frame_who native_target_who(struct native *n, struct native_target *t)
+{
+    if (t->actor && t->entry == NATIVE_NO_ENTRY && n->yours_count < SH_INTERN_ACTORS_MAX) {
+        t->entry = n->yours_count++;
+        native_intern(n, SH_TABLE_YOURS, t->entry, t->actor, sh_span_none());
+    }
+    return native_yours(n, t->actor);
+}
+
+struct sh_frame_who native_who(struct native *n, sh_pid pid)
+{
+    if (sh_pid_is_none(pid) || sh_pid_is_slot(pid) || pid.actor == 0) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    if (pid.node == 0) {
+        return native_mine(n, pid.actor);
+    }
+    struct sh_peer_ref ref = {pid.node, pid.check};
+    const sh_peer_id *id = sh_swarm_peer_id(n->r->swarm, ref);
+    if (!id) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    return (struct sh_frame_who){.kind = SH_WHO_THIRD, .actor = pid.actor, .peer = sh_peer_id_span(id)};
+}
+
+/* --- targets and their queues --- */
+
+static void native_target_free(struct native *n, struct native_target *t)
+{
+    sh_map_u64_del(&n->targets, t->actor, NULL);
+    sh_list_remove(&t->all);
+    sh_list_remove(&t->ready);
+    sh_mem_free(n->r->mem, t, sizeof *t);
+}
+
+static void native_targets_sweep(struct native *n)
+{
+    SH_LIST_FOREACH_SAFE (it, &n->targets_all) {
+        struct native_target *t = SH_CONTAINER(it, struct native_target, all);
+        if (t->used == 0 && !t->queue.head) {
+            native_target_free(n, t);
+        }
+    }
+}
+
+struct native_target *native_target_of(struct native *n, uint64_t actor, bool make)
+{
+    uint64_t found;
+    if (sh_map_u64_get(&n->targets, actor, &found)) {
+        return sh_map_ptr(found);
+    }
+    if (!make) {
+        return NULL;
+    }
+    if (n->targets.count >= NATIVE_TARGETS_KEPT) {
+        native_targets_sweep(n);
+    }
+    struct native_target *t = sh_mem_zalloc(n->r->mem, sizeof *t);
+    if (!t) {
+        return NULL;
+    }
+    if (sh_map_u64_put(&n->targets, actor, sh_map_of_ptr(t)) != 0) {
+        sh_mem_free(n->r->mem, t, sizeof *t);
+        return NULL;
+    }
+    t->actor = actor;
+    t->window = SH_TARGET_WINDOW_START;
+    t->entry = NATIVE_NO_ENTRY;
+    sh_list_push_back(&n->targets_all, &t->all);
+    sh_list_init(&t->ready);
+    return t;
+}
+
+void native_queue(struct native *n, struct native_target *t, sh_msg *m)
+{
+    sh_msg_queue_push(&t->queue, m);
+    if (sh_list_empty(&t->ready)) {
+        sh_list_push_back(&n->ready, &t->ready);
+    }
+    sh_remote_touch(n->peer);
+}
+
+/* The message has left: its room at the peer's gate is free, its memory goes home. */
+static void native_done(struct native *n, sh_msg *m)
+{
+    if (m->flags & SH_MSG_GATED) {
+        sh_runtime_peer_gate_give(n->r->rt, n->peer->ref.index, n->peer->ref.check, sh_msg_bytes(m));
+    }
+    sh_runtime_msg_done(n->r->rt, m);
+}
+
+void native_fail_one(struct native *n, sh_msg *m, int code, const char *text)
+{
+    sh_remote *r = n->r;
+    switch (m->kind) {
+    case SH_MSG_ASK:
+    case SH_MSG_DRAIN: sh_remote_answer(r, m->reply, code, SH_NOT_SENT, text); break;
+    case SH_MSG_TELL: {
+        struct native_target *t = native_target_of(n, m->to.actor, false);
+        if (t && t->loss == 0) {
+            t->loss = (int8_t)code;
+        }
+        sh_runtime_lost(r->rt, m->to, sh_msg_name(m), 1, code, sh_span_str(text));
+        break;
+    }
+    case SH_MSG_STOP:
+    case SH_MSG_KILL: {
+        sh_span name = sh_span_str(m->kind == SH_MSG_STOP ? "stop" : "kill");
+        sh_runtime_lost(r->rt, m->to, name, 1, code, sh_span_str(text));
+        break;
+    }
+    default: break; /* a death or reply to a peer that is gone */
+    }
+    native_done(n, m);
+}
+
+void native_fail_waiting(struct native *n, int code, const char *text)
+{
+    SH_LIST_FOREACH (it, &n->targets_all) {
+        struct native_target *t = SH_CONTAINER(it, struct native_target, all);
+        sh_msg *m;
+        while ((m = sh_msg_queue_pop(&t->queue)) != NULL) {
+            native_fail_one(n, m, code, text);
+        }
+        sh_list_remove(&t->ready);
+    }
+}
+
+/* --- calls --- */
+
+struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target)
+{
+    struct native_call *c = sh_mem_zalloc(n->r->mem, sizeof *c);
+    if (!c) {
+        return NULL;
+    }
+    c->kind = kind;
+    c->reply = reply;
+    c->target = target;
+    c->call = n->last_call + 1;
+    bool by_reply = kind == SH_FRAME_ASK && !sh_pid_is_none(reply);
+    if (sh_map_u64_put(&n->calls, c->call, sh_map_of_ptr(c)) != 0 ||
+        (by_reply && sh_map_u64_put(&n->by_reply, reply.actor, sh_map_of_ptr(c)) != 0)) {
+        sh_map_u64_del(&n->calls, c->call, NULL);
+        sh_mem_free(n->r->mem, c, sizeof *c);
+        return NULL;
+    }
+    n->last_call = c->call;
+    sh_list_push_back(&n->calls_all, &c->link);
+    return c;
+}
+
+void native_call_free(struct native *n, struct native_call *c)
+{
+    uint64_t other;
+    sh_map_u64_del(&n->calls, c->call, NULL);
+    if (c->kind == SH_FRAME_ASK && sh_map_u64_get(&n->by_reply, c->reply.actor, &other) &&
+        sh_map_ptr(other) == c) {
+        sh_map_u64_del(&n->by_reply, c->reply.actor, NULL);
+    }
+    sh_list_remove(&c->link);
+    sh_mem_free(n->r->mem, c, sizeof *c);
+}
+
+void native_fail_calls(struct native *n, int code, const char *text)
+{
+    while (!sh_list_empty(&n->calls_all)) {
+        struct native_call *c = SH_CONTAINER(n->calls_all.next, struct native_call, link);
+        sh_pid reply = c->reply;
+        uint8_t kind = c->kind;
+        native_call_free(n, c);
+        if (kind != SH_FRAME_WATCH && !sh_pid_is_none(reply)) {
+            sh_remote_answer(n->r, reply, code, SH_UNKNOWN, text);
+        }
+    }
+}
+
+void native_out_reset(struct native *n)
+{
+    native_fail_calls(n, SH_E_UNREACHABLE, "the connection was lost");
+    SH_LIST_FOREACH_SAFE (it, &n->targets_all) {
+        struct native_target *t = SH_CONTAINER(it, struct native_target, all);
+        if (t->tells_out) { /* one report for all that may or may not have arrived */
+            sh_runtime_lost(n->r->rt, sh_rpeer_pid(n->peer, t->actor), sh_span_none(), t->tells_out,
+                            SH_E_UNREACHABLE, sh_span_str("the connection was lost"));
+            t->loss = t->loss ? t->loss : SH_E_UNREACHABLE;
+        }
+        t->used = t->tells_out = 0;
+        t->window = SH_TARGET_WINDOW_START;
+        t->entry = NATIVE_NO_ENTRY;
+        sh_list_remove(&t->ready);
+        if (t->queue.head) {
+            sh_list_push_back(&n->ready, &t->ready);
+        } else if (t->loss == 0) {
+            native_target_free(n, t);
+        }
+    }
+    n->bytes_used = 0;
+    n->last_call = 0;
+    n->yours_count = 0;
+    sh_map_bytes_fini(&n->names_out);
+    sh_map_bytes_init(&n->names_out, n->r->mem, n->r->seed, SH_INTERN_NAMES_MAX);
+    sh_map_u64_fini(&n->mine_out);
+    sh_map_u64_init(&n->mine_out, n->r->mem, n->r->seed, SH_INTERN_ACTORS_MAX);
+}
+
+/* --- encoding what the runtime gave --- */
+
+static void native_put_mp_u64(sh_writer *w, uint64_t v)
+{
+    sh_put_u8(w, 0xcf);
+    sh_put_u64be(w, v);
+}
+
+/* STOP and KILL go as asks to the node: the value is [actor, text]. Nobody waits for the reply. */
+static sh_span native_stop_value(const sh_msg *m, uint8_t *buf, size_t cap)
+{
+    sh_span text = sh_msg_text(m);
+    sh_writer w = sh_writer_of(buf, cap);
+    sh_put_u8(&w, 0x92);
+    native_put_mp_u64(&w, m->to.actor);
+    sh_put_u8(&w, 0xda);
+    sh_put_u16be(&w, (uint16_t)text.n);
+    sh_put_bytes(&w, text);
+    return sh_put_span(&w);
+}
+
+/* Parts of a TELL or ASK frame that come from m; buf holds a made value. */
+static void native_fill(struct sh_frame *f, const sh_msg *m, uint8_t *buf, size_t cap)
+{
+    bool order = m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL;
+    f->type = m->kind == SH_MSG_TELL ? SH_FRAME_TELL : SH_FRAME_ASK;
+    f->name = order ? sh_span_str(m->kind == SH_MSG_STOP ? "stop" : "kill") : sh_msg_name(m);
+    f->value = order ? native_stop_value(m, buf, cap) : sh_msg_value(m);
+    f->left_ms = SH_ASK_TIMEOUT_MS;
+}
+
+static bool native_left(struct sh_frame *f, const sh_msg *m, uint64_t now_us)
+{
+    if (m->kind != SH_MSG_ASK || m->deadline_us == UINT64_MAX) {
+        f->left_ms = m->kind == SH_MSG_ASK ? SH_UVARINT_VALUE_MAX : f->left_ms;
+        return true;
+    }
+    if (m->deadline_us <= now_us) {
+        return false;
+    }
+    f->left_ms = (m->deadline_us - now_us + 999) / 1000;
+    return true;
+}
+
+static uint32_t native_cost(const struct sh_frame *f)
+{
+    return (uint32_t)(SH_MESSAGE_OVERHEAD + f->name.n + f->value.n);
+}
+
+/* TELL, ASK, STOP, KILL: encodes or fails it; m is gone either way. */
+static void native_message(struct native *n, struct native_target *t, sh_msg *m, uint64_t now_us)
+{
+    uint8_t made[SH_TEXT_MAX + 32];
+    struct sh_frame f = {.type = SH_FRAME_TELL};
+    native_fill(&f, m, made, sizeof made);
+    if (!native_left(&f, m, now_us)) {
+        native_fail_one(n, m, SH_E_TIMEOUT, "not sent in time");
+        return;
+    }
+    if (f.value.n > n->message_max) {
+        native_fail_one(n, m, SH_E_LIMIT, "larger than max_message of the peer");
+        return;
+    }
+    bool sender = m->from.node == 0 && !sh_pid_is_slot(m->from) && m->from.actor != 0;
+    if ((sender && sh_export_add(&n->r->exports, m->from.actor) != 0) ||
+        sh_export_value(&n->r->exports, f.value) != 0) {
+        native_fail_one(n, m, SH_E_LIMIT, "no memory");
+        return;
+    }
+    uint32_t cost = native_cost(&f);
+    if (f.type == SH_FRAME_ASK) {
+        sh_pid reply = m->kind == SH_MSG_ASK ? m->reply : sh_pid_none();
+        struct native_call *c = native_call_new(n, SH_FRAME_ASK, reply, t->actor);
+        if (!c) {
+            native_fail_one(n, m, SH_E_LIMIT, "too many open calls to the peer, or no memory");
+            return;
+        }
+        c->cost = cost;
+        f.call = c->call;
+    }
+    f.target = native_target_who(n, t);
+    f.other = native_who(n, m->from);
+    native_name(n, &f, f.name);
+    native_frame(n, &f);
+    t->used++;
+    t->tells_out += f.type == SH_FRAME_TELL;
+    n->bytes_used += cost;
+    native_done(n, m);
+}
+
+static void native_drain(struct native *n, struct native_target *t, sh_msg *m)
+{
+    struct native_call *c = native_call_new(n, SH_FRAME_DRAIN, m->reply, t->actor);
+    if (!c) {
+        native_fail_one(n, m, SH_E_LIMIT, "too many open calls to the peer, or no memory");
+        return;
+    }
+    struct sh_frame f = {.type = SH_FRAME_DRAIN, .call = c->call, .target = native_yours(n, t->actor)};
+    native_frame(n, &f);
+    native_done(n, m);
+}
+
+void native_death(struct native *n, sh_msg *m)
+{
+    struct sh_frame f = {.type = SH_FRAME_DEATH,
+                         .kind = m->why > SH_GONE ? SH_GONE : m->why,
+                         .text = sh_utf8_cut(sh_msg_text(m), SH_TEXT_MAX),
+                         .target = native_mine(n, m->from.actor),
+                         .other = native_yours(n, m->to.actor),
+                         .cause = native_who(n, m->reply)};
+    native_frame(n, &f);
+    native_done(n, m);
+}
+
+static bool native_has_room(const struct native *n, const struct native_target *t, const sh_msg *m)
+{
+    if (!native_active(n) || n->backlog_n || n->broken || n->said_bye || n->got_bye) {
+        return m->kind == SH_MSG_DOWN && native_active(n) && !n->broken;
+    }
+    if (m->kind == SH_MSG_DRAIN || m->kind == SH_MSG_DOWN) {
+        return m->kind == SH_MSG_DOWN || n->calls.count < SH_SESSION_CALLS_MAX;
+    }
+    bool first = n->bytes_used == 0; /* one may always be out, however big */
+    if (t->used >= t->window || (!first && n->bytes_used + sh_msg_bytes(m) > SH_SESSION_WINDOW)) {
+        return false;
+    }
+    return m->kind == SH_MSG_TELL || n->calls.count < SH_SESSION_CALLS_MAX;
+}
+
+static void native_send_one(struct native *n, struct native_target *t, sh_msg *m, uint64_t now_us)
+{
+    if (m->kind == SH_MSG_DRAIN) {
+        native_drain(n, t, m);
+    } else if (m->kind == SH_MSG_DOWN) {
+        native_death(n, m);
+    } else {
+        native_message(n, t, m, now_us);
+    }
+}
+
+/* One message a target and round, so that no target starves another of the session's window. */
+void native_kick(struct native *n, uint64_t now_us)
+{
+    if (!native_active(n)) {
+        return;
+    }
+    sh_list later;
+    sh_list_init(&later);
+    sh_list *link;
+    while ((link = sh_list_pop(&n->ready)) != NULL) {
+        struct native_target *t = SH_CONTAINER(link, struct native_target, ready);
+        if (!t->queue.head) {
+            continue;
+        }
+        if (!native_has_room(n, t, t->queue.head)) {
+            if (t->used < t->window) { /* the session has no room, not the target */
+                sh_list_push_back(&later, &t->ready);
+            }
+            continue;
+        }
+        native_send_one(n, t, sh_msg_queue_pop(&t->queue), now_us);
+        if (t->queue.head) {
+            sh_list_push_back(&n->ready, &t->ready);
+        }
+    }
+    sh_list_splice(&n->ready, &later);
+}
+
+/* --- operations --- */
+
+static bool native_closed(const struct native *n)
+{
+    return n->said_bye || n->got_bye || n->r->leaving;
+}
+
+static void native_post(struct native *n, sh_msg *m, uint64_t now_us)
+{
+    bool order = m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL;
+    if (n->unsupported || native_closed(n)) {
+        native_fail_one(n, m, n->unsupported ? SH_E_UNSUPPORTED : SH_E_CLOSED,
+                        n->unsupported ? "the peer speaks no native wire" : "the node is stopping");
+        return;
+    }
+    struct native_target *t = native_target_of(n, order ? 0 : m->to.actor, true);
+    if (!t) {
+        native_fail_one(n, m, SH_E_LIMIT, "no memory");
+        return;
+    }
+    if (!t->queue.head && native_has_room(n, t, m)) {
+        native_send_one(n, t, m, now_us);
+        return;
+    }
+    native_queue(n, t, m);
+    native_want(n, now_us);
+}
+
+/* A death waits behind the messages of its pair; without a session it is kept for the next one. */
+static void native_post_death(struct native *n, sh_msg *m)
+{
+    uint64_t dead = m->from.actor, watcher = m->to.actor;
+    struct sh_watch *w = sh_watch_find(n->peer, watcher, dead);
+    bool known = sh_held_drop(n->peer, dead, watcher);
+    if (w && w->linked) {
+        sh_watch_drop(n->peer, w);
+        known = true;
+    }
+    struct native_target *t = known ? native_target_of(n, watcher, !native_active(n)) : NULL;
+    if (known && native_active(n) && (!t || !t->queue.head)) {
+        native_death(n, m);
+    } else if (known && t) {
+        native_queue(n, t, m);
+    } else {
+        native_done(n, m);
+    }
+}
+
+void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
+{
+    struct native *n = native_of(p);
+    if (!n) { /* no memory: nothing of this peer is there to wait in */
+        if (m->kind == SH_MSG_ASK || m->kind == SH_MSG_DRAIN) {
+            sh_remote_answer(p->r, m->reply, SH_E_LIMIT, SH_NOT_SENT, "no memory");
+        } else if (m->kind == SH_MSG_TELL) {
+            sh_runtime_lost(p->r->rt, m->to, sh_msg_name(m), 1, SH_E_LIMIT, sh_span_str("no memory"));
+        }
+        if (m->flags & SH_MSG_GATED) {
+            sh_runtime_peer_gate_give(p->r->rt, p->ref.index, p->ref.check, sh_msg_bytes(m));
+        }
+        sh_runtime_msg_done(p->r->rt, m);
+        return;
+    }
+    if (m->kind == SH_MSG_REPLY) {
+        native_reply_frame(n, m);
+    } else if (m->kind == SH_MSG_DOWN) {
+        native_post_death(n, m);
+    } else {
+        native_post(n, m, now_us);
+    }
+}
+
+static sh_msg *native_unqueue(struct native_target *t, sh_pid reply)
+{
+    sh_msg *before = NULL;
+    for (sh_msg *m = t->queue.head; m; before = m, m = m->next) {
+        bool call = m->kind == SH_MSG_ASK || m->kind == SH_MSG_DRAIN;
+        if (!call || !sh_pid_eq(m->reply, reply)) {
+            continue;
+        }
+        if (before) {
+            before->next = m->next;
+        } else {
+            t->queue.head = m->next;
+        }
+        if (t->queue.tail == m) {
+            t->queue.tail = before;
+        }
+        return m;
+    }
+    return NULL;
+}
+
+void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
+{
+    (void)now_us;
+    struct native *n = p->native;
+    struct native_target *t = n ? native_target_of(n, m->to.actor, false) : NULL;
+    sh_msg *waiting = t ? native_unqueue(t, m->reply) : NULL;
+    uint64_t found;
+    if (waiting) {
+        native_fail_one(n, waiting, SH_E_CANCELLED, "cancelled");
+    } else if (n && sh_map_u64_get(&n->by_reply, m->reply.actor, &found)) {
+        struct native_call *c = sh_map_ptr(found);
+        struct sh_frame f = {.type = SH_FRAME_CANCEL, .call = c->call};
+        native_frame(n, &f);
+    }
+    sh_runtime_msg_done(p->r->rt, m);
+}
+
+void native_send_watch(struct native *n, struct sh_watch *w, bool renewed)
+{
+    struct native_call *c = native_call_new(n, SH_FRAME_WATCH, sh_pid_none(), w->target);
+    if (!c) {
+        w->call = 0;
+        n->broken = true; /* the next session sends it again */
+        return;
+    }
+    c->watcher = w->watcher;
+    w->call = c->call;
+    uint32_t flags = (w->linked ? SH_FRAME_WATCH_LINK : 0u) | (renewed ? SH_FRAME_WATCH_RENEWED : 0u);
+    struct sh_frame f = {.type = SH_FRAME_WATCH,
+                         .call = c->call,
+                         .target = native_yours(n, w->target),
+                         .other = native_mine(n, w->watcher),
+                         .flags = flags};
+    native_frame(n, &f);
+}
+
+void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us)
+{
+    struct native *n = native_of(p);
+    if (!n) {
+        sh_watch_fire(p, w, SH_GONE, sh_span_str("no memory"), sh_pid_none());
+    } else if (n->unsupported || native_closed(n)) {
+        const char *text = n->unsupported ? "the peer speaks no native wire" : "the node is stopping";
+        sh_watch_fire(p, w, SH_GONE, sh_span_str(text), sh_pid_none());
+    } else if (native_active(n)) {
+        native_send_watch(n, w, false);
+    } else {
+        native_want(n, now_us); /* sent when the session is up */
+    }
+    sh_remote_touch(p);
+}
+
+void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link, uint64_t now_us)
+{
+    (void)now_us;
+    struct native *n = p->native;
+    if (n && native_active(n)) {
+        struct sh_frame f = {.type = SH_FRAME_UNWATCH,
+                             .target = native_yours(n, target),
+                             .other = native_mine(n, watcher),
+                             .flags = link ? SH_FRAME_WATCH_LINK : 0u};
+        native_frame(n, &f);
+    }
+}

@@ -1,0 +1,28 @@
+/* swarm/dial.h - who is dialled when: jobs per peer, dials of addresses, re-dials and the rules of death.
+ *
+ * Shape    a job tries the addresses of one peer, best first, up to SH_DIALS_PER_PEER_MAX at once, a little apart.
+ *          A call is the user's dial of one address, once or for good.
+ * Rules    An address that fails is left alone for 5 s + tries^2 (at most 5 min) by all but the user's wishes.
+ *          A held peer whose last connection went is re-dialled at once at all its addresses, and is lost when
+ *          all those it was ever reached at refuse; or when nothing accepted and it is not back within the grace
+ *          (4 RTT if that is longer); or, something having accepted, after peer_timeout. Told once; dialling goes on.
+ * Note     "refuse" is SH_E_REFUSED of dial_failed; another peer answering at the address counts as the same. */
+#ifndef SH_SWARM_DIAL_H
+#define SH_SWARM_DIAL_H
+
+#include "swarm/inner.h"
+
+void sh_dial_try(struct sh_swarm *s, struct sh_peer *p);           /* for the DHT: back-off holds */
+void sh_dial_up(struct sh_swarm *s, struct sh_link *l);            /* l->peer is secured */
+void sh_dial_over(struct sh_swarm *s, struct sh_link *l, bool accepted); /* a dial failed: l->err, l->why */
+void sh_dial_accepted(struct sh_swarm *s, struct sh_link *l);      /* its pipe is up */
+void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char *why);
+void sh_dial_searched(struct sh_swarm *s, struct sh_peer *p);      /* FIND_NODE on its behalf has ended */
+void sh_dial_peer_alarm(struct sh_swarm *s, struct sh_peer *p);
+void sh_dial_call_alarm(struct sh_swarm *s, struct sh_call *c);
+bool sh_dial_call_note(struct sh_swarm *s, struct sh_call *c, struct sh_swarm_event *ev);
+bool sh_dial_peer_note(struct sh_swarm *s, struct sh_peer *p, struct sh_swarm_event *ev);
+bool sh_dial_failure(struct sh_swarm *s, struct sh_swarm_event *ev);
+void sh_dial_fini(struct sh_swarm *s);
+
+#endif

@@ -1,0 +1,224 @@
+/* swarm/ident.c - identify, push and ping. */
+#include "swarm/ident.h"
+
+#include "base/varint.h"
+#include "swarm/kad.h"
+#include "swarm/links.h"
+#include "swarm/peers.h"
+#include "swarm/streams.h"
+
+enum { IDENT_PINGS_MAX = 4 /* two are required, more must not starve */ };
+
+static unsigned ident_proto(const struct sh_swarm *s, enum sh_service service)
+{
+    return s->cfg.protocol_count + (unsigned)service - SH_SERVE_IDENTIFY;
+}
+
+void sh_ident_up(struct sh_swarm *s, struct sh_link *l)
+{
+    sh_stream *st;
+    if (sh_streams_open(s, l, ident_proto(s, SH_SERVE_IDENTIFY), &st) == 0) {
+        sh_stream_drain(st);
+    }
+}
+
+/* Our card, to this peer. */
+static int ident_write(struct sh_swarm *s, sh_stream *st)
+{
+    uint8_t buf[SH_IDENTIFY_FIRST_MAX + SH_UVARINT_MAX];
+    struct sh_identify_out out = {
+        .public_key = sh_span_of(s->public_key, sizeof s->public_key),
+        .addrs = s->announce_count > 0 ? s->announce : s->listen,
+        .addr_count = s->announce_count > 0 ? s->announce_count : s->listen_count,
+        .protocols = s->protocols,
+        .protocol_count = s->serves ? s->protocol_count : s->protocol_count - 1,
+        .observed = st->link->addr.n > 0 ? &st->link->addr : NULL,
+        .agent = s->cfg.agent ? s->cfg.agent : "",
+    };
+    int n = sh_identify_encode(&out, buf, sizeof buf);
+    st->fin_out = true;
+    int err = n < 0 ? n : sh_stream_send(st, sh_span_of(buf, (size_t)n));
+    sh_stream_drain(st);
+    return err;
+}
+
+static bool ident_push_allowed(struct sh_swarm *s, struct sh_link *l)
+{
+    uint64_t earned = (s->now_us - l->push_us) / 1000000;
+    if (earned > 0) {
+        l->push_us = s->now_us;
+        l->pushes = l->pushes + earned < SH_IDENTIFY_PUSHES_MAX ? l->pushes + (unsigned)earned : SH_IDENTIFY_PUSHES_MAX;
+    }
+    if (l->pushes == 0) {
+        return false;
+    }
+    l->pushes--;
+    return true;
+}
+
+bool sh_ident_open(struct sh_swarm *s, sh_stream *st)
+{
+    bool reads = st->outbound == (st->service == SH_SERVE_IDENTIFY);
+    sh_alarm_set(s, &st->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
+    if (reads) {
+        bool allowed = st->outbound || ident_push_allowed(s, st->link);
+        st->ident = allowed ? sh_swarm_take(s, sizeof *st->ident) : NULL;
+        if (!st->ident) {
+            sh_stream_drop(s, st, 0);
+            return false;
+        }
+        return true;
+    }
+    if (!st->outbound && ident_write(s, st) != 0) { /* a push was written when it was opened */
+        sh_stream_drop(s, st, 0);
+        return false;
+    }
+    return true; /* until the peer's FIN, or the alarm */
+}
+
+bool sh_ident_addr_fits(const struct sh_link *l, const sh_addr *addr)
+{
+    return !sh_addr_is_loopback(addr) || sh_addr_is_loopback(&l->addr);
+}
+
+/* What it said holds from now on; an inbound push leaves out what has not changed. */
+static void ident_apply(struct sh_swarm *s, sh_stream *st)
+{
+    struct sh_peer *p = st->peer;
+    const sh_identify *id = st->ident;
+    for (unsigned i = 0; i < id->addr_count; i++) {
+        if (sh_ident_addr_fits(st->link, &id->addrs[i])) {
+            sh_peer_learn(s, p, &id->addrs[i]);
+        }
+    }
+    if (id->agent[0]) {
+        memcpy(p->agent, id->agent, sizeof p->agent);
+    }
+    if (id->protocol_count > 0) {
+        p->identified = true;
+        p->spoken = id->spoken;
+        sh_kad_known(s, p, (id->spoken >> ident_proto(s, SH_SERVE_KAD) & 1) != 0);
+    }
+}
+
+void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data)
+{
+    int err = st->ident ? sh_buf_append(s, &st->in, data) : 0;
+    sh_stream_credit(st, data.n);
+    while (st->ident && err == 0) {
+        uint64_t n;
+        int prefix = sh_uvarint_get(sh_span_of(st->in.b, st->in.n), &n);
+        if (prefix == SH_E_MORE) {
+            return;
+        }
+        err = prefix < 0 ? prefix : n > SH_IDENTIFY_MAX ? SH_E_PROTO : 0;
+        if (err != 0 || st->in.n - (size_t)prefix < n) {
+            break;
+        }
+        err = sh_identify_decode(s->cfg.mem, sh_span_of(st->in.b + prefix, (size_t)n), s->protocols,
+                                 s->protocol_count, st->ident);
+        sh_buf_consume(&st->in, (size_t)prefix + (size_t)n);
+        if (err == 0) {
+            ident_apply(s, st);
+        }
+    }
+    if (err != 0) {
+        sh_ident_over(s, st, err);
+        sh_stream_drop(s, st, 0);
+    }
+}
+
+void sh_ident_fin(struct sh_swarm *s, sh_stream *st)
+{
+    if (st->ident) {
+        sh_ident_over(s, st, SH_E_PROTO); /* counts only if it said nothing */
+        st->fin_out = true;
+        sh_stream_drain(st);
+    }
+    if (st->shut) {
+        sh_stream_free(s, st);
+    }
+}
+
+void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err)
+{
+    bool said = st->ident && st->ident->messages > 0;
+    if (st->outbound && st->service == SH_SERVE_IDENTIFY && !said && err != 0) {
+        sh_kad_unknown(s, st->link, st->peer);
+    }
+}
+
+void sh_ident_push_all(struct sh_swarm *s)
+{
+    unsigned proto = ident_proto(s, SH_SERVE_PUSH);
+    SH_LIST_FOREACH (it, &s->all_links) {
+        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
+        sh_stream *st;
+        bool wants = l->state == SH_LINK_UP && (l->peer->spoken >> proto & 1) != 0 && sh_peer_link(l->peer) == l;
+        if (wants && sh_streams_open(s, l, proto, &st) == 0 && ident_write(s, st) != 0) {
+            sh_stream_drop(s, st, 0);
+        }
+    }
+}
+
+bool sh_ident_ping_open(struct sh_swarm *s, sh_stream *st)
+{
+    unsigned open = 0;
+    SH_LIST_FOREACH (it, &st->link->streams) {
+        const sh_stream *other = SH_CONTAINER(it, sh_stream, of_link);
+        open += other->service == SH_SERVE_PING && other->state == SH_STREAM_OPEN ? 1u : 0u;
+    }
+    if (open > IDENT_PINGS_MAX) {
+        sh_stream_drop(s, st, 0);
+        return false;
+    }
+    sh_ping_init(&st->ping);
+    return true;
+}
+
+/* Echoes what it can; while an echo cannot be written the rest waits in st->in, uncredited. */
+static void ping_pump(sh_stream *st)
+{
+    for (;;) {
+        sh_span echo = sh_ping_out(&st->ping);
+        if (echo.n > 0) {
+            int64_t n = st->link->conn->ops->write(st->link->conn, st->id, echo);
+            sh_link_touch(st->swarm, st->link);
+            if (n <= 0) {
+                return;
+            }
+            sh_ping_sent(&st->ping, (size_t)n);
+            continue;
+        }
+        size_t n = sh_ping_recv(&st->ping, sh_span_of(st->in.b, st->in.n));
+        sh_buf_consume(&st->in, n);
+        sh_stream_credit(st, n);
+        if (n == 0) {
+            return;
+        }
+    }
+}
+
+static void ping_end(struct sh_swarm *s, sh_stream *st)
+{
+    if (st->fin_in && st->in.n == 0 && sh_ping_out(&st->ping).n == 0) {
+        st->fin_out = true;
+        sh_stream_drain(st);
+        sh_stream_free(s, st);
+    }
+}
+
+void sh_ident_ping(struct sh_swarm *s, sh_stream *st, sh_span data)
+{
+    if (data.n > 0 && sh_buf_append(s, &st->in, data) != 0) {
+        sh_stream_drop(s, st, 0);
+        return;
+    }
+    ping_pump(st);
+    ping_end(s, st);
+}
+
+void sh_ident_ping_fin(struct sh_swarm *s, sh_stream *st)
+{
+    ping_end(s, st);
+}

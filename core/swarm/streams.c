@@ -1,0 +1,510 @@
+/* swarm/streams.c - negotiation and ownership of streams. */
+#include "swarm/streams.h"
+
+#include "swarm/ident.h"
+#include "swarm/kad.h"
+#include "swarm/links.h"
+#include "swarm/peers.h"
+
+enum { STREAM_NEGOTIATION_FAILED = 0x1001, STREAM_TOO_MANY = 0x1002, STREAM_PROTOCOL = 0x1004 };
+
+static bool stream_live(const sh_stream *st)
+{
+    return st->link && st->link->state == SH_LINK_UP && st->state != SH_STREAM_OVER;
+}
+
+static sh_conn *stream_conn(const sh_stream *st)
+{
+    sh_link_touch(st->swarm, st->link);
+    return st->link->conn;
+}
+
+enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto)
+{
+    return proto < s->cfg.protocol_count ? SH_SERVE_USER
+                                         : (enum sh_service)(SH_SERVE_IDENTIFY + (proto - s->cfg.protocol_count));
+}
+
+static sh_stream *stream_new(struct sh_swarm *s, struct sh_link *l, uint64_t id, bool outbound)
+{
+    sh_stream *st = sh_swarm_take(s, sizeof *st);
+    if (!st) {
+        return NULL;
+    }
+    st->swarm = s;
+    st->link = l;
+    st->peer = l->peer;
+    st->conn_id = l->id;
+    st->id = id;
+    st->outbound = outbound;
+    sh_peer_use(st->peer);
+    sh_list_push_back(&l->streams, &st->of_link);
+    sh_list_init(&st->note.at);
+    st->note.kind = SH_NOTE_STREAM;
+    sh_alarm_init(&st->alarm, SH_ALARM_STREAM);
+    sh_alarm_set(s, &st->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
+    l->conn->ops->set_user(l->conn, id, st);
+    return st;
+}
+
+void sh_stream_free(struct sh_swarm *s, sh_stream *st)
+{
+    if (st->state == SH_STREAM_NEGOTIATING && !st->outbound) {
+        st->link->negotiating--;
+    }
+    if (st->link->state == SH_LINK_UP) {
+        st->link->conn->ops->set_user(st->link->conn, st->id, NULL);
+    }
+    sh_wheel_cancel(&s->wheel, &st->alarm.t);
+    sh_list_remove(&st->of_link);
+    sh_list_remove(&st->note.at);
+    s->carry = s->carry == st ? NULL : s->carry;
+    s->ended = s->ended == st ? NULL : s->ended;
+    sh_buf_free(s, &st->in);
+    sh_buf_free(s, &st->out);
+    if (st->ident) {
+        sh_swarm_give(s, st->ident, sizeof *st->ident);
+    }
+    sh_peer_unuse(s, st->peer);
+    sh_swarm_give(s, st, sizeof *st);
+}
+
+void sh_stream_drop(struct sh_swarm *s, sh_stream *st, uint32_t code)
+{
+    if (stream_live(st)) {
+        stream_conn(st)->ops->reset(st->link->conn, st->id, code);
+    }
+    sh_stream_free(s, st);
+}
+
+/* Writes the pieces of the negotiation; true: all are out. */
+static bool stream_negotiate_out(sh_stream *st)
+{
+    for (sh_span o; (o = sh_mss_out(&st->mss)).n > 0;) {
+        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, o);
+        if (n <= 0) {
+            return false;
+        }
+        sh_mss_sent(&st->mss, (size_t)n);
+    }
+    return true;
+}
+
+int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_stream **out)
+{
+    uint64_t id;
+    int err = l->conn->ops->open(l->conn, &id);
+    if (err != 0) {
+        return err;
+    }
+    sh_link_touch(s, l);
+    sh_stream *st = stream_new(s, l, id, true);
+    if (!st) {
+        l->conn->ops->reset(l->conn, id, STREAM_TOO_MANY);
+        return SH_E_LIMIT;
+    }
+    st->proto = proto;
+    st->service = sh_streams_service(s, proto);
+    sh_mss_dialer(&st->mss, &s->protocols[proto], 1);
+    stream_negotiate_out(st);
+    *out = st;
+    return 0;
+}
+
+void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id)
+{
+    sh_stream *st = l->negotiating < SH_STREAM_NEGOTIATING_MAX ? stream_new(s, l, id, false) : NULL;
+    if (!st) {
+        l->conn->ops->reset(l->conn, id, STREAM_TOO_MANY);
+        sh_link_touch(s, l);
+        return;
+    }
+    l->negotiating++;
+    /* The DHT is last in the list: switched off, it is simply not offered. */
+    sh_mss_listener(&st->mss, s->protocols, s->cfg.dht == SH_DHT_OFF ? s->protocol_count - 1 : s->protocol_count);
+}
+
+static void event_of(const sh_stream *st, enum sh_swarm_event_kind kind, struct sh_swarm_event *ev)
+{
+    ev->kind = kind;
+    ev->peer = st->peer->ref;
+    ev->conn = st->conn_id;
+    ev->stream = (sh_stream *)(uintptr_t)st;
+    ev->proto = st->proto;
+    ev->code = st->code;
+    ev->err = st->err;
+}
+
+static bool stream_tell_end(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
+{
+    event_of(st, SH_SWARM_STREAM_END, ev);
+    ev->text = st->err == SH_E_UNSUPPORTED ? "the peer does not speak the protocol" : "the stream ended";
+    sh_list_remove(&st->note.at);
+    s->ended = st;
+    return true;
+}
+
+/* The stream is over; services are told at once, for the user it is an event. */
+static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t code, struct sh_swarm_event *ev)
+{
+    bool mine = st->service == SH_SERVE_USER && (st->outbound || st->state == SH_STREAM_OPEN);
+    if (!mine) {
+        if (st->state == SH_STREAM_OPEN || st->outbound) {
+            switch (st->service) {
+            case SH_SERVE_USER:
+            case SH_SERVE_PUSH:
+            case SH_SERVE_PING: break;
+            case SH_SERVE_IDENTIFY: sh_ident_over(s, st, err); break;
+            case SH_SERVE_KAD: sh_kad_over(s, st, err); break;
+            }
+        }
+        sh_stream_free(s, st);
+        return false;
+    }
+    st->state = SH_STREAM_OVER;
+    st->err = err;
+    st->code = code;
+    return stream_tell_end(s, st, ev);
+}
+
+static void service_data(struct sh_swarm *s, sh_stream *st, sh_span data)
+{
+    switch (st->service) {
+    case SH_SERVE_USER: break;
+    case SH_SERVE_IDENTIFY:
+    case SH_SERVE_PUSH: sh_ident_data(s, st, data); break;
+    case SH_SERVE_PING: sh_ident_ping(s, st, data); break;
+    case SH_SERVE_KAD: sh_kad_data(s, st, data); break;
+    }
+}
+
+/* False: the service does not want the stream, it is gone. */
+static bool service_open(struct sh_swarm *s, sh_stream *st)
+{
+    switch (st->service) {
+    case SH_SERVE_USER: return true;
+    case SH_SERVE_IDENTIFY:
+    case SH_SERVE_PUSH: return sh_ident_open(s, st);
+    case SH_SERVE_PING: return sh_ident_ping_open(s, st);
+    case SH_SERVE_KAD: return sh_kad_open(s, st);
+    }
+    return true;
+}
+
+static bool stream_refused(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
+{
+    stream_conn(st)->ops->reset(st->link->conn, st->id, STREAM_NEGOTIATION_FAILED);
+    return stream_over(s, st, SH_E_UNSUPPORTED, 0, ev);
+}
+
+/* Agreed: rest is what came behind the answer. */
+static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest, struct sh_swarm_event *ev)
+{
+    sh_wheel_cancel(&s->wheel, &st->alarm.t);
+    if (!st->outbound) {
+        st->link->negotiating--;
+        st->proto = sh_mss_chosen(&st->mss);
+        st->service = sh_streams_service(s, st->proto);
+    } else {
+        st->peer->spoken |= UINT64_C(1) << st->proto;
+    }
+    st->state = SH_STREAM_OPEN;
+    if (st->service != SH_SERVE_USER) {
+        if (service_open(s, st) && rest.n > 0) {
+            service_data(s, st, rest);
+        }
+        return false;
+    }
+    if (rest.n > 0) {
+        s->carried.n = 0;
+        if (sh_buf_append(s, &s->carried, rest) != 0) {
+            stream_conn(st)->ops->reset(st->link->conn, st->id, STREAM_TOO_MANY);
+            if (!st->outbound) { /* the user never saw it */
+                sh_stream_free(s, st);
+                return false;
+            }
+            return stream_over(s, st, SH_E_LIMIT, 0, ev);
+        }
+        s->carry = st;
+    }
+    event_of(st, st->outbound ? SH_SWARM_STREAM_OPEN : SH_SWARM_STREAM_IN, ev);
+    return true;
+}
+
+static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
+{
+    size_t used = 0;
+    for (;;) {
+        size_t n = sh_mss_recv(&st->mss, sh_span_skip(data, used));
+        used += n;
+        /* An answer that does not fit now cannot: fewer bytes were written than any window grants. */
+        if (!stream_negotiate_out(st)) {
+            return stream_refused(s, st, ev);
+        }
+        if (n == 0 || sh_mss_state(&st->mss) != SH_MSS_RUNNING) {
+            break;
+        }
+    }
+    sh_stream_credit(st, used);
+    switch (sh_mss_state(&st->mss)) {
+    case SH_MSS_RUNNING: return false;
+    case SH_MSS_ACCEPTED: return stream_agreed(s, st, sh_span_skip(data, used), ev);
+    case SH_MSS_REFUSED:
+    case SH_MSS_FAULT: return stream_refused(s, st, ev);
+    }
+    return false;
+}
+
+bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
+{
+    if (st->state == SH_STREAM_NEGOTIATING) {
+        return stream_negotiate(s, st, data, ev);
+    }
+    if (st->state == SH_STREAM_OVER) {
+        return false;
+    }
+    if (st->service != SH_SERVE_USER) {
+        service_data(s, st, data);
+        return false;
+    }
+    event_of(st, SH_SWARM_STREAM_DATA, ev);
+    ev->data = data;
+    return true;
+}
+
+bool sh_streams_carried(struct sh_swarm *s, struct sh_swarm_event *ev)
+{
+    sh_stream *st = s->carry;
+    s->carry = NULL;
+    event_of(st, SH_SWARM_STREAM_DATA, ev);
+    ev->data = sh_span_of(s->carried.b, s->carried.n);
+    return true;
+}
+
+static void stream_both_done(struct sh_swarm *s, sh_stream *st)
+{
+    if (st->fin_in && st->shut && st->state == SH_STREAM_OPEN) {
+        st->state = SH_STREAM_OVER;
+        st->tell_end = true;
+        sh_note_queue(s, &st->note);
+    }
+}
+
+bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
+{
+    if (st->state == SH_STREAM_NEGOTIATING) {
+        sh_mss_eof(&st->mss);
+        return stream_refused(s, st, ev);
+    }
+    st->fin_in = true;
+    switch (st->service) {
+    case SH_SERVE_IDENTIFY:
+    case SH_SERVE_PUSH: sh_ident_fin(s, st); return false;
+    case SH_SERVE_PING: sh_ident_ping_fin(s, st); return false;
+    case SH_SERVE_KAD: sh_kad_fin(s, st); return false;
+    case SH_SERVE_USER: break;
+    }
+    if (st->state != SH_STREAM_OPEN) {
+        return false;
+    }
+    event_of(st, SH_SWARM_STREAM_FIN, ev);
+    stream_both_done(s, st);
+    return true;
+}
+
+bool sh_streams_reset(struct sh_swarm *s, sh_stream *st, uint64_t code, struct sh_swarm_event *ev)
+{
+    return st->state == SH_STREAM_OVER ? false : stream_over(s, st, SH_E_CLOSED, code, ev);
+}
+
+bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
+{
+    if (st->state == SH_STREAM_OVER || !stream_negotiate_out(st)) {
+        return false;
+    }
+    if (st->service == SH_SERVE_USER) {
+        bool owed = st->cut;
+        st->cut = false;
+        if (owed) {
+            event_of(st, SH_SWARM_STREAM_WRITABLE, ev);
+        }
+        return owed;
+    }
+    if (st->service == SH_SERVE_PING) {
+        sh_ident_ping(s, st, sh_span_none());
+    } else if (st->service == SH_SERVE_KAD) {
+        sh_kad_writable(s, st);
+    } else {
+        sh_stream_drain(st);
+    }
+    return false;
+}
+
+bool sh_streams_note(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
+{
+    sh_list_remove(&st->note.at);
+    if (st->tell_end) {
+        st->tell_end = false;
+        return stream_tell_end(s, st, ev);
+    }
+    return false;
+}
+
+/* The negotiation (or the patience of a service) is over. */
+void sh_streams_alarm(struct sh_swarm *s, sh_stream *st)
+{
+    struct sh_swarm_event ev;
+    bool mine = st->service == SH_SERVE_USER && st->outbound;
+    if (!stream_live(st)) {
+        return;
+    }
+    stream_conn(st)->ops->reset(st->link->conn, st->id, STREAM_NEGOTIATION_FAILED);
+    if (!mine) {
+        stream_over(s, st, SH_E_TIMEOUT, 0, &ev);
+        return;
+    }
+    st->state = SH_STREAM_OVER;
+    st->err = SH_E_TIMEOUT;
+    st->tell_end = true;
+    sh_note_queue(s, &st->note);
+}
+
+bool sh_streams_has_user(const struct sh_link *l)
+{
+    SH_LIST_FOREACH (it, &l->streams) {
+        if (SH_CONTAINER(it, sh_stream, of_link)->service == SH_SERVE_USER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void sh_streams_link_down(struct sh_swarm *s, struct sh_link *l)
+{
+    SH_LIST_FOREACH_SAFE (it, &l->streams) {
+        sh_stream *st = SH_CONTAINER(it, sh_stream, of_link);
+        bool told = st->service == SH_SERVE_USER && (st->outbound || st->state != SH_STREAM_NEGOTIATING);
+        if (!told) {
+            st->link->kad_out = st->link->kad_out == st ? NULL : st->link->kad_out;
+            sh_stream_free(s, st);
+        } else {
+            sh_wheel_cancel(&s->wheel, &st->alarm.t);
+            sh_list_remove(&st->note.at); /* the link's note tells it now */
+        }
+    }
+}
+
+bool sh_streams_link_note(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev)
+{
+    sh_list *it = sh_list_front(&l->streams);
+    if (!it) {
+        return false;
+    }
+    sh_stream *st = SH_CONTAINER(it, sh_stream, of_link);
+    if (st->state != SH_STREAM_OVER) {
+        st->err = SH_E_UNREACHABLE;
+        st->code = l->code;
+    }
+    st->state = SH_STREAM_OVER;
+    return stream_tell_end(s, st, ev);
+}
+
+int sh_stream_send(sh_stream *st, sh_span bytes)
+{
+    if (!stream_live(st)) {
+        return SH_E_CLOSED;
+    }
+    if (sh_stream_drain(st)) {
+        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, bytes);
+        if (n < 0) {
+            return (int)n;
+        }
+        bytes = sh_span_skip(bytes, (size_t)n);
+    }
+    return bytes.n > 0 ? sh_buf_append(st->swarm, &st->out, bytes) : 0;
+}
+
+bool sh_stream_drain(sh_stream *st)
+{
+    if (!stream_live(st) || sh_mss_out(&st->mss).n > 0) {
+        return false;
+    }
+    if (st->out.n > 0) {
+        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, sh_span_of(st->out.b, st->out.n));
+        sh_buf_consume(&st->out, n > 0 ? (size_t)n : 0);
+    }
+    if (st->out.n == 0 && st->fin_out && !st->shut) {
+        st->shut = true;
+        stream_conn(st)->ops->shut(st->link->conn, st->id);
+    }
+    return st->out.n == 0;
+}
+
+void sh_stream_credit(sh_stream *st, size_t n)
+{
+    if (n > 0 && stream_live(st)) {
+        stream_conn(st)->ops->credit(st->link->conn, st->id, n);
+    }
+}
+
+/* --- the user's side --- */
+
+void sh_stream_set_user(sh_stream *st, void *user)
+{
+    st->user = user;
+}
+
+void *sh_stream_user(const sh_stream *st)
+{
+    return st->user;
+}
+
+struct sh_peer_ref sh_stream_peer(const sh_stream *st)
+{
+    return st->peer->ref;
+}
+
+sh_conn_id sh_stream_conn(const sh_stream *st)
+{
+    return st->conn_id;
+}
+
+int64_t sh_stream_write(sh_stream *st, sh_span data)
+{
+    if (!stream_live(st) || st->fin_out) {
+        return SH_E_CLOSED;
+    }
+    if (!stream_negotiate_out(st)) {
+        st->cut = true;
+        return 0;
+    }
+    int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, data);
+    st->cut = st->cut || (n >= 0 && (size_t)n < data.n);
+    return n;
+}
+
+size_t sh_stream_writable(const sh_stream *st)
+{
+    bool can = stream_live(st) && !st->fin_out && sh_mss_out(&st->mss).n == 0;
+    return can ? st->link->conn->ops->writable(st->link->conn, st->id) : 0;
+}
+
+void sh_stream_consumed(sh_stream *st, size_t n)
+{
+    sh_stream_credit(st, n);
+}
+
+void sh_stream_shut(sh_stream *st)
+{
+    if (stream_live(st) && !st->fin_out) {
+        st->fin_out = true;
+        st->shut = true;
+        stream_conn(st)->ops->shut(st->link->conn, st->id);
+        stream_both_done(st->swarm, st);
+    }
+}
+
+void sh_stream_reset(sh_stream *st, uint32_t code)
+{
+    sh_stream_drop(st->swarm, st, code);
+}

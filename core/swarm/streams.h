@@ -1,0 +1,33 @@
+/* swarm/streams.h - streams of a connection: agree on the protocol, remember whose it is, carry its bytes.
+ *
+ * Shape    NEGOTIATING -> OPEN -> OVER. A stream belongs to the user or to one of our services (identify, push,
+ *          ping, DHT); a service's bytes go to its file, the user's become events.
+ * Rule     outbound streams are optimistic: header, proposal and payload leave together. What stands behind the
+ *          peer's answer in the same piece is copied, so that two events can be told one after the other. */
+#ifndef SH_SWARM_STREAMS_H
+#define SH_SWARM_STREAMS_H
+
+#include "swarm/inner.h"
+
+int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_stream **out);
+void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id);
+/* What the connection says of a stream; true: *ev is an event for the user. */
+bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev);
+bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev);
+bool sh_streams_reset(struct sh_swarm *s, sh_stream *st, uint64_t code, struct sh_swarm_event *ev);
+bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev);
+bool sh_streams_carried(struct sh_swarm *s, struct sh_swarm_event *ev);
+bool sh_streams_note(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev); /* what its note has to tell */
+void sh_streams_alarm(struct sh_swarm *s, sh_stream *st);
+void sh_streams_link_down(struct sh_swarm *s, struct sh_link *l); /* services end here, the user's are told */
+bool sh_streams_link_note(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev); /* END of one of them */
+bool sh_streams_has_user(const struct sh_link *l);
+void sh_stream_drop(struct sh_swarm *s, sh_stream *st, uint32_t code); /* resets and frees, tells nobody */
+void sh_stream_free(struct sh_swarm *s, sh_stream *st);
+/* For services: all of it is taken (kept in st->out when the connection cannot), or < 0. */
+int sh_stream_send(sh_stream *st, sh_span bytes);
+bool sh_stream_drain(sh_stream *st); /* writes what is kept; true: nothing is left */
+void sh_stream_credit(sh_stream *st, size_t n);
+enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto);
+
+#endif
