@@ -223,7 +223,7 @@ static void options_core(const struct options *o, shoal_node *node, struct sh_io
 
 static int node_start(shoal_node *node, struct options *o)
 {
-    const char *why = NULL;
+    char why[SH_IO_WHY_MAX] = "";
     int code = option_check(&o->c);
     if (code == 0) {
         code = option_peers(o, &node->mem);
@@ -236,11 +236,11 @@ static int node_start(shoal_node *node, struct options *o)
     }
     struct sh_io_config cfg;
     options_core(o, node, &cfg);
-    code = sh_io_new(&cfg, &node->io, &why);
+    code = sh_io_new(&cfg, &node->io, why);
     if (code < 0) {
         int public_code = (int)abi_code(NULL, code);
         return abi_fail(NULL, public_code, "node: %s",
-                        why && *why ? why : shoal_strerror(public_code));
+                        *why ? why : shoal_strerror(public_code));
     }
     node->rt = sh_io_runtime(node->io);
     sh_peer_id_text(sh_node_peer_id(sh_io_node(node->io)), node->peer_id);
@@ -315,7 +315,7 @@ int64_t shoal_node_stop(shoal_node *node, uint32_t timeout_ms, shoal_fn done, vo
 
 int shoal_listen(shoal_node *node, const char *multiaddr)
 {
-    const char *why = NULL;
+    char why[SH_IO_WHY_MAX] = "";
     if (!node) {
         return abi_fail(NULL, SHOAL_E_USAGE, "shoal_listen: node must not be NULL");
     }
@@ -325,10 +325,10 @@ int shoal_listen(shoal_node *node, const char *multiaddr)
                         "shoal_listen: \"%s\" is not a multiaddr such as /ip4/127.0.0.1/tcp/0",
                         multiaddr ? multiaddr : "");
     }
-    int code = (int)abi_code(node, sh_io_listen(node->io, multiaddr, &why));
+    int code = (int)abi_code(node, sh_io_listen(node->io, multiaddr, why));
     if (code < 0) {
         return abi_fail(node, code, "shoal_listen: \"%s\": %s", multiaddr,
-                        why && *why ? why : shoal_strerror(code));
+                        *why ? why : shoal_strerror(code));
     }
     return 0;
 }

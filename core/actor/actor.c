@@ -389,6 +389,14 @@ void sh_actor_close(sh_exec *x, sh_actor *a, int kind, sh_span text)
     sh_actor_poke(x, a);
 }
 
+static void cancel_open(sh_exec *x, sh_actor *a)
+{
+    SH_LIST_FOREACH(it, &a->open)
+    {
+        sh_ask_cancel_cx(x, SH_CONTAINER(it, sh_cx, link));
+    }
+}
+
 void sh_actor_die(sh_exec *x, sh_actor *a, int kind, sh_span text, sh_pid cause)
 {
     bool restarting = (a->flags & SH_A_RESTARTING) != 0;
@@ -400,6 +408,9 @@ void sh_actor_die(sh_exec *x, sh_actor *a, int kind, sh_span text, sh_pid cause)
         shut_door(x, a);
     }
     a->flags = (uint16_t)((a->flags & ~SH_A_RESTARTING) | SH_A_DYING);
+    if (a->flags & SH_A_STARTING) {
+        cancel_open(x, a); /* its end comes when init has */
+    }
     sh_actor_poke(x, a);
 }
 
@@ -512,10 +523,7 @@ static void actor_end(sh_exec *x, sh_actor *a)
     }
     if (dying) {
         end_children(x, a, true); /* a graceful stop that became a kill */
-        SH_LIST_FOREACH(it, &a->open)
-        {
-            sh_ask_cancel_cx(x, SH_CONTAINER(it, sh_cx, link));
-        }
+        cancel_open(x, a);
         if (waits_left(a)) {
             return;
         }
@@ -559,10 +567,10 @@ static void actor_final(sh_exec *x, sh_actor *a)
     sweep_mailbox(x, a);
     orphan_open(x, a);
     sh_timer_end_all(x, a);
+    tell_parent(x, a, &reason); /* first: it takes a link's notice with it */
     if (!(a->flags & SH_A_SILENT)) {
         sh_link_tell_all(x, a, &reason);
     }
-    tell_parent(x, a, &reason);
     sh_link_drop_all(x, a);
     actor_free(x, a);
     if (parent) {

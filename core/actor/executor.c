@@ -138,6 +138,13 @@ bool sh_exec_sleep(sh_exec *x)
     return true;
 }
 
+void sh_exec_nudge(sh_exec *target, enum sh_nudge what)
+{
+    /* Seq_cst: as a push, before the look at `asleep`. */
+    atomic_fetch_or_explicit(&target->nudged, what, memory_order_seq_cst);
+    sh_exec_wake(target);
+}
+
 void sh_exec_nudge_all(sh_exec *x)
 {
     for (unsigned e = 0; e < x->rt->cfg.execs; e++) {
@@ -145,8 +152,7 @@ void sh_exec_nudge_all(sh_exec *x)
         if (other == x) {
             x->rescan = true;
         } else if (other) {
-            atomic_store_explicit(&other->nudged, 1, memory_order_seq_cst);
-            sh_exec_wake(other);
+            sh_exec_nudge(other, SH_NUDGE_ROOM);
         }
     }
 }
@@ -202,6 +208,30 @@ static void take_due(sh_exec *x)
         case SH_DUE_SLOT: sh_ask_deadline(x, due); break;
         case SH_DUE_ACTOR_TIMER: sh_timer_fire(x, due); break;
         }
+    }
+}
+
+static void stop_all(sh_exec *x)
+{
+    uint32_t cursor = 0;
+    sh_actor *a = NULL;
+    while ((a = sh_slab_next(&x->actors, &cursor, NULL)) != NULL) {
+        if (!a->parent) {
+            sh_actor_close(x, a, SH_NORMAL, sh_span_str("node stopped"));
+        }
+    }
+}
+
+static void take_nudges(sh_exec *x)
+{
+    if (!atomic_load_explicit(&x->nudged, memory_order_relaxed)) {
+        return;
+    }
+    /* Acq_rel pairs with sh_exec_nudge. */
+    uint32_t what = atomic_exchange_explicit(&x->nudged, 0, memory_order_acq_rel);
+    x->rescan |= (what & SH_NUDGE_ROOM) != 0;
+    if (what & SH_NUDGE_STOP) {
+        stop_all(x);
     }
 }
 
@@ -357,10 +387,7 @@ void sh_exec_turn(sh_exec *x, uint64_t now_us, size_t max, struct sh_turn *out)
     sh_exec_take_homes(x);
     take_inbox(x);
     take_due(x);
-    if (atomic_load_explicit(&x->nudged, memory_order_relaxed) &&
-        atomic_exchange_explicit(&x->nudged, 0, memory_order_acq_rel)) {
-        x->rescan = true;
-    }
+    take_nudges(x);
     out->handled = run_ready(x, max);
     x->stats.handled += out->handled;
     out->left = x->ready_count + (x->resume_head ? 1 : 0) + (x->calls.head ? 1 : 0);

@@ -24,11 +24,14 @@ struct sh_due {
     enum { SH_DUE_SLOT, SH_DUE_ACTOR_TIMER } what;
 };
 
+/* ROOM: came back somewhere an ask here may wait for. STOP: every actor without a parent stops. */
+enum sh_nudge { SH_NUDGE_ROOM = 1u, SH_NUDGE_STOP = 2u };
+
 struct sh_exec {
     /* shared */
     _Alignas(64) _Atomic(uint64_t) inside; /* token of the thread inside, 0: nobody */
     _Atomic(uint32_t) asleep;              /* its driver blocks, or is about to */
-    _Atomic(uint32_t) nudged;              /* room came back somewhere an ask here waits for */
+    _Atomic(uint32_t) nudged;              /* enum sh_nudge: told without a message */
     _Alignas(64) sh_inbox inbox;
     _Alignas(64) sh_inbox homes; /* messages of our pool, handled elsewhere */
     /* confined to the thread inside */
@@ -92,6 +95,7 @@ void sh_exec_ready(sh_exec *x, sh_actor *a);
 void sh_exec_resume(sh_exec *x, sh_slot *s); /* its continuation is due */
 void sh_exec_wake(sh_exec *target);          /* after something was pushed to it */
 void sh_exec_take_homes(sh_exec *x);
+void sh_exec_nudge(sh_exec *target, enum sh_nudge what); /* any thread */
 void sh_exec_nudge_all(sh_exec *x); /* room came back at a gate somebody waits for */
 
 /* --- post.c --- */

@@ -59,7 +59,6 @@ enum sh_msg_kind {
                         value,  deadline_us, reply = where the results go (sh_runtime_reply) */
     SH_MSG_CALLBACK, /* run call.fn(call.ud, result) inside executor of `to` */
     SH_MSG_EVENT,    /* on its way to sh_runtime_event */
-    SH_MSG_STOP_ALL, /* executor-level: stop every actor without a parent here */
     SH_MSG_OUTSIDE,  /* a call from outside that could not enter: call.ud is its struct */
 };
 

@@ -107,6 +107,20 @@ void sh_exec_callback(sh_exec *x, sh_msg *m, unsigned exec)
     }
 }
 
+static uint32_t target_limit(const sh_exec *x, sh_pid to)
+{
+    const sh_actor *a = sh_actor_at(x, to.actor);
+    return a && !(a->flags & SH_A_CLOSING) ? a->limit : 0;
+}
+
+/* For sh_returned.mailbox: the executor of the target knows it, and m->reply has served. */
+static void note_limit(const sh_exec *x, sh_msg *m)
+{
+    if (m->kind != SH_MSG_REPLY && sh_pid_executor(m->to.actor) == x->index) {
+        m->reply.actor = target_limit(x, m->to);
+    }
+}
+
 void sh_exec_release(sh_exec *x, sh_msg *m)
 {
     unsigned home = m->flags & SH_MSG_HOME;
@@ -114,6 +128,7 @@ void sh_exec_release(sh_exec *x, sh_msg *m)
         sh_timer_home(x, m);
     } else if (home == x->index) {
         if (m->flags & SH_MSG_INJECTED) {
+            note_limit(x, m);
             sh_msg_queue_push(&x->returned, m);
         } else {
             sh_msg_free(&x->pool, m);
@@ -121,7 +136,10 @@ void sh_exec_release(sh_exec *x, sh_msg *m)
     } else if (home == SH_MSG_HOME_MEM) {
         sh_msg_free_mem(x->rt->cfg.mem, m);
     } else {
-        x->home_credit |= (m->flags & SH_MSG_INJECTED) != 0;
+        if (m->flags & SH_MSG_INJECTED) {
+            note_limit(x, m);
+            x->home_credit = true;
+        }
         sh_chain_add(&x->home_chains[home], m);
     }
 }
@@ -153,7 +171,8 @@ void sh_post_reply_code(sh_exec *x, sh_pid reply, int code, int delivery, sh_spa
 
 void sh_post_reply_by(sh_exec *x, sh_msg *m, sh_pid reply, int code, int delivery)
 {
-    m->deadline_us = sh_msg_bytes(m); /* for sh_runtime_take_returned, as is m->reply */
+    /* For sh_runtime_take_returned, as is m->reply. */
+    m->deadline_us = sh_msg_bytes(m) | (uint64_t)target_limit(x, m->to) << 32;
     m->reply = m->to;
     m->to = reply;
     m->from = sh_pid_none();
@@ -246,17 +265,6 @@ static void arrive_end(sh_exec *x, sh_msg *m)
     sh_exec_release(x, m);
 }
 
-static void stop_all(sh_exec *x)
-{
-    uint32_t cursor = 0;
-    sh_actor *a = NULL;
-    while ((a = sh_slab_next(&x->actors, &cursor, NULL)) != NULL) {
-        if (!a->parent) {
-            sh_actor_close(x, a, SH_NORMAL, sh_span_str("node stopped"));
-        }
-    }
-}
-
 /* What is for an executor, not for an address; false: it is for an address. */
 static bool arrive_exec(sh_exec *x, sh_msg *m)
 {
@@ -265,10 +273,6 @@ static bool arrive_exec(sh_exec *x, sh_msg *m)
     case SH_MSG_REQUEST: sh_msg_queue_push(&x->requests, m); return true;
     case SH_MSG_EVENT: sh_event_arrive(x, m); return true;
     case SH_MSG_OUTSIDE: sh_outside_arrive(x, m); return true;
-    case SH_MSG_STOP_ALL:
-        stop_all(x);
-        sh_exec_release(x, m);
-        return true;
     default: return false;
     }
 }

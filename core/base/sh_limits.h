@@ -146,6 +146,10 @@ enum {
     SH_TARGET_WINDOW_MAX = 65536,    /* when the mailbox limit is 0 */
     SH_MESSAGE_OVERHEAD = 128,       /* counted beside the frame length */
     SH_CREDIT_DELAY_MS = 10,         /* a credit leaves within this */
+    SH_SESSION_MEMORY_MAX = 16777216, /* of a session's own, beside 4 messages: unread output, tables, 16 MiB */
+    SH_LOOKUPS_MAX = 16384,          /* lookups under way at once */
+    SH_LOOKUP_HOLDERS_MAX = 1024,    /* holders one lookup_all remembers, so that each is told once */
+    SH_NAMES_MAX = 65536,            /* registered at this node */
     SH_HELLO_TIMEOUT_MS = 10000,     /* no HELLO, or no stream in answer */
     SH_SESSION_STREAMS_MAX = 2,      /* incoming native streams a peer */
     SH_KAMEO_STREAMS_MAX = 64        /* to one Kameo peer at once */
@@ -160,12 +164,9 @@ enum {
     SH_NODE_MESSAGE_MIN = 1024,      /* smallest max_message: an error text must fit */
     SH_NODE_MESSAGE_LIMIT = 1 << 30, /* largest max_message: lengths stay well inside 31 bits */
     SH_NODE_LISTENERS_MAX = 64,      /* addresses a node listens on */
-    SH_NODE_DIALS_MAX = 4096,        /* dial calls of users without an answer */
-    SH_NODE_EVENTS_MAX =
-        4096, /* events on their way to a host that does not poll; more are logged and counted */
+    SH_NODE_DIAL_MS = 30000,         /* default of a dial call: handshake 10 s, some addresses */
+    SH_NODE_LOOKUP_ONCE_MS = 60000,  /* one pass ends by the swarm's own timeouts; this is beyond */
     SH_NODE_INFO_BYTES_MAX = 1 << 20, /* an info answer: rows that do not fit are left out */
-    SH_NODE_OUTBOX_TURN_MAX =
-        1024, /* messages to other nodes routed in one turn: fairness with input */
     SH_NODE_EVENTS_TURN_MAX = 1024 /* swarm events routed in one turn */
 };
 

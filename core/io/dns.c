@@ -14,7 +14,12 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 
-enum { DNS_SOCKETS_MAX = 64, DNS_TIMEOUT_MS = 2000, DNS_TRIES = 3, DNS_RESULTS_MAX = SH_DNSADDR_RESULTS_MAX };
+enum {
+    DNS_SOCKETS_MAX = 64,
+    DNS_TIMEOUT_MS = 2000,
+    DNS_TRIES = 3,
+    DNS_RESULTS_MAX = SH_DNSADDR_RESULTS_MAX
+};
 
 struct dns_socket {
     struct sh_io *io;
@@ -29,8 +34,8 @@ struct sh_dns {
     ares_channel channel;
     bool library;
     bool made;
-    bool closing;   /* answers are nobody's any more */
-    uint32_t open;  /* questions without an answer */
+    bool closing;  /* answers are nobody's any more */
+    uint32_t open; /* questions without an answer */
     sh_list sockets;
 };
 
@@ -103,7 +108,8 @@ static void dns_state(void *ud, ares_socket_t fd, int readable, int writable)
         s->poll.data = s;
         sh_list_push_back(&dns->sockets, &s->link);
     }
-    uv_poll_start(&s->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0), dns_readiness);
+    uv_poll_start(&s->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
+                  dns_readiness);
     sh_io_changed(dns->io);
 }
 
@@ -119,20 +125,22 @@ static int dns_socket_close(ares_socket_t fd, void *ud)
     return dns->io->calls.close(fd);
 }
 
-static int dns_socket_connect(ares_socket_t fd, const struct sockaddr *addr, ares_socklen_t n, void *ud)
+static int dns_socket_connect(ares_socket_t fd, const struct sockaddr *addr, ares_socklen_t n,
+                              void *ud)
 {
     struct sh_dns *dns = ud;
     return dns->io->calls.connect(fd, addr, n);
 }
 
-static ares_ssize_t dns_socket_recv(ares_socket_t fd, void *buf, size_t n, int flags, struct sockaddr *from,
-                                    ares_socklen_t *from_n, void *ud)
+static ares_ssize_t dns_socket_recv(ares_socket_t fd, void *buf, size_t n, int flags,
+                                    struct sockaddr *from, ares_socklen_t *from_n, void *ud)
 {
     (void)ud;
     return recvfrom(fd, buf, n, flags, from, from_n);
 }
 
-static ares_ssize_t dns_socket_send(ares_socket_t fd, const struct iovec *parts, int count, void *ud)
+static ares_ssize_t dns_socket_send(ares_socket_t fd, const struct iovec *parts, int count,
+                                    void *ud)
 {
     (void)ud;
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count};
@@ -257,7 +265,8 @@ static bool dns_txt(const char *text, size_t n, sh_addr *out)
 {
     static const char prefix[] = "dnsaddr=";
     size_t skip = sizeof prefix - 1;
-    return n > skip && memcmp(text, prefix, skip) == 0 && sh_addr_parse(out, text + skip, n - skip) == 0;
+    return n > skip && memcmp(text, prefix, skip) == 0 &&
+           sh_addr_parse(out, text + skip, n - skip) == 0;
 }
 
 /* A record longer than 255 bytes comes in pieces, record_start marks the first of each. */
@@ -300,7 +309,8 @@ static void dns_texts(void *ud, int status, int timeouts, unsigned char *packet,
     sh_mem_free(io->mem, addrs, addrs ? bytes : 0);
 }
 
-void sh_dns_resolve(struct sh_io *io, uint64_t request, const struct sh_endpoint *ep, uint64_t now_us)
+void sh_dns_resolve(struct sh_io *io, uint64_t request, const struct sh_endpoint *ep,
+                    uint64_t now_us)
 {
     struct sh_dns *dns = io->dns;
     struct dns_question *q = NULL;

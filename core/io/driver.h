@@ -15,14 +15,14 @@
 #include "io/io.h"
 
 enum {
-    SH_IO_BACKLOG = 511,           /* listen(2): the kernel cuts it to somaxconn */
-    SH_IO_ACCEPTS_MAX = 64,        /* of one listener in one slice */
-    SH_IO_READS_MAX = 8,           /* of one connection in one slice: fairness */
+    SH_IO_BACKLOG = 511,            /* listen(2): the kernel cuts it to somaxconn */
+    SH_IO_ACCEPTS_MAX = 64,         /* of one listener in one slice */
+    SH_IO_READS_MAX = 8,            /* of one connection in one slice: fairness */
     SH_IO_ACCEPT_PAUSE_US = 100000, /* a listener rests when descriptors or memory ran out */
-    SH_IO_LINGER_US = 1000000,     /* what a closed connection still holds may leave within this */
-    SH_IO_SPIN_US = 20,            /* default: five times faster round trips on two cores */
-    SH_IO_ROUNDS_MAX = 16,         /* turns of one slice before input is looked at again */
-    SH_IO_HANDLED_MAX = 256,       /* handlers of one slice: how often the clock is read */
+    SH_IO_LINGER_US = 1000000,      /* what a closed connection still holds may leave within this */
+    SH_IO_SPIN_US = 20,             /* default: five times faster round trips on two cores */
+    SH_IO_ROUNDS_MAX = 16,          /* turns of one slice before input is looked at again */
+    SH_IO_HANDLED_MAX = 256,        /* handlers of one slice: how often the clock is read */
 };
 
 enum sh_tcp_state { SH_TCP_CONNECTING, SH_TCP_OPEN, SH_TCP_LINGER };
@@ -33,22 +33,24 @@ struct sh_tcp {
     sh_conn_id conn;
     int fd;
     enum sh_tcp_state state;
-    int armed;            /* UV_READABLE | UV_WRITABLE asked of uv */
-    bool paused;          /* the node has no room: no reading until SH_NODE_READ */
-    bool dirty;           /* in io->dirty */
-    uint64_t linger_us;   /* LINGER: when to give up */
+    int armed;          /* UV_READABLE | UV_WRITABLE asked of uv */
+    bool paused;        /* the node has no room: no reading until SH_NODE_READ */
+    bool shut;          /* LINGER: all has left, and FIN */
+    bool eof;           /* LINGER: the peer has ended */
+    bool dirty;         /* in io->dirty */
+    uint64_t linger_us; /* LINGER: when to give up */
     uv_poll_t poll;
-    sh_list link;         /* in io->tcps */
-    sh_list dirty_link;   /* in io->dirty: has something to write */
+    sh_list link;       /* in io->tcps */
+    sh_list dirty_link; /* in io->dirty: has something to write */
 };
 
 struct sh_listener {
     struct sh_io *io;
     uint64_t number;
     int fd;
-    uint64_t resume_us;   /* not 0: resting until then */
+    uint64_t resume_us; /* not 0: resting until then */
     uv_poll_t poll;
-    sh_list link;         /* in io->listeners */
+    sh_list link; /* in io->listeners */
 };
 
 struct sh_io {
@@ -56,35 +58,35 @@ struct sh_io {
     struct sh_calls calls;
     sh_log log;
     sh_node *node;
-    sh_exec *loop;          /* executor 0 */
-    sh_exec *host;          /* the same if inline */
-    pid_t pid;              /* of the process that made it */
+    sh_exec *loop; /* executor 0 */
+    sh_exec *host; /* the same if inline */
+    pid_t pid;     /* of the process that made it */
     uint32_t spin_us;
     bool threaded;
 
-    atomic_uint waiters;    /* threads in sh_io_inside that want in: who drives lets them pass */
+    atomic_uint waiters; /* threads in sh_io_inside that want in: who drives lets them pass */
 
     /* the loop */
     uv_loop_t uv;
     bool uv_made;
     uv_poll_t wake_poll;
-    int wake_fd;            /* eventfd: somebody else has work for the loop */
-    int host_fd;            /* eventfd of the host executor; -1 if inline */
-    int spare_fd;           /* given up to accept and refuse at EMFILE; -1: none */
-    uint32_t input;         /* things read, accepted, connected since it was last set to 0 */
-    uint64_t traffic_us;    /* when the loop last saw input or work */
+    int wake_fd;         /* eventfd: somebody else has work for the loop */
+    int host_fd;         /* eventfd of the host executor; -1 if inline */
+    int spare_fd;        /* given up to accept and refuse at EMFILE; -1: none */
+    uint32_t input;      /* things read, accepted, connected since it was last set to 0 */
+    uint64_t traffic_us; /* when the loop last saw input or work */
     sh_list tcps;
-    uint32_t lingering;     /* of tcps: how many are in SH_TCP_LINGER */
+    uint32_t lingering; /* of tcps: how many are in SH_TCP_LINGER */
     sh_list listeners;
     sh_list dirty;
-    sh_map_u64 conns;       /* conn id -> struct sh_tcp */
+    sh_map_u64 conns; /* conn id -> struct sh_tcp */
     struct sh_dns *dns;
-    bool handles_changed;   /* uv has not yet told epoll: run it before sleeping */
+    bool handles_changed; /* uv has not yet told epoll: run it before sleeping */
 
     /* polling */
-    atomic_ullong poller;     /* token of the thread inside sh_io_poll, 0: nobody */
-    atomic_uint woken;        /* sh_io_wake was called */
-    atomic_uint sleepers;     /* threads in sh_io_wait that do not poll themselves */
+    atomic_ullong poller; /* token of the thread inside sh_io_poll, 0: nobody */
+    atomic_uint woken;    /* sh_io_wake was called */
+    atomic_uint sleepers; /* threads in sh_io_wait that do not poll themselves */
     pthread_mutex_t wait_lock;
     pthread_cond_t wait_cond; /* a round of polling has ended */
     bool wait_made;           /* both exist */
@@ -99,6 +101,16 @@ struct sh_io {
 };
 
 /* io.c */
+void sh_io_signal(struct sh_io *io,
+                  int fd); /* [any] makes an eventfd readable; safe in a signal handler */
+void sh_io_unsignal(struct sh_io *io, int fd);
+
+/* poll.c: leaves the executor that sh_io_poll serves so that sh_io_fd tells all but timers. Inside it. */
+void sh_io_rest(struct sh_io *io, bool more);
+int sh_io_until_ms(uint64_t deadline_us,
+                   uint64_t now_us); /* for poll(2): rounded up; -1: for ever */
+
+/* loop.c */
 void sh_io_changed(struct sh_io *io); /* a uv handle was started, stopped or closed */
 /* Input, turns, actions, writes; bounded. more: do not sleep. */
 void sh_io_slice(struct sh_io *io, struct sh_node_work *out);
@@ -110,26 +122,38 @@ bool sh_io_enter(struct sh_io *io, uint64_t token);
 void sh_io_let_pass(struct sh_io *io); /* [any] not inside: gives threads that wait their chance */
 /* [any] Blocks on fd until it is readable or the deadline; spins first after traffic. */
 void sh_io_block(struct sh_io *io, int fd, uint64_t traffic_us, uint64_t deadline_us);
-void sh_io_signal(struct sh_io *io, int fd); /* [any] makes an eventfd readable; safe in a signal handler */
-void sh_io_unsignal(struct sh_io *io, int fd);
+
+/* listen.c */
+void sh_tcp_listen(struct sh_io *io, uint64_t listener, const struct sh_endpoint *ep,
+                   uint64_t now_us);
+void sh_tcp_unlisten(struct sh_io *io, uint64_t listener);
+void sh_listen_tick(struct sh_io *io, uint64_t now_us);
+uint64_t sh_listen_deadline(const struct sh_io *io);
+void sh_listen_close_all(struct sh_io *io);
 
 /* tcp.c */
-void sh_tcp_listen(struct sh_io *io, uint64_t listener, const struct sh_endpoint *ep, uint64_t now_us);
-void sh_tcp_unlisten(struct sh_io *io, uint64_t listener);
+int sh_tcp_errno_code(int e);
+const char *sh_tcp_errno_text(int e);
+socklen_t sh_tcp_sockaddr(const struct sh_endpoint *ep,
+                          struct sockaddr_storage *out); /* 0: no IP address */
+void sh_tcp_accepted(struct sh_io *io, int fd, const sh_addr *remote,
+                     uint64_t now_us); /* takes fd */
 void sh_tcp_dial(struct sh_io *io, sh_conn_id conn, const struct sh_endpoint *ep, uint64_t now_us);
 void sh_tcp_cancel(struct sh_io *io, sh_conn_id conn);
 void sh_tcp_want_write(struct sh_io *io, sh_conn_id conn);
 void sh_tcp_want_read(struct sh_io *io, sh_conn_id conn);
 void sh_tcp_close(struct sh_io *io, sh_conn_id conn, uint64_t now_us);
-void sh_tcp_flush(struct sh_io *io, uint64_t now_us);       /* writes what dirty connections have */
+bool sh_tcp_flush(struct sh_io *io,
+                  uint64_t now_us); /* writes what dirty connections have; true: something */
 void sh_tcp_tick(struct sh_io *io, uint64_t now_us);
 uint64_t sh_tcp_deadline(const struct sh_io *io);
-void sh_tcp_close_all(struct sh_io *io);                    /* without a word to the node */
+void sh_tcp_close_all(struct sh_io *io); /* without a word to the node */
 
 /* dns.c */
 int sh_dns_open(struct sh_io *io);
 void sh_dns_close(struct sh_io *io);
-void sh_dns_resolve(struct sh_io *io, uint64_t request, const struct sh_endpoint *ep, uint64_t now_us);
+void sh_dns_resolve(struct sh_io *io, uint64_t request, const struct sh_endpoint *ep,
+                    uint64_t now_us);
 void sh_dns_tick(struct sh_io *io, uint64_t now_us);
 uint64_t sh_dns_deadline(struct sh_io *io, uint64_t now_us);
 

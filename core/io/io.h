@@ -19,31 +19,33 @@
 
 typedef struct sh_io sh_io;
 
+enum { SH_IO_WHY_MAX = 128 }; /* bytes of a text about a failure, with its NUL */
+
 struct sh_io_config {
-    struct sh_node_config node;   /* its driver part (rng, wake) is filled in by sh_io_new */
-    uint32_t spin_us;             /* after traffic, poll this long, yielding, before blocking; default 20 */
+    struct sh_node_config node; /* its driver part (rng, wake) is filled in by sh_io_new */
+    uint32_t spin_us; /* after traffic, poll this long, yielding, before blocking; default 20 */
     const struct sh_calls *calls; /* NULL: the system's */
 };
 void sh_io_config_init(struct sh_io_config *cfg);
 
 /* Makes the node, binds cfg->node.listen (before it returns: sh_io_address works) and, threaded, starts the thread.
- *   why   out, may be NULL: static or lent text about the failure, valid until the next call on this thread
+ *   why   out, may be NULL: what went wrong, for people
  * 0; as sh_node_new; SH_E_BAD_ADDRESS (cannot bind); SH_E_LIMIT (descriptors, threads); SH_E_NOMEM. */
-int sh_io_new(const struct sh_io_config *cfg, sh_io **out, const char **why);
+int sh_io_new(const struct sh_io_config *cfg, sh_io **out, char why[SH_IO_WHY_MAX]);
 
 /* [owner] Stops the thread, ends what is open (callbacks run here, as closed), frees. NULL is ignored. Abrupt:
  * SH_REQUEST_STOP first is graceful. No other thread may be inside a call on io, or call later. */
 void sh_io_free(sh_io *io);
 
-sh_node *sh_io_node(sh_io *io);       /* [any] for its [any] functions */
-sh_runtime *sh_io_runtime(sh_io *io); /* [any] for its [any] functions */
+sh_node *sh_io_node(sh_io *io);         /* [any] for its [any] functions */
+sh_runtime *sh_io_runtime(sh_io *io);   /* [any] for its [any] functions */
 uint64_t sh_io_now_us(const sh_io *io); /* [any] the driver's clock */
-bool sh_io_forked(const sh_io *io);   /* [any] this process is a fork of the one that made the node */
+bool sh_io_forked(const sh_io *io); /* [any] this process is a fork of the one that made the node */
 
 /* --- driving --- */
 struct sh_io_work {
-    uint32_t handled; /* messages, replies, callbacks given to user code */
-    uint32_t left;    /* messages that wait in the executor poll serves */
+    size_t handled; /* messages, replies, callbacks given to user code */
+    size_t left;    /* messages that wait in the executor poll serves */
 };
 /* [owner] Runs what is due, at most about budget_us of it (0: one slice); waits up to wait_ms if there was nothing,
  * spinning spin_us first after traffic. Returns early after work or sh_io_wake. work may be NULL.
@@ -77,14 +79,15 @@ uint64_t sh_io_token(void);
  * SH_E_CLOSED: forked. */
 int sh_io_inside(sh_io *io, void (*fn)(void *ud, sh_node *node, uint64_t now_us), void *ud);
 
-/* [any] Binds before it returns. 0 or a code; *why as in sh_io_new. */
-int sh_io_listen(sh_io *io, const char *addr, const char **why);
+/* [any] Binds before it returns. 0 or a code; why as in sh_io_new. */
+int sh_io_listen(sh_io *io, const char *addr, char why[SH_IO_WHY_MAX]);
 
 /* [any] Own address number i as text, with /p2p: its length, SH_E_NOT_FOUND past the end, SH_E_LIMIT (cap). */
 int sh_io_address(sh_io *io, size_t i, char *buf, size_t cap);
 
 /* [any] Spawns where the type belongs: exec is SH_NODE_LOOP or sh_runtime_host. As sh_runtime_spawn; waits for the loop.
  * SH_E_USAGE: from the loop onto the host, or another thread is inside the host executor. */
-int sh_io_spawn(sh_io *io, unsigned exec, const sh_type *type, const struct sh_spawn *opt, sh_pid *out);
+int sh_io_spawn(sh_io *io, unsigned exec, const sh_type *type, const struct sh_spawn *opt,
+                sh_pid *out);
 
 #endif

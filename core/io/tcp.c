@@ -1,21 +1,19 @@
-/* io/tcp.c - our own non-blocking sockets on uv_poll: listening, dialling, reading into the node, writing from it.
+/* io/tcp.c - our own non-blocking sockets on uv_poll: dialling, reading into the node, writing from it.
  *
  * What arrives is read straight into sh_node_room; what leaves is sent straight from sh_node_out, once per slice.
  * libuv only tells readiness: its own writes would raise SIGPIPE. */
 #include "io/driver.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/sh_assert.h"
 
 /* --- addresses --- */
 
-static socklen_t endpoint_sockaddr(const struct sh_endpoint *ep, struct sockaddr_storage *out)
+socklen_t sh_tcp_sockaddr(const struct sh_endpoint *ep, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof *out);
     if (ep->host == SH_HOST_IP4) {
@@ -35,23 +33,7 @@ static socklen_t endpoint_sockaddr(const struct sh_endpoint *ep, struct sockaddr
     return 0;
 }
 
-static int sockaddr_addr(const struct sockaddr *sa, uint16_t port, sh_addr *out)
-{
-    if (sa->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
-        uint8_t ip[4];
-        memcpy(ip, &in->sin_addr, 4);
-        return sh_addr_from_ip(out, SH_HOST_IP4, ip, port ? port : ntohs(in->sin_port));
-    }
-    if (sa->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
-        return sh_addr_from_ip(out, SH_HOST_IP6, in6->sin6_addr.s6_addr,
-                               port ? port : ntohs(in6->sin6_port));
-    }
-    return SH_E_BAD_ADDRESS;
-}
-
-static int errno_code(int e)
+int sh_tcp_errno_code(int e)
 {
     switch (e) {
     case EMFILE:
@@ -67,7 +49,7 @@ static int errno_code(int e)
 }
 
 /* uv's texts are static and, unlike strerror, safe in threads. */
-static const char *errno_text(int e)
+const char *sh_tcp_errno_text(int e)
 {
     return uv_strerror(-e);
 }
@@ -78,12 +60,6 @@ static void tcp_freed(uv_handle_t *h)
 {
     struct sh_tcp *t = h->data;
     sh_mem_free(t->io->mem, t, sizeof *t);
-}
-
-static void listener_freed(uv_handle_t *h)
-{
-    struct sh_listener *l = h->data;
-    sh_mem_free(l->io->mem, l, sizeof *l);
 }
 
 static void tcp_readiness(uv_poll_t *h, int status, int events);
@@ -140,10 +116,10 @@ static void tcp_lost(struct sh_tcp *t, int e, uint64_t now_us)
     enum sh_tcp_state state = t->state;
     tcp_drop(t);
     if (state == SH_TCP_CONNECTING) {
-        sh_node_dial_failed(io->node, conn, errno_code(e), errno_text(e), now_us);
+        sh_node_dial_failed(io->node, conn, sh_tcp_errno_code(e), sh_tcp_errno_text(e), now_us);
     } else {
-        sh_node_closed(io->node, conn, e ? SH_E_UNREACHABLE : 0, e ? errno_text(e) : "closed by the peer",
-                       now_us);
+        sh_node_closed(io->node, conn, e ? SH_E_UNREACHABLE : 0,
+                       e ? sh_tcp_errno_text(e) : "closed by the peer", now_us);
     }
 }
 
@@ -214,11 +190,37 @@ static void tcp_read(struct sh_tcp *t, uint64_t now_us)
     }
 }
 
-/* --- writing --- */
-
-static void tcp_write(struct sh_tcp *t, uint64_t now_us)
+/* A closing socket is read until the peer ends too: closing with bytes unread would send a reset, which can overtake
+ * what we wrote last. */
+static void tcp_discard(struct sh_tcp *t, uint64_t now_us)
 {
     struct sh_io *io = t->io;
+    uint8_t bytes[4096];
+    for (int i = 0; i < SH_IO_READS_MAX; i++) {
+        ssize_t got = io->calls.recv(t->fd, bytes, sizeof bytes, 0);
+        if (got > 0 || (got < 0 && errno == EINTR)) {
+            continue;
+        }
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            return;
+        }
+        t->eof = true;
+        if (got < 0 || t->shut) {
+            tcp_lost(t, 0, now_us);
+        } else {
+            tcp_arm(t, t->armed & ~UV_READABLE);
+        }
+        return;
+    }
+}
+
+/* --- writing --- */
+
+/* True: the node was told something, bytes sent or the end. */
+static bool tcp_write(struct sh_tcp *t, uint64_t now_us)
+{
+    struct sh_io *io = t->io;
+    bool told = false;
     for (;;) {
         sh_span out = sh_node_out(io->node, t->conn);
         if (out.n == 0) {
@@ -227,32 +229,38 @@ static void tcp_write(struct sh_tcp *t, uint64_t now_us)
         ssize_t put = io->calls.send(t->fd, out.p, out.n, MSG_NOSIGNAL);
         if (put >= 0) {
             sh_node_sent(io->node, t->conn, (size_t)put, now_us);
+            told = true;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             tcp_arm(t, t->armed | UV_WRITABLE);
-            return;
+            return told;
         } else if (errno != EINTR) {
             tcp_lost(t, errno, now_us);
-            return;
+            return true;
         }
     }
-    if (t->state == SH_TCP_LINGER) {
-        /* All has left. FIN first, so that the peer reads it before anything of a reset. */
+    if (t->state == SH_TCP_LINGER && !t->shut) {
+        t->shut = true;
         (void)io->calls.shutdown(t->fd, SHUT_WR);
-        tcp_lost(t, 0, now_us);
-        return;
+        if (t->eof) {
+            tcp_lost(t, 0, now_us);
+            return true;
+        }
     }
     tcp_arm(t, t->armed & ~UV_WRITABLE);
+    return told;
 }
 
-void sh_tcp_flush(struct sh_io *io, uint64_t now_us)
+bool sh_tcp_flush(struct sh_io *io, uint64_t now_us)
 {
+    bool sent = false;
     for (sh_list *link = sh_list_pop(&io->dirty); link; link = sh_list_pop(&io->dirty)) {
         struct sh_tcp *t = SH_CONTAINER(link, struct sh_tcp, dirty_link);
         t->dirty = false;
         if (t->state != SH_TCP_CONNECTING && !(t->armed & UV_WRITABLE)) {
-            tcp_write(t, now_us);
+            sent = tcp_write(t, now_us) || sent;
         }
     }
+    return sent;
 }
 
 /* --- dialling --- */
@@ -295,7 +303,12 @@ static void tcp_readiness(uv_poll_t *h, int status, int events)
         tcp_arm(t, t->armed & ~UV_WRITABLE);
         tcp_write(t, now_us);
     }
-    if ((events & UV_READABLE) && tcp_find(io, conn) == t && !t->paused) {
+    if (!(events & UV_READABLE) || tcp_find(io, conn) != t) {
+        return;
+    }
+    if (t->state == SH_TCP_LINGER) {
+        tcp_discard(t, now_us);
+    } else if (!t->paused) {
         tcp_read(t, now_us);
     }
 }
@@ -303,7 +316,7 @@ static void tcp_readiness(uv_poll_t *h, int status, int events)
 void sh_tcp_dial(struct sh_io *io, sh_conn_id conn, const struct sh_endpoint *ep, uint64_t now_us)
 {
     struct sockaddr_storage sa;
-    socklen_t n = endpoint_sockaddr(ep, &sa);
+    socklen_t n = sh_tcp_sockaddr(ep, &sa);
     if (n == 0) {
         sh_node_dial_failed(io->node, conn, SH_E_BAD_ADDRESS, "no IP address to dial", now_us);
         return;
@@ -311,7 +324,8 @@ void sh_tcp_dial(struct sh_io *io, sh_conn_id conn, const struct sh_endpoint *ep
     int fd = io->calls.socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sh_tcp *t = fd < 0 ? NULL : tcp_new(io, fd, SH_TCP_CONNECTING);
     if (!t) {
-        sh_node_dial_failed(io->node, conn, errno_code(errno), errno_text(errno), now_us);
+        sh_node_dial_failed(io->node, conn, sh_tcp_errno_code(errno), sh_tcp_errno_text(errno),
+                            now_us);
         return;
     }
     if (!tcp_enter(t, conn)) {
@@ -366,50 +380,17 @@ void sh_tcp_close(struct sh_io *io, sh_conn_id conn, uint64_t now_us)
         io->lingering++;
     }
     t->linger_us = now_us + SH_IO_LINGER_US;
-    t->paused = true;
-    tcp_arm(t, t->armed & ~UV_READABLE);
+    tcp_arm(t, t->armed | UV_READABLE);
     tcp_dirty(t);
 }
 
-/* --- listening --- */
-
-/* At EMFILE the backlog stays readable for ever: give up the spare descriptor, take one connection with it, drop it. */
-static bool listener_shed(struct sh_listener *l)
+void sh_tcp_accepted(struct sh_io *io, int fd, const sh_addr *remote, uint64_t now_us)
 {
-    struct sh_io *io = l->io;
-    if (io->spare_fd < 0) {
-        return false;
-    }
-    io->calls.close(io->spare_fd);
-    int fd = io->calls.accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0) {
-        io->calls.close(fd);
-    }
-    io->spare_fd = io->calls.spare();
-    return fd >= 0;
-}
-
-static void listener_rest(struct sh_listener *l, int e, uint64_t now_us)
-{
-    sh_logf(&l->io->log, SH_LOG_WARN, "io", "event=accept_failed listener=%llu text=\"%s\"",
-            (unsigned long long)l->number, errno_text(e));
-    l->resume_us = now_us + SH_IO_ACCEPT_PAUSE_US;
-    uv_poll_stop(&l->poll);
-    sh_io_changed(l->io);
-}
-
-static void listener_take(struct sh_io *io, int fd, const struct sockaddr *from, uint64_t now_us)
-{
-    sh_addr remote;
-    if (sockaddr_addr(from, 0, &remote) < 0) {
-        io->calls.close(fd);
-        return;
-    }
     struct sh_tcp *t = tcp_new(io, fd, SH_TCP_OPEN);
     if (!t) {
         return;
     }
-    sh_conn_id conn = sh_node_accepted(io->node, &remote, now_us);
+    sh_conn_id conn = sh_node_accepted(io->node, remote, now_us);
     if (conn == 0) {
         tcp_drop(t);
         return;
@@ -423,160 +404,10 @@ static void listener_take(struct sh_io *io, int fd, const struct sockaddr *from,
     tcp_dirty(t);
 }
 
-static void listener_readiness(uv_poll_t *h, int status, int events)
-{
-    struct sh_listener *l = h->data;
-    struct sh_io *io = l->io;
-    uint64_t now_us = io->calls.now_us();
-    (void)status;
-    (void)events;
-    for (int i = 0; i < SH_IO_ACCEPTS_MAX; i++) {
-        struct sockaddr_storage from;
-        socklen_t n = sizeof from;
-        int fd = io->calls.accept4(l->fd, (struct sockaddr *)&from, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-            listener_take(io, fd, (const struct sockaddr *)&from, now_us);
-            continue;
-        }
-        int e = errno;
-        if (e == EAGAIN || e == EWOULDBLOCK) {
-            return;
-        }
-        if (e == EINTR || e == ECONNABORTED || e == EPROTO) {
-            continue;
-        }
-        if ((e == EMFILE || e == ENFILE) && listener_shed(l)) {
-            continue;
-        }
-        listener_rest(l, e, now_us);
-        return;
-    }
-}
-
-/* A wildcard is told as the address of each interface that is up. */
-static void listener_announce(struct sh_listener *l, const struct sockaddr *bound, uint64_t now_us)
-{
-    struct sh_io *io = l->io;
-    sh_addr addr;
-    if (sockaddr_addr(bound, 0, &addr) < 0) {
-        return;
-    }
-    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)bound;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)bound;
-    bool wild = bound->sa_family == AF_INET ? in->sin_addr.s_addr == htonl(INADDR_ANY)
-                                            : IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
-    uint16_t port = ntohs(bound->sa_family == AF_INET ? in->sin_port : in6->sin6_port);
-    struct ifaddrs *all = NULL;
-    if (!wild || getifaddrs(&all) < 0) {
-        sh_node_listening(io->node, l->number, &addr, now_us);
-        return;
-    }
-    for (struct ifaddrs *i = all; i; i = i->ifa_next) {
-        if (!i->ifa_addr || i->ifa_addr->sa_family != bound->sa_family) {
-            continue;
-        }
-        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)i->ifa_addr;
-        if (bound->sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr)) {
-            continue; /* means nothing without an interface */
-        }
-        if (sockaddr_addr(i->ifa_addr, port, &addr) == 0) {
-            sh_node_listening(io->node, l->number, &addr, now_us);
-        }
-    }
-    freeifaddrs(all);
-}
-
-/* A bound, listening socket, or -1 with errno. */
-static int listener_bind(struct sh_io *io, const struct sockaddr_storage *sa, socklen_t n,
-                         struct sockaddr_storage *bound)
-{
-    int fd = io->calls.socket(sa->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -1;
-    }
-    int on = 1;
-    socklen_t bound_n = sizeof *bound;
-    bool good = io->calls.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
-    if (good && sa->ss_family == AF_INET6) { /* 0.0.0.0 and :: are two listeners, on every system */
-        good = io->calls.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
-    }
-    good = good && io->calls.bind(fd, (const struct sockaddr *)sa, n) == 0 &&
-           io->calls.listen(fd, SH_IO_BACKLOG) == 0 &&
-           io->calls.getsockname(fd, (struct sockaddr *)bound, &bound_n) == 0;
-    if (!good) {
-        int e = errno;
-        io->calls.close(fd);
-        errno = e;
-        return -1;
-    }
-    return fd;
-}
-
-void sh_tcp_listen(struct sh_io *io, uint64_t number, const struct sh_endpoint *ep, uint64_t now_us)
-{
-    struct sockaddr_storage sa;
-    struct sockaddr_storage bound;
-    socklen_t n = endpoint_sockaddr(ep, &sa);
-    if (n == 0) {
-        sh_node_listen_failed(io->node, number, SH_E_BAD_ADDRESS, "only IP addresses can be listened on", now_us);
-        return;
-    }
-    int fd = listener_bind(io, &sa, n, &bound);
-    if (fd < 0) {
-        sh_node_listen_failed(io->node, number, errno_code(errno), errno_text(errno), now_us);
-        return;
-    }
-    struct sh_listener *l = sh_mem_zalloc(io->mem, sizeof *l);
-    if (!l || uv_poll_init(&io->uv, &l->poll, fd) < 0) {
-        sh_mem_free(io->mem, l, sizeof *l);
-        io->calls.close(fd);
-        sh_node_listen_failed(io->node, number, SH_E_LIMIT, "out of memory", now_us);
-        return;
-    }
-    l->io = io;
-    l->number = number;
-    l->fd = fd;
-    l->poll.data = l;
-    sh_list_push_back(&io->listeners, &l->link);
-    uv_poll_start(&l->poll, UV_READABLE, listener_readiness);
-    sh_io_changed(io);
-    listener_announce(l, (const struct sockaddr *)&bound, now_us);
-}
-
-static void listener_drop(struct sh_listener *l)
-{
-    sh_list_remove(&l->link);
-    uv_poll_stop(&l->poll);
-    uv_close((uv_handle_t *)&l->poll, listener_freed);
-    l->io->calls.close(l->fd);
-    l->fd = -1;
-    sh_io_changed(l->io);
-}
-
-void sh_tcp_unlisten(struct sh_io *io, uint64_t number)
-{
-    SH_LIST_FOREACH_SAFE(it, &io->listeners)
-    {
-        struct sh_listener *l = SH_CONTAINER(it, struct sh_listener, link);
-        if (l->number == number) {
-            listener_drop(l);
-        }
-    }
-}
-
 /* --- time --- */
 
 void sh_tcp_tick(struct sh_io *io, uint64_t now_us)
 {
-    SH_LIST_FOREACH(it, &io->listeners)
-    {
-        struct sh_listener *l = SH_CONTAINER(it, struct sh_listener, link);
-        if (l->resume_us && l->resume_us <= now_us) {
-            l->resume_us = 0;
-            uv_poll_start(&l->poll, UV_READABLE, listener_readiness);
-            sh_io_changed(io);
-        }
-    }
     if (io->lingering == 0) {
         return;
     }
@@ -592,13 +423,6 @@ void sh_tcp_tick(struct sh_io *io, uint64_t now_us)
 uint64_t sh_tcp_deadline(const struct sh_io *io)
 {
     uint64_t first = UINT64_MAX;
-    SH_LIST_FOREACH(it, &io->listeners)
-    {
-        const struct sh_listener *l = SH_CONTAINER(it, struct sh_listener, link);
-        if (l->resume_us && l->resume_us < first) {
-            first = l->resume_us;
-        }
-    }
     if (io->lingering > 0) {
         SH_LIST_FOREACH(it, &io->tcps)
         {
@@ -615,8 +439,5 @@ void sh_tcp_close_all(struct sh_io *io)
 {
     while (!sh_list_empty(&io->tcps)) {
         tcp_drop(SH_CONTAINER(sh_list_front(&io->tcps), struct sh_tcp, link));
-    }
-    while (!sh_list_empty(&io->listeners)) {
-        listener_drop(SH_CONTAINER(sh_list_front(&io->listeners), struct sh_listener, link));
     }
 }

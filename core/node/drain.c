@@ -25,7 +25,8 @@ static bool drain_over(enum sh_drain_step step, const struct sh_drain_facts *f)
     return false;
 }
 
-enum sh_drain_step sh_drain_next(struct sh_drain *d, const struct sh_drain_facts *f, uint64_t now_us)
+enum sh_drain_step sh_drain_next(struct sh_drain *d, const struct sh_drain_facts *f,
+                                 uint64_t now_us)
 {
     if (d->step == SH_DRAIN_NONE || d->step == SH_DRAIN_STOPPED) {
         return d->step;

@@ -19,7 +19,7 @@ enum sh_drain_step {
 
 struct sh_drain {
     enum sh_drain_step step;
-    bool late;            /* the deadline came first */
+    bool late; /* the deadline came first */
     uint64_t deadline_us;
 };
 
@@ -27,12 +27,13 @@ struct sh_drain {
 bool sh_drain_begin(struct sh_drain *d, uint64_t deadline_us);
 
 struct sh_drain_facts {
-    uint32_t actors;   /* running */
-    bool sessions;     /* some session is not done */
-    uint32_t conns;    /* open pipes */
+    uint32_t actors; /* running */
+    bool sessions;   /* some session is not done */
+    uint32_t conns;  /* open pipes */
 };
 /* The step to enter now, or the one it is in. Call until it no longer changes. */
-enum sh_drain_step sh_drain_next(struct sh_drain *d, const struct sh_drain_facts *f, uint64_t now_us);
+enum sh_drain_step sh_drain_next(struct sh_drain *d, const struct sh_drain_facts *f,
+                                 uint64_t now_us);
 
 /* When to call sh_drain_next although nothing happened. */
 uint64_t sh_drain_deadline(const struct sh_drain *d);

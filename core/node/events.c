@@ -47,10 +47,11 @@ static void event_log(struct sh_node *n, const struct sh_node_event *ev)
     bool bad = ev->kind == SH_NODE_EV_UNDELIVERED || ev->kind == SH_NODE_EV_ACTOR_FAILED ||
                ev->kind == SH_NODE_EV_STALLED;
     sh_logf(&n->log, bad ? SH_LOG_WARN : SH_LOG_INFO, "node",
-            "event=%s peer=%.*s address=%.*s name=%.*s count=%llu code=%s text=\"%.*s\"", event_name(ev->kind),
-            (int)ev->peer.n, (const char *)ev->peer.p, (int)ev->address.n, (const char *)ev->address.p,
-            (int)ev->name.n, (const char *)ev->name.p, (unsigned long long)ev->count, sh_err_name(ev->code),
-            (int)ev->text.n, (const char *)ev->text.p);
+            "event=%s peer=%.*s address=%.*s name=%.*s count=%llu code=%s text=\"%.*s\"",
+            event_name(ev->kind), (int)ev->peer.n, (const char *)ev->peer.p, (int)ev->address.n,
+            (const char *)ev->address.p, (int)ev->name.n, (const char *)ev->name.p,
+            (unsigned long long)ev->count, sh_err_name(ev->code), (int)ev->text.n,
+            (const char *)ev->text.p);
 }
 
 void sh_node_event_post(struct sh_node *n, const struct sh_node_event *ev)
@@ -70,7 +71,8 @@ void sh_node_event_post(struct sh_node *n, const struct sh_node_event *ev)
     at = event_text(&b->ev.address, at);
     at = event_text(&b->ev.name, at);
     (void)event_text(&b->ev.text, at);
-    if (sh_runtime_call(n->runtime, n->token, sh_runtime_host(n->runtime), event_run, b, NULL) < 0) {
+    if (sh_runtime_call(n->runtime, n->token, sh_runtime_host(n->runtime), event_run, b, NULL) <
+        0) {
         sh_mem_free(n->mem, b, size);
         n->events_dropped++;
     }

@@ -2,7 +2,7 @@
  *
  * node.c       makes, ends, routes: input to the swarm, events to their owners, one turn
  * requests.c   what users ask: listen, dial, names, info, stop; and the [any] functions that ask it
- * drain.c      the order of a graceful stop
+ * drain.c      the order of a graceful stop; stop.c does its steps
  * info.c       rows as MessagePack
  * events.c     what users are told */
 #ifndef SH_NODE_INNER_H
@@ -23,7 +23,7 @@ struct sh_node_listener {
     int err;
     char text[96];
     struct sh_endpoint endpoint;
-    sh_pid reply;    /* who waits; none */
+    sh_pid reply; /* who waits; none */
     uint32_t addr_count;
     sh_addr addrs[8]; /* bound ones, as told to the swarm: interfaces of a wildcard */
 };
@@ -37,26 +37,25 @@ struct sh_node {
     struct sh_node_config cfg; /* pointers in it are void after new, but those of driver and host */
     sh_identity identity;
     sh_peer_id self;
-    sh_quota loop_quota;       /* all peers and the loop's executor */
+    sh_quota loop_quota; /* all peers and the loop's executor */
     sh_quota host_quota;
     sh_block_pool pool;
-    sh_peer_id *admin;         /* admin_count of them */
-    size_t admin_count;
     sh_swarm *swarm;
     sh_runtime *runtime;
     sh_remote *remote;
-    uint64_t token;            /* of who is inside, for the length of a turn */
-    uint64_t now_us;           /* of the turn */
+    uint32_t self_tag; /* check of our own pids */
+    uint64_t token;    /* of who is inside, for the length of a turn */
+    uint64_t now_us;   /* of the turn */
 
     struct sh_node_listener *listeners[SH_NODE_LISTENERS_MAX];
     uint32_t listener_count;
-    uint32_t listener_asked;   /* those whose LISTEN action was taken */
-    uint32_t unlisten_at;      /* drain: the next listener to give up */
-    bool unlistening;          /* drain: doors are to be shut */
-    uint32_t last_call;        /* of calls nobody waits for, see call_of */
+    uint32_t listener_asked;         /* those whose LISTEN action was taken */
+    uint32_t unlisten_at;            /* drain: the next listener to give up */
+    bool unlistening;                /* drain: doors are to be shut */
+    uint32_t last_call;              /* of calls nobody waits for, see call_of */
     sh_pid stops[SH_NODE_STOPS_MAX]; /* who waits for the stop */
     uint32_t stop_count;
-    uint32_t conns;            /* pipes the driver holds for us */
+    uint32_t conns; /* pipes the driver holds for us */
     struct sh_drain drain;
     uint64_t events_dropped;
 };
@@ -74,10 +73,12 @@ void sh_node_remote_result(struct sh_node *n, const struct sh_remote_event *ev);
 void sh_node_answer(struct sh_node *n, sh_pid reply, int code, const char *text, sh_span value);
 struct sh_node_listener *sh_node_listener_find(const struct sh_node *n, uint64_t number);
 void sh_node_listener_bound(struct sh_node *n, struct sh_node_listener *l, const sh_addr *addr);
-void sh_node_listener_failed(struct sh_node *n, struct sh_node_listener *l, int err, const char *text);
+void sh_node_listener_failed(struct sh_node *n, struct sh_node_listener *l, int err,
+                             const char *text);
 
-/* drain.c's steps, done */
-void sh_node_drain(struct sh_node *n);
+/* stop.c */
+void sh_node_drain_begin(struct sh_node *n, uint64_t deadline_us);
+void sh_node_drain(struct sh_node *n); /* goes as many steps as can be gone now */
 
 /* info.c: answers reply with a MessagePack list of maps; a call of another node if wire is not 0. */
 void sh_node_info_answer(struct sh_node *n, sh_span what, sh_pid reply, uint64_t wire);

@@ -29,12 +29,6 @@ static int node_identity(struct sh_node *n, const struct sh_node_config *cfg)
 
 static int node_new_swarm(struct sh_node *n, const struct sh_node_config *cfg, uint64_t now_us)
 {
-    static const int dht[] = {
-        [SH_NODE_DHT_AUTO] = SH_DHT_AUTO,
-        [SH_NODE_DHT_SERVER] = SH_DHT_SERVER,
-        [SH_NODE_DHT_CLIENT] = SH_DHT_CLIENT,
-        [SH_NODE_DHT_OFF] = SH_DHT_OFF,
-    };
     struct sh_swarm_config swarm = {
         .mem = n->mem,
         .quota = &n->loop_quota,
@@ -45,18 +39,23 @@ static int node_new_swarm(struct sh_node *n, const struct sh_node_config *cfg, u
         .agent = cfg->agent,
         .protocols = node_protocols,
         .protocol_count = sizeof node_protocols / sizeof *node_protocols,
-        .dht = dht[cfg->dht],
+        .dht = SH_DHT_AUTO,
         .allow = cfg->allow,
         .allow_count = cfg->allow_count,
         .peers_connected_max = cfg->max_peers,
         .peer_timeout_us = cfg->peer_timeout_us,
         .closed_grace_us = cfg->closed_grace_us,
     };
+    switch (cfg->dht) {
+    case SH_NODE_DHT_AUTO: break;
+    case SH_NODE_DHT_SERVER: swarm.dht = SH_DHT_SERVER; break;
+    case SH_NODE_DHT_CLIENT: swarm.dht = SH_DHT_CLIENT; break;
+    case SH_NODE_DHT_OFF: swarm.dht = SH_DHT_OFF; break;
+    }
     return sh_swarm_new(&swarm, now_us, &n->swarm);
 }
 
-static int node_new_runtime(struct sh_node *n, const struct sh_node_config *cfg, uint32_t self_tag,
-                            uint64_t now_us)
+static int node_new_runtime(struct sh_node *n, const struct sh_node_config *cfg, uint64_t now_us)
 {
     struct sh_runtime_config runtime;
     sh_runtime_config_init(&runtime);
@@ -71,7 +70,7 @@ static int node_new_runtime(struct sh_node *n, const struct sh_node_config *cfg,
     runtime.wake_ud = cfg->wake_ud;
     runtime.stall_clock = cfg->stall_clock;
     runtime.stall_ud = cfg->stall_ud;
-    runtime.self_tag = self_tag;
+    runtime.self_tag = n->self_tag;
     runtime.mailbox = cfg->mailbox;
     runtime.actors_max = cfg->max_actors;
     runtime.asks_max = cfg->max_asks;
@@ -80,8 +79,7 @@ static int node_new_runtime(struct sh_node *n, const struct sh_node_config *cfg,
     return sh_runtime_new(&runtime, now_us, &n->runtime);
 }
 
-static int node_new_remote(struct sh_node *n, const struct sh_node_config *cfg, uint32_t self_tag,
-                           uint64_t now_us)
+static int node_new_remote(struct sh_node *n, const struct sh_node_config *cfg, uint64_t now_us)
 {
     struct sh_remote_config remote = {
         .mem = n->mem,
@@ -91,7 +89,7 @@ static int node_new_remote(struct sh_node *n, const struct sh_node_config *cfg, 
         .swarm = n->swarm,
         .runtime = n->runtime,
         .token = n->token,
-        .self_tag = self_tag,
+        .self_tag = n->self_tag,
         .native_proto = 0,
         .incarnation = sh_rng_u64(&n->rng),
         .message_max = cfg->max_message,
@@ -128,16 +126,16 @@ static int node_addresses(struct sh_node *n, const struct sh_node_config *cfg, u
 
 static int node_build(struct sh_node *n, const struct sh_node_config *cfg, uint64_t now_us)
 {
-    uint32_t self_tag = (uint32_t)sh_rng_u64(&n->rng) | 1u; /* never 0: a zeroed pid is nobody */
+    n->self_tag = (uint32_t)sh_rng_u64(&n->rng) | 1u; /* never 0: a zeroed pid is nobody */
     int rc = node_identity(n, cfg);
     if (rc == 0) {
         rc = node_new_swarm(n, cfg, now_us);
     }
     if (rc == 0) {
-        rc = node_new_runtime(n, cfg, self_tag, now_us);
+        rc = node_new_runtime(n, cfg, now_us);
     }
     if (rc == 0) {
-        rc = node_new_remote(n, cfg, self_tag, now_us);
+        rc = node_new_remote(n, cfg, now_us);
     }
     if (rc == 0) {
         rc = node_addresses(n, cfg, now_us);
@@ -221,7 +219,8 @@ void sh_node_listening(sh_node *n, uint64_t listener, const sh_addr *addr, uint6
     }
 }
 
-void sh_node_listen_failed(sh_node *n, uint64_t listener, int err, const char *text, uint64_t now_us)
+void sh_node_listen_failed(sh_node *n, uint64_t listener, int err, const char *text,
+                           uint64_t now_us)
 {
     n->now_us = now_us;
     struct sh_node_listener *l = sh_node_listener_find(n, listener);
@@ -376,7 +375,8 @@ void sh_node_turn(sh_node *n, size_t handled_max, uint64_t now_us, struct sh_nod
     done += node_outcomes(n);
     sh_node_drain(n);
     sh_swarm_flush(n->swarm, now_us);
-    *out = (struct sh_node_work){turn.handled, turn.left, done > 0 || turn.handled > 0 || turn.left > 0};
+    *out = (struct sh_node_work){turn.handled, turn.left,
+                                 done > 0 || turn.handled > 0 || turn.left > 0};
 }
 
 uint64_t sh_node_deadline(const sh_node *n)

@@ -96,6 +96,7 @@ static void frame_put_credit(sh_writer *w, const struct sh_frame *f)
     sh_put_uvarint(w, f->messages);
     sh_put_uvarint(w, f->bytes);
     sh_put_uvarint(w, f->wider);
+    sh_put_uvarint(w, f->asks);
 }
 
 static void frame_put_lost(sh_writer *w, const struct sh_frame *f)
@@ -222,7 +223,7 @@ static bool frame_get_u32(sh_reader *r, uint32_t *out)
     if (!frame_get_number(r, SH_UVARINT_VALUE_MAX, &v)) {
         return false;
     }
-    *out = (uint32_t)v; /* flags: bits we do not know are of no interest */
+    *out = (uint32_t)(v & UINT32_MAX); /* flags: bits we do not know are of no interest */
     return true;
 }
 
@@ -262,6 +263,12 @@ static bool frame_get_third(sh_reader *r, struct sh_frame_who *who)
     return true;
 }
 
+/* 0 is nobody and has its own form. */
+static bool frame_get_actor(sh_reader *r, uint64_t *actor)
+{
+    return sh_read_u64le(r, actor) == 0 && *actor != 0;
+}
+
 static bool frame_get_who(sh_reader *r, bool third, struct sh_frame_who *who)
 {
     uint64_t v;
@@ -273,7 +280,7 @@ static bool frame_get_who(sh_reader *r, bool third, struct sh_frame_who *who)
     }
     if (v == 1) {
         who->kind = SH_WHO_ACTOR;
-        return sh_read_u64le(r, &who->actor) == 0;
+        return frame_get_actor(r, &who->actor);
     }
     who->kind = v ? SH_WHO_ENTRY : SH_WHO_NOBODY;
     who->entry = v ? (uint32_t)(v - 3) : 0;
@@ -324,7 +331,7 @@ static bool frame_get_intern(sh_reader *r, struct sh_frame *f)
         return frame_get_name_text(r, &f->name);
     }
     f->target.kind = SH_WHO_ACTOR;
-    return sh_read_u64le(r, &f->target.actor) == 0;
+    return frame_get_actor(r, &f->target.actor);
 }
 
 static bool frame_get_message(sh_reader *r, struct sh_frame *f)
@@ -356,7 +363,8 @@ static bool frame_get_credit(sh_reader *r, struct sh_frame *f)
 {
     return frame_get_who(r, false, &f->target) && frame_get_number(r, UINT32_MAX, &f->messages) &&
            frame_get_number(r, SH_UVARINT_VALUE_MAX, &f->bytes) &&
-           frame_get_number(r, SH_TARGET_WINDOW_MAX, &f->wider);
+           frame_get_number(r, SH_TARGET_WINDOW_MAX, &f->wider) &&
+           frame_get_number(r, f->messages, &f->asks);
 }
 
 static bool frame_get_lost(sh_reader *r, struct sh_frame *f)

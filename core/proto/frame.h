@@ -70,7 +70,7 @@ struct sh_frame {
     uint64_t call;
     uint64_t left_ms;
     uint64_t incarnation, number, answers, message_max; /* HELLO */
-    uint64_t messages, bytes, wider;                    /* CREDIT */
+    uint64_t messages, bytes, wider, asks;              /* CREDIT */
     uint64_t count;                                     /* LOST */
     struct sh_frame_who target;                         /* TELL ASK CREDIT LOST DRAIN WATCH UNWATCH; DEATH: the dead */
     struct sh_frame_who other;                          /* TELL ASK: sender; WATCH UNWATCH DEATH: watcher */

@@ -17,11 +17,17 @@
 
 enum {
     SH_WIRE_EXECUTOR = 127,
-    SH_REMOTE_SCRATCH = 32768,       /* frames of one session, gathered before the stream takes them */
-    SH_REMOTE_NAMES_NODE = -1        /* pid.node (as u32) of the watcher that guards registered actors */
+    SH_REMOTE_SCRATCH = 32768 /* frames of one session, gathered before the stream takes them */
 };
+/* pid.node of the watcher that guards registered actors: no peer has this index */
+#define SH_REMOTE_NAMES_NODE UINT32_MAX
 
 struct native;
+
+struct sh_remote_timer {
+    sh_timer timer;
+    enum { SH_TIMER_PEER, SH_TIMER_LOOKUP, SH_TIMER_REGISTER } kind;
+};
 
 /* One per peer that a pid of ours may name. */
 struct sh_rpeer {
@@ -34,7 +40,7 @@ struct sh_rpeer {
     bool dirty;      /* in r->dirty */
     sh_list dirty_link;
     sh_list all_link;
-    sh_timer timer;
+    struct sh_remote_timer timer;
 };
 
 enum sh_wire_kind { SH_WIRE_ASK, SH_WIRE_DRAIN, SH_WIRE_WATCH, SH_WIRE_NODE };
@@ -43,6 +49,7 @@ enum sh_wire_kind { SH_WIRE_ASK, SH_WIRE_DRAIN, SH_WIRE_WATCH, SH_WIRE_NODE };
 struct sh_wire {
     sh_list link;         /* the session's open ones */
     struct sh_rpeer *peer; /* NULL: the session is gone */
+    uint64_t actor;        /* of its pid */
     uint64_t call;
     uint64_t target;
     uint64_t watcher; /* WATCH */
@@ -73,6 +80,7 @@ struct sh_remote {
     uint32_t self_tag;
     uint32_t message_max;
     unsigned proto;
+    sh_peer_id self;
     sh_peer_id *admin;
     size_t admin_count;
     bool admin_all;
@@ -106,10 +114,13 @@ void sh_remote_touch(struct sh_rpeer *p);                              /* flushe
 void sh_remote_hold(struct sh_rpeer *p, bool want);
 /* name, value and text are copied; true unless memory is out. */
 bool sh_remote_emit(sh_remote *r, const struct sh_remote_event *ev);
+/* An event to be filled and pushed to r->items later, without spans: what must be told is allocated now. */
+struct sh_remote_item *sh_remote_item_new(sh_remote *r);
+void sh_remote_item_free(sh_remote *r, struct sh_remote_item *item);
 struct sh_wire *sh_wire_new(sh_remote *r, struct sh_rpeer *p, sh_pid *reply, uint32_t *index);
 struct sh_wire *sh_wire_of(sh_remote *r, uint64_t actor);
-void sh_wire_free(sh_remote *r, struct sh_wire *w, uint64_t actor);
-uint64_t sh_wire_actor(sh_remote *r, uint32_t index);
+void sh_wire_free(sh_remote *r, struct sh_wire *w);
+void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh_result *result);
 void sh_remote_answer(sh_remote *r, sh_pid reply, int code, int delivery, const char *text);
 
 static inline sh_pid sh_rpeer_pid(const struct sh_rpeer *p, uint64_t actor)

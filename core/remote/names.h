@@ -28,6 +28,7 @@ void sh_names_swarm_event(sh_remote *r, const struct sh_swarm_event *ev, uint64_
 /* A registered actor has ended for good. */
 void sh_names_actor_ended(sh_remote *r, uint64_t actor);
 void sh_names_withdraw_all(sh_remote *r);
-void sh_names_timer(sh_remote *r, sh_timer *t, uint64_t now_us);
+struct sh_remote_timer;
+void sh_names_timer(sh_remote *r, struct sh_remote_timer *t, uint64_t now_us);
 
 #endif

@@ -115,6 +115,7 @@ struct native {
     uint64_t last_call_in;
     struct native_name *names_in;
     uint64_t *yours_in, *mine_in;
+    size_t tables_bytes; /* charged for them */
     uint64_t credit_us; /* when credits leave at the latest */
 
     /* the LOST being counted */
@@ -137,7 +138,8 @@ void native_malformed(struct native *n, sh_conn_id conn, const char *why);
 void native_hello(struct native *n, struct native_in *in, const struct sh_frame *f, uint64_t now_us);
 void native_want(struct native *n, uint64_t now_us); /* something waits: open, or dial */
 void native_arm(struct native *n);
-void native_session_reset(struct native *n); /* windows, tables and calls of a new session */
+void native_started(struct native *n, uint64_t now_us);
+void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint64_t now_us);
 static inline bool native_active(const struct native *n)
 {
     return n->out && n->out_open && n->out_paired && n->active >= 0;
@@ -172,7 +174,7 @@ void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bo
 
 /* native_in.c */
 void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
-void native_wire_answer(struct native *n, struct sh_wire *w, uint64_t actor, const struct sh_result *res);
+void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res);
 void native_in_reset(struct native *n);
 
 /* native_credit.c */

@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "base/varint.h"
 
+enum { ORDER_EXTRA = 32 }; /* a stop or kill: its name, and the frame around its text */
+
 /* --- bytes --- */
 
 void native_backlog_drop(struct native *n)
@@ -519,7 +521,8 @@ static bool native_has_room(const struct native *n, const struct native_target *
         return m->kind == SH_MSG_DOWN || n->calls.count < SH_SESSION_CALLS_MAX;
     }
     bool first = n->bytes_used == 0; /* one may always be out, however big */
-    if (t->used >= t->window || (!first && n->bytes_used + sh_msg_bytes(m) > SH_SESSION_WINDOW)) {
+    uint64_t cost = sh_msg_bytes(m) + (m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL ? ORDER_EXTRA : 0u);
+    if (t->used >= t->window || (!first && n->bytes_used + cost > SH_SESSION_WINDOW)) {
         return false;
     }
     return m->kind == SH_MSG_TELL || n->calls.count < SH_SESSION_CALLS_MAX;

@@ -28,6 +28,7 @@ struct sh_remote_config {
     sh_swarm *swarm;
     sh_runtime *runtime;
     uint64_t token;          /* of the thread that is inside executor 0 (sh_remote_set_token when it changes) */
+    sh_peer_id self;         /* this node */
     uint32_t self_tag;       /* check of our own pids, as the runtime's */
     unsigned native_proto;   /* number of SH_NATIVE_PROTOCOL in the swarm's list */
     uint64_t incarnation;    /* random, of this process */

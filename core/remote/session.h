@@ -27,6 +27,7 @@ struct sh_session_ops {
     void (*flush)(struct sh_rpeer *p, uint64_t now_us);                  /* end of a pump or of a batch of events */
     void (*tick)(struct sh_rpeer *p, uint64_t now_us);
     void (*goodbye)(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint64_t now_us);
+    bool (*needs)(const struct sh_rpeer *p);                             /* calls are open, or messages wait */
     bool (*idle)(const struct sh_rpeer *p);                              /* nothing open, owed or waiting */
     void (*free)(struct sh_rpeer *p);
 };

@@ -1,6 +1,7 @@
 /* swarm/call.c - dials of addresses. */
 #include "swarm/call.h"
 
+#include "swarm/alive.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"
 
@@ -102,7 +103,7 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
     struct sh_endpoint e;
     struct sh_peer *p = NULL;
     unsigned count = 0;
-    sh_swarm_tick_clock(s, now_us);
+    sh_alive_clock(s, now_us);
     int err = sh_addr_endpoint(addr, &e);
     SH_LIST_FOREACH (it, &s->calls) {
         count++;
@@ -139,7 +140,7 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
 
 void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size_t n, int err, uint64_t now_us)
 {
-    sh_swarm_tick_clock(s, now_us);
+    sh_alive_clock(s, now_us);
     SH_LIST_FOREACH_SAFE (it, &s->calls) {
         struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
         if (!c->resolving || c->request != request) {

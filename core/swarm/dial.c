@@ -1,6 +1,7 @@
 /* swarm/dial.c - jobs per peer, and the rules of death. Dials of addresses are in call.c. */
 #include "swarm/dial.h"
 
+#include "swarm/alive.h"
 #include "swarm/call.h"
 #include "swarm/kad.h"
 #include "swarm/links.h"
@@ -282,7 +283,7 @@ static void dial_cancel_others(struct sh_swarm *s, const struct sh_link *winner)
 {
     SH_LIST_FOREACH_SAFE (it, &s->all_links) {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        bool loser = l != winner && l->target == winner->peer && !l->call &&
+        bool loser = l != winner && l->target == winner->peer && l->job &&
                      (l->state == SH_LINK_DIALLING || (l->state == SH_LINK_SECURING && winner->dialer));
         if (loser) {
             sh_link_die(s, l, 0, SH_E_CANCELLED, "another address answered first");
@@ -306,7 +307,7 @@ void sh_dial_up(struct sh_swarm *s, struct sh_link *l)
             a->outcome = SH_DIAL_ACCEPTED;
         }
     }
-    p->in_flight -= l->dialer && l->target && !l->call ? 1u : 0u;
+    p->in_flight -= l->job ? 1u : 0u;
     bool job = p->dialling;
     p->dialling = false;
     p->wanted = false;
@@ -341,7 +342,7 @@ static void addr_failed(struct sh_swarm *s, struct sh_peer_addr *a, int err, boo
     /* Bytes that make no sense, or another peer's proof: whoever accepted there is not the one we look for. */
     bool other = accepted && (err == SH_E_CRYPTO || err == SH_E_PROTO || err == SH_E_UNSUPPORTED);
     a->outcome = err == SH_E_REFUSED || other ? SH_DIAL_REFUSED : accepted ? SH_DIAL_ACCEPTED : SH_DIAL_SILENT;
-    a->fails += a->fails < UINT8_MAX ? 1 : 0;
+    a->fails = (uint8_t)(a->fails < UINT8_MAX ? a->fails + 1 : UINT8_MAX);
     uint64_t wait = DIAL_BACKOFF_US + (uint64_t)a->fails * a->fails * 1000000;
     a->retry_us = s->now_us + (wait < DIAL_BACKOFF_MAX_US ? wait : DIAL_BACKOFF_MAX_US);
 }
@@ -359,7 +360,7 @@ void sh_dial_over(struct sh_swarm *s, struct sh_link *l, bool accepted)
         if (a) {
             addr_failed(s, a, l->err, accepted);
         }
-        if (!l->call) {
+        if (l->job) {
             p->in_flight--;
             if (p->dialling) {
                 job_step(s, p);
@@ -393,7 +394,7 @@ void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char
 
 void sh_swarm_want(sh_swarm *s, struct sh_peer_ref peer, uint64_t now_us)
 {
-    sh_swarm_tick_clock(s, now_us);
+    sh_alive_clock(s, now_us);
     struct sh_peer *p = sh_peers_at(s, peer);
     if (p && p != s->self && p->link_count == 0) {
         p->wanted = true;

@@ -19,10 +19,7 @@ void sh_dial_accepted(struct sh_swarm *s, struct sh_link *l);      /* its pipe i
 void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char *why);
 void sh_dial_searched(struct sh_swarm *s, struct sh_peer *p);      /* FIND_NODE on its behalf has ended */
 void sh_dial_peer_alarm(struct sh_swarm *s, struct sh_peer *p);
-void sh_dial_call_alarm(struct sh_swarm *s, struct sh_call *c);
-bool sh_dial_call_note(struct sh_swarm *s, struct sh_call *c, struct sh_swarm_event *ev);
 bool sh_dial_peer_note(struct sh_swarm *s, struct sh_peer *p, struct sh_swarm_event *ev);
 bool sh_dial_failure(struct sh_swarm *s, struct sh_swarm_event *ev);
-void sh_dial_fini(struct sh_swarm *s);
 
 #endif

@@ -115,6 +115,9 @@ struct sh_link {
     bool starved;    /* room() said 0: READ is owed */
     bool pipe_gone;  /* the driver said closed */
     bool known_dead; /* silence: PEER_LOST needs no grace */
+    bool job;        /* a dial of its target's job, counted there */
+    bool conn_over;  /* the connection said CLOSED: only out and free are left */
+    bool had_pipe;   /* the driver has a pipe for it */
     unsigned acts;
     sh_conn *conn;
     sh_quota quota;
@@ -201,7 +204,9 @@ struct sh_dial_failure { /* ring of DIAL_FAILED events: may overflow, oldest are
 enum sh_asker { SH_ASK_QUERY, SH_ASK_GET, SH_ASK_PUB, SH_ASK_HELLO };
 
 struct sh_request {
-    sh_list at; /* in peer->waiting, link->kad_queue or link->kad_sent */
+    sh_list all; /* in swarm->requests */
+    sh_list at;  /* in peer->waiting, link->kad_queue or link->kad_sent */
+    bool sent;
     struct sh_link *link;
     struct sh_peer *peer;
     enum sh_asker asker;
@@ -288,7 +293,8 @@ struct sh_swarm {
     /* DHT */
     sh_ktable table;
     sh_records records;
-    sh_list queries, pubs;
+    sh_list queries, pubs, requests;
+    sh_map_bytes pub_of_key, pub_of_value; /* own names, by provider key and by value key */
     unsigned query_count, pub_count;
     struct sh_alarm boot, sweep;
     bool booting;

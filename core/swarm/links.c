@@ -95,6 +95,7 @@ int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target
     l->state = SH_LINK_DIALLING;
     l->target = target;
     l->call = call;
+    l->job = target && !call;
     if (target) {
         sh_peer_use(target);
     }
@@ -115,6 +116,7 @@ int sh_link_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_link **o
     }
     s->inbound_pending++;
     (*out)->state = SH_LINK_SECURING;
+    (*out)->had_pipe = true;
     err = sh_link_secure(s, *out);
     if (err != 0) {
         s->inbound_pending--;
@@ -208,6 +210,10 @@ void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id)
         sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "the peer table is full");
         return;
     }
+    if (l->target && l->target != p) {
+        sh_link_die(s, l, 0, SH_E_CRYPTO, "another peer answered at the address");
+        return;
+    }
     sh_peer_use(p);
     if (p->link_count >= SH_CONNS_PER_PEER_MAX || (p->link_count == 0 && !link_make_room(s))) {
         sh_peer_unuse(s, p);
@@ -260,7 +266,7 @@ void sh_link_die(struct sh_swarm *s, struct sh_link *l, uint32_t code, int err, 
     sh_text_copy(l->why, sizeof l->why, why ? why : "");
     l->state = SH_LINK_DEAD;
     sh_list_remove(&l->ready);
-    if (l->conn && !l->pipe_gone) {
+    if (l->conn && !l->pipe_gone && !l->conn_over) {
         l->conn->ops->close(l->conn, code);
         sh_link_touch(s, l);
     }
@@ -282,13 +288,13 @@ void sh_link_die(struct sh_swarm *s, struct sh_link *l, uint32_t code, int err, 
 
 void sh_link_finish(struct sh_swarm *s, struct sh_link *l)
 {
-    if (l->conn && !l->pipe_gone) {
+    if (l->had_pipe && !l->pipe_gone) {
         l->state = SH_LINK_CLOSING;
         sh_link_act(s, l, SH_ACT_CLOSE);
         sh_alarm_set(s, &l->alarm, s->now_us + LINK_LINGER_US);
         return;
     }
-    if (!l->conn && l->dialer && !l->pipe_gone && !(l->acts & SH_ACT_DIAL)) {
+    if (!l->had_pipe && l->dialer && !l->pipe_gone && !(l->acts & SH_ACT_DIAL)) {
         l->state = SH_LINK_CLOSING; /* the driver was asked to dial: it must hear that we changed our mind */
         l->acts = 0;
         sh_link_act(s, l, SH_ACT_CANCEL);
@@ -326,7 +332,9 @@ void sh_link_flush(struct sh_swarm *s, struct sh_link *l)
     if (!l->conn) {
         return;
     }
-    l->conn->ops->flush(l->conn);
+    if (!l->conn_over) {
+        l->conn->ops->flush(l->conn);
+    }
     if (!l->pipe_gone && l->conn->ops->out(l->conn).n > 0) {
         sh_link_act(s, l, SH_ACT_WRITE);
     }
@@ -363,7 +371,7 @@ void sh_link_alarm(struct sh_swarm *s, struct sh_link *l)
     case SH_LINK_DEAD: return;
     case SH_LINK_CLOSING: sh_link_free(s, l); return;
     }
-    if (l->conn) {
+    if (l->conn && !l->conn_over) {
         uint64_t due = l->conn->ops->deadline(l->conn);
         if (due <= s->now_us) {
             l->conn->ops->tick(l->conn, s->now_us);

@@ -49,6 +49,8 @@ struct sh_swarm_config {
     uint32_t peers_connected_max;   /* max_peers: connected peers at once, more are refused */
     uint64_t peer_timeout_us;       /* silence that counts as death */
     uint64_t closed_grace_us;       /* 200 ms: a closed connection that does not come back (see events) */
+    /* Makes the connections; NULL: sh_stack_new. Tests put a connection without cryptography here. */
+    int (*conn_new)(const struct sh_conn_config *cfg, uint64_t now_us, sh_conn **out);
 };
 
 int sh_swarm_new(const struct sh_swarm_config *cfg, uint64_t now_us, sh_swarm **out);

@@ -85,8 +85,8 @@ static const struct {
       .text = S("no such item"),
       .type_text = S("KeyError"),
       .value = S("\xa3" "foo")}},
-    {"credit", {.type = SH_FRAME_CREDIT, .target = TO_ENTRY(7), .messages = 16, .bytes = 4096, .wider = 960}},
-    {"credit_node", {.type = SH_FRAME_CREDIT, .messages = 1, .bytes = 200}},
+    {"credit", {.type = SH_FRAME_CREDIT, .target = TO_ENTRY(7), .messages = 16, .bytes = 4096, .wider = 960, .asks = 3}},
+    {"credit_node", {.type = SH_FRAME_CREDIT, .messages = 1, .bytes = 200, .asks = 1}},
     {"lost",
      {.type = SH_FRAME_LOST,
       .target = TO_ACTOR(ACTOR),
@@ -176,7 +176,7 @@ static void assert_frame(const struct sh_frame *a, const struct sh_frame *b)
     assert_true(a->call == b->call && a->left_ms == b->left_ms && a->count == b->count);
     assert_true(a->incarnation == b->incarnation && a->number == b->number);
     assert_true(a->answers == b->answers && a->message_max == b->message_max);
-    assert_true(a->messages == b->messages && a->bytes == b->bytes && a->wider == b->wider);
+    assert_true(a->messages == b->messages && a->bytes == b->bytes && a->wider == b->wider && a->asks == b->asks);
     assert_int_equal(a->name_known, b->name_known);
     assert_int_equal(a->name_entry, b->name_entry);
     assert_true(sh_span_eq(a->name, b->name));

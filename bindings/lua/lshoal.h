@@ -1,0 +1,254 @@
+/* lshoal.h - what the files of the Lua binding share.
+ *
+ * Shape    A node is one userdata (struct lnode). What it keeps alive lies in a table owned by that userdata (its
+ *          box), so a node that nobody holds is collected with all its actors. Each actor is a userdata too, its cx
+ *          (struct lactor). Every handler, hook and task runs in a coroutine (struct lcoro).
+ * Threads  a lua_State belongs to one thread; only the log line queue of a node is touched by others.
+ * Errors   the world's failures are pushed as nil, message, code, delivery; misuse raises.
+ * Safety   what the library calls back runs Lua only under lua_pcall or lua_resume: no error crosses C frames of
+ *          the library. Between lnode_enter and lnode_leave nothing may raise. */
+#ifndef SHOAL_LSHOAL_H
+#define SHOAL_LSHOAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pthread.h>
+#include <shoal.h>
+
+#include "lcompat.h"
+
+typedef struct lcoro lcoro;
+typedef struct lactor lactor;
+typedef struct lnode lnode;
+typedef struct liter liter;
+
+/* One per VM, in its registry. */
+typedef struct lvm {
+    lua_State *L;      /* what runs now, while inside the library; else undefined */
+    lcoro *running;    /* the innermost coroutine of ours that runs; NULL: the host's own code */
+    const void *null;  /* shoal.null */
+    const void *list;  /* metatables that mark tables */
+    const void *map;
+} lvm;
+
+/* A class as one node knows it: a set of hooks and the flags it had when first spawned with them. */
+typedef struct ltype {
+    struct ltype *next;
+    const void *class; /* the table's address, kept alive by the node's box */
+    int class_ref;     /* in the anchor */
+    int meta_ref;      /* metatable of instances, in the anchor */
+    unsigned hooks;
+    shoal_actor_type def;
+    char id[256];
+} ltype;
+
+enum { BOX_ANCHOR = 1, BOX_REFS = 2, BOX_EVENT = 3, BOX_LOG = 4 };
+
+typedef struct llog {
+    struct llog *next;
+    int level;
+    char text[];
+} llog;
+
+/* Why an actor's handler failed, until its event comes. */
+typedef struct ltrace {
+    shoal_pid pid;
+    char *text;
+} ltrace;
+
+enum { LTRACES = 32, LPOOL_MAX = 64 };
+
+struct lnode {
+    shoal_node *node; /* NULL: closed */
+    lvm *vm;
+    unsigned entered;
+    bool closing, stopping, stopped;
+    bool has_log;
+    int log_level;
+    uint32_t max_message;
+    ltype *types;
+    lactor *actors;
+    lcoro *tasks; /* coroutines that belong to no actor */
+    lcoro *pool;
+    unsigned pool_count;
+    lcoro **sleepers; /* binary heap by due_us */
+    size_t sleeper_count, sleeper_cap;
+    shoal_pid nobody; /* an actor that is not: its end is known at once */
+    bool waking;
+    shoal_pack pack; /* the last value that was packed */
+    unsigned char room[1024];
+    ltrace traces[LTRACES];
+    unsigned trace_next;
+    pthread_mutex_t log_lock;
+    llog *logs, **logs_end;
+    char peer_id[96];
+};
+
+struct lactor {
+    lnode *node;
+    ltype *type;
+    lactor *prev, *next;
+    shoal_pid pid;
+    shoal_cx *current; /* of the running handler; NULL: none runs */
+    lcoro *coros;
+    int self_ref, cx_ref, arg_ref, undelivered_ref; /* in the anchor */
+    lcoro *spawner;                                 /* waits for a held init */
+    char *failure;                                  /* of a held init, for it */
+    bool started, ended;
+};
+
+enum lkind { RUN_TASK, RUN_FORK, RUN_MESSAGE, RUN_INIT, RUN_STOP, RUN_ERROR, RUN_DOWN };
+enum lwait { WAIT_NONE, WAIT_CALL, WAIT_SLEEP, WAIT_ITER, WAIT_SPAWN, WAIT_PARK };
+/* What the result of a wait is to the one who waits. */
+enum lwhat { WHAT_TRUE, WHAT_REPLY, WHAT_REF, WHAT_REASON, WHAT_ROWS, WHAT_TEXT };
+
+struct lcoro {
+    lnode *node;
+    lua_State *co; /* NULL: closed; only a callback is still due */
+    int co_ref;    /* in the anchor */
+    lcoro *prev, *next;
+    lactor *actor; /* NULL: a task */
+    lcoro *parent; /* of RUN_FORK */
+    shoal_cx *cx;  /* of the message or hook; forks: their root's */
+    enum lkind kind;
+    enum lwait wait;
+    enum lwhat what;
+    int64_t call;
+    uint64_t due_us;
+    size_t at; /* in the heap + 1; 0: not in it */
+    const shoal_result *result;
+    liter *iter;
+    lactor *spawned;
+    bool held, answered, pending, resumed, timed_out, woken;
+    unsigned forks;
+    int code;
+    /* What a hook was given; until it first waits. */
+    const char *name;
+    shoal_bytes value;
+    const shoal_reason *reason;
+    const shoal_result *error;
+    shoal_pid subject;
+};
+
+typedef struct lref {
+    lnode *node;
+    shoal_pid pid;
+} lref;
+
+typedef struct lbytes {
+    size_t len;
+    char data[];
+} lbytes;
+
+/* --- lshoal.c: the module, failures, options --- */
+lvm *lvm_of(lua_State *L);
+/* Pushes nil, text, code, delivery; returns 4. SHOAL_E_USAGE raises instead. */
+int lfail(lua_State *L, int code, int delivery, const char *text);
+/* The same of what the library said last; n may be closed. */
+int lfail_last(lua_State *L, const lnode *n, int64_t code);
+int lfail_closed(lua_State *L);
+/* The same of a result, with the raised value of a handler error: 4 or 5. */
+int lfail_result(lua_State *L, lnode *n, const shoal_result *r, bool timed_out);
+/* Raises a failure as the table that shoal.assert raises. */
+int lfail_raise(lua_State *L, int code, int delivery, const char *text);
+/* The same table, pushed; value at value_idx or 0. */
+void lfail_table(lua_State *L, int code, int delivery, const char *text, int value_idx);
+const char *lcheck_name(lua_State *L, int arg, const char *what);
+/* arg is nothing or a table with no other keys than those of allowed (ends in NULL); what: the function. */
+void lopt_check(lua_State *L, int arg, const char *what, const char *const *allowed);
+/* Seconds under key as milliseconds, rounded up. */
+uint32_t lopt_ms(lua_State *L, int arg, const char *key, uint32_t least, uint32_t otherwise);
+uint32_t lopt_mailbox(lua_State *L, int arg);
+uint64_t lcheck_ms(lua_State *L, int arg, uint64_t least);
+/* Sets __index of the metatable on top: methods, then getters (both may have a NULL functions field). */
+void lmeta_index(lua_State *L, const luaL_Reg *methods, const luaL_Reg *getters);
+
+/* --- lcodec.c --- */
+/* Packs the value at idx (none: nil) into n's pack; lent until the next one. False: four failure values pushed. */
+bool lcodec_pack(lua_State *L, lnode *n, int idx, shoal_bytes *out);
+/* The same, but a failure only gives its text (in n's room of texts). */
+bool lcodec_try(lua_State *L, lnode *n, int idx, shoal_bytes *out, const char **why);
+/* Pushes the value; false: pushes why it cannot be a Lua value. */
+bool lcodec_push(lua_State *L, lnode *n, shoal_bytes value);
+int lcodec_type(lua_State *L); /* shoal.type */
+int lbytes_new(lua_State *L);  /* shoal.bytes */
+void lbytes_open(lua_State *L);
+
+/* --- lnode.c --- */
+lnode *lnode_check(lua_State *L, int arg); /* maybe closed */
+void lnode_push(lua_State *L, lnode *n);   /* its userdata; nil while it is collected */
+void lnode_push_box(lua_State *L, lnode *n, int field);
+void lnode_enter(lua_State *L, lnode *n, lua_State **outer);
+void lnode_leave(lnode *n, lua_State *outer);
+/* Runs fn(ud) under pcall; false: it raised. */
+bool lnode_protect(lnode *n, lua_CFunction fn, void *ud);
+void lnode_log(lnode *n, int level, const char *text);
+void lnode_event_text(lnode *n, const char *event, const char *text);
+void lnode_note(lnode *n, shoal_pid pid, const char *trace);
+void lnode_open(lua_State *L);
+
+/* --- ltimer.c: sleeping --- */
+uint64_t ltimer_now_us(void);
+bool ltimer_add(lcoro *c, uint64_t due_us); /* false: no memory */
+void ltimer_remove(lcoro *c);
+int64_t ltimer_wait_ms(const lnode *n, int64_t wait_ms);
+bool ltimer_due(const lnode *n);
+/* Makes the next poll wake who is due. */
+void ltimer_arm(lnode *n);
+void ltimer_close(lnode *n);
+
+/* --- lactor.c --- */
+int lactor_class(lua_State *L); /* shoal.actor */
+/* Spawns the class at type_idx; cx: of the parent or NULL. Returns what Lua gets (may yield). */
+int lactor_spawn(lua_State *L, lnode *n, int type_idx, lactor *parent);
+void lactor_push_self(lua_State *L, const lactor *a);
+void lactor_started(lactor *a, int code);
+void lactor_release(lactor *a);
+void lactor_types_free(lnode *n);
+void lactor_push_reason(lua_State *L, lnode *n, const shoal_reason *reason);
+
+/* --- lcoro.c --- */
+lcoro *lcoro_new(lnode *n, enum lkind kind, lactor *a, shoal_cx *cx); /* NULL: no memory */
+/* Starts c: a hook's or handler's answer, 0 while it waits. */
+int lcoro_start(lcoro *c);
+int lcoro_step(lcoro *c, int args);
+/* Who may wait at L for n; raises with what was wrong. */
+lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what);
+/* The handler of n that runs, wherever in its code; NULL. */
+lcoro *lcoro_handler(lua_State *L, const lnode *n);
+shoal_cx *lcoro_cx(const lcoro *c);
+/* Waits for a call that was begun (id) or failed to (negative). */
+int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what);
+int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait);
+int lcoro_sleep(lua_State *L);
+void lcoro_wake(lcoro *c, const shoal_result *result);
+void lcoro_done(void *ud, const shoal_result *result);
+int lcoro_then(shoal_cx *cx, void *ud, const shoal_result *result);
+void lcoro_close(lcoro *c);
+void lcoro_close_all(lcoro **list);
+void lcoro_pool_free(lnode *n);
+int lcoro_task(lua_State *L);  /* node:task */
+int lcoro_fork(lua_State *L);  /* for shoal.all */
+int lcoro_park(lua_State *L);
+int lcoro_unpark(lua_State *L);
+int lcoro_drop(lua_State *L);
+int lcoro_busy(lua_State *L);
+
+/* --- lref.c --- */
+lref *lref_check(lua_State *L, int arg);
+void lref_push(lua_State *L, lnode *n, shoal_pid pid); /* the one userdata of that actor; nobody: nil */
+/* The actor of r as node n knows it. */
+int lref_pid(const lref *r, lnode *n, shoal_pid *out);
+void lref_open(lua_State *L);
+
+/* --- liter.c --- */
+int liter_lookup_all(lua_State *L);
+void liter_forget(liter *it);
+void liter_open(lua_State *L);
+
+/* --- lcx.c --- */
+void lcx_open(lua_State *L);
+
+#endif

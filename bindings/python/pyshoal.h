@@ -1,0 +1,320 @@
+/* pyshoal.h - what the files of the Python binding share.
+ *
+ * Shape    Node owns a shoal_node and lists of what is under way in it: calls (Pending), actors, open
+ *          handlers (Task). Everything else points at its Node.
+ * Threads  All of this is touched only with the GIL held; the one exception is the log queue of a node,
+ *          which has its own lock. A drain (shoal_poll) keeps the GIL: no thread of the library ever
+ *          takes it, so nothing can wait for it in there.
+ * Memory   Lists of a Node own one reference to each member and are visited by its tp_traverse: a node
+ *          that nobody holds is collected with all its actors. */
+#ifndef PYSHOAL_H
+#define PYSHOAL_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <shoal.h>
+
+enum { PY_CODES = 17, PY_DEPTH_MAX = 32, PY_NAME_MAX = 255, PY_SLICE_MS = 100 };
+
+/* Kinds of a value as hints name them: bits. */
+enum {
+    K_NONE = 1,
+    K_BOOL = 2,
+    K_INT = 4,
+    K_FLOAT = 8,
+    K_STR = 16,
+    K_BYTES = 32,
+    K_VIEW = 64,
+    K_LIST = 128,
+    K_DICT = 256,
+    K_REF = 512,
+    K_ANY = 1024
+};
+
+/* Module state: one per interpreter, kept alive by every type of the module. */
+typedef struct Mod {
+    PyObject *module;
+    PyTypeObject *node, *ref, *verb, *sender, *pending, *items, *actor, *spec, *task, *context;
+    PyTypeObject *promise, *timer;
+    PyObject *error, *errors[PY_CODES]; /* class of each code, index -code */
+    PyObject *make_error;               /* (class, text, delivery, type, value) -> exception */
+    PyObject *reason, *unit_down;       /* class Reason; RESUME and STOP as numbers */
+    PyObject *cancelled, *invalid_state;
+    PyObject *enter_task, *leave_task, *current_task, *running_loop, *copy_context, *current_var;
+    PyObject *coroutine, *dataclass_make, *field_names, *traceback_text, *log, *memoryview;
+    PyObject *s_blocking, *s_add_done, *s_context, *s_run, *s_call_soon, *s_call_soon_safe, *s_close, *s_throw,
+        *s_fields, *s_shoal_name, *s_name, *s_inc, *s_call_later, *s_cancel, *s_is_closed, *s_set;
+    struct Msg *current; /* the message whose handler runs now, on the thread that drains */
+} Mod;
+
+typedef struct NodeObj NodeObj;
+typedef struct PendingObj PendingObj;
+typedef struct TaskObj TaskObj;
+typedef struct ContextObj ContextObj;
+
+/* A live or starting actor. Freed by actor_free after on_stop (or a failed start). */
+typedef struct ActorRec {
+    struct ActorRec *prev, *next; /* of node->actors */
+    NodeObj *node;                /* borrowed: it owns the list */
+    struct TypeRec *type;
+    PyObject *instance;    /* NULL before the constructor ran */
+    PyObject *args;        /* tuple for the constructor */
+    PyObject *kwargs;      /* dict or NULL */
+    PyObject *undelivered; /* list of (name, value) or NULL */
+    PendingObj *starting;  /* spawn's, until the start hook has ended */
+    shoal_pid pid;
+    bool ended;
+} ActorRec;
+
+/* An actor class as this node's core knows it. */
+typedef struct TypeRec {
+    struct TypeRec *next;
+    shoal_actor_type type; /* its address is its identity in core */
+    PyObject *cls;
+    PyObject *id;       /* bytes: the text of type.id */
+    PyObject *handlers; /* dict name -> Spec */
+    PyObject *on_start, *on_stop, *on_error, *on_down, *on_undelivered, *on_message; /* functions or NULL */
+    NodeObj *node;
+} TypeRec;
+
+enum msg_kind { MSG_HANDLER, MSG_START, MSG_STOP, MSG_ERROR, MSG_DOWN, MSG_UNDELIVERED };
+
+/* One message (or hook) being handled: on the C stack, or inside a Task once it waits. */
+typedef struct Msg {
+    shoal_cx *cx; /* NULL: ended, or a hook without one */
+    NodeObj *node;
+    ActorRec *rec; /* NULL once the actor is gone */
+    ContextObj *context;
+    TaskObj *task;
+    enum msg_kind kind;
+    bool answered; /* replied, deferred or forwarded */
+} Msg;
+
+struct ContextObj {
+    PyObject_HEAD
+    Mod *mod;
+    Msg *msg; /* NULL once the message has ended */
+    NodeObj *node;
+    PyObject *ref, *sender, *name;
+};
+
+enum wants { WANT_VALUE, WANT_REF, WANT_REASON, WANT_NONE, WANT_TEXT, WANT_SPAWN };
+enum pending_state { P_WAITING, P_DONE, P_FAILED, P_CANCELLED };
+
+struct PendingObj {
+    PyObject_HEAD
+    Mod *mod;
+    NodeObj *node;
+    PendingObj *prev, *next; /* of node->calls while core will call back */
+    PyObject *loop;          /* asyncio loop of its awaiter, or NULL */
+    PyObject *result;        /* value or exception */
+    PyObject *callbacks;     /* list of (fn, context) or NULL */
+    PyObject *otherwise;     /* default= of lookup, or NULL */
+    PyObject *cancel_text;
+    TaskObj *waiter; /* a handler of ours that awaits it */
+    PyThread_type_lock lock;
+    int64_t call;
+    double due; /* of a sleep: monotonic seconds */
+    shoal_pid target;
+    uint8_t state, want;
+    bool in_flight, blocking, is_sleep;
+    int lock_users;
+};
+
+struct TaskObj {
+    PyObject_HEAD
+    Mod *mod;
+    TaskObj *prev, *next; /* of node->tasks until finished */
+    Msg msg;
+    PyObject *coro, *context, *name;
+    PyObject *waiting; /* what it awaits: a Pending or a foreign future, or NULL */
+    PyObject *callbacks;
+    PyObject *cancel_text;
+    PyObject *wakeup; /* bound method, made at the first foreign wait */
+    PyObject *result;
+    NodeObj *node;
+    int cancels;
+    uint8_t state;
+    bool must_cancel, queued, stepping;
+    TaskObj *ready_next;
+};
+
+typedef struct LogLine {
+    struct LogLine *next;
+    int level;
+    char text[];
+} LogLine;
+
+struct NodeObj {
+    PyObject_HEAD
+    Mod *mod;
+    PyObject *weak;
+    shoal_node *node; /* NULL: not started, or closed */
+    PyObject *options; /* dict as given */
+    PyObject *loop, *drain_cb, *timer_handle, *on_event, *on_log, *logger;
+    PyObject *escape; /* KeyboardInterrupt or SystemExit on its way out of run, poll or wait */
+    PyObject *failures; /* dict: actor number -> (exception, age) of its last failure */
+    PyObject *jobs;     /* list of callables for the thread that drains */
+    ActorRec *actors;
+    TypeRec *types;
+    PendingObj *calls, *sleeps;
+    TaskObj *tasks, *ready, *ready_last;
+    ActorRec *leftovers; /* ended, with undelivered messages to report */
+    PyThread_type_lock log_lock;
+    LogLine *log_first, *log_last;
+    unsigned log_count;
+    unsigned long drainer, driver, loop_thread; /* thread ids, 0 none */
+    double timer_due;
+    shoal_pid nobody; /* a pid that never lived: its `done` is a callback inside the next drain */
+    uint32_t max_message, threads;
+    bool started, closed, stopped, forked, drain_soon, pumping, run_wanted, freeing;
+};
+
+typedef struct RefObj {
+    PyObject_HEAD
+    Mod *mod;
+    NodeObj *node;
+    shoal_pid pid;
+    PyObject *ask, *tell; /* Verbs, made at first use */
+    PyObject *text;
+    PyObject *weak;
+} RefObj;
+
+/* ref.ask and ref.tell. */
+typedef struct VerbObj {
+    PyObject_HEAD
+    Mod *mod;
+    RefObj *ref; /* borrowed when cached in the ref, which then lives as long */
+    PyObject *cache; /* dict name -> builtin */
+    bool is_ask, owns;
+} VerbObj;
+
+typedef struct SpecObj { /* how a handler takes its message */
+    PyObject_HEAD
+    PyObject *func, *names, *masks, *classes, *defaults, *missing;
+    int positional, total; /* parameters in order; after `positional` keyword only */
+    int mode;              /* 0 by name, 1 the whole value */
+    int rest;              /* mask of **rest, 0: none taken */
+    PyObject *label;
+} SpecObj;
+
+/* --- errors.c --- */
+int errors_init(Mod *m);
+PyObject *error_new(Mod *m, int code, int delivery, const char *text, const char *type, PyObject *value);
+/* Raises; returns NULL. */
+PyObject *error_raise(Mod *m, int code, int delivery, const char *format, ...);
+/* Raises what core's last failed call said. */
+PyObject *error_last(NodeObj *n, int code);
+PyObject *error_of(NodeObj *n, shoal_pid target, const shoal_result *r); /* exception, new */
+/* Takes the raised exception, normalized with its traceback; new. */
+PyObject *error_fetch(void);
+/* "text", class name and value of an exception for shoal_fail_with; keeps it for a local asker. */
+int error_fail(Msg *msg, PyObject *exception);
+bool error_is(int code, Mod *m, PyObject *exception);
+
+/* --- codec.c --- */
+typedef struct Buf {
+    char *data;
+    size_t len, cap;
+    char room[1024];
+} Buf;
+void buf_init(Buf *b);
+void buf_free(Buf *b);
+/* Encodes; raises BadValue naming the path from root. */
+int encode(NodeObj *n, Buf *b, PyObject *value, const char *root);
+/* Keywords of a call as a map. */
+int encode_kw(NodeObj *n, Buf *b, PyObject *const *values, PyObject *names, Py_ssize_t skip);
+int encode_fields(NodeObj *n, Buf *b, PyObject *dataclass, const char *root);
+bool is_dataclass(Mod *m, PyObject *value);
+PyObject *decode(NodeObj *n, shoal_bytes value);
+static inline shoal_bytes buf_bytes(const Buf *b)
+{
+    return (shoal_bytes){b->data, b->len};
+}
+
+/* --- ref.c --- */
+extern PyType_Spec ref_spec, verb_spec;
+PyObject *ref_new(NodeObj *n, shoal_pid pid);
+int kept_timeout(Mod *m, PyObject *seconds, bool zero, uint32_t *ms);
+
+/* --- pending.c --- */
+extern PyType_Spec pending_spec, items_spec;
+PendingObj *pending_new(NodeObj *n, enum wants want);
+void pending_done(void *ud, const shoal_result *r);         /* shoal_fn */
+int pending_then(shoal_cx *cx, void *ud, const shoal_result *r); /* shoal_then_fn */
+/* Takes id of a call begun with ud = p: p, or NULL and an exception. Steals p. */
+PyObject *pending_begun(PendingObj *p, int64_t id);
+void pending_settle(PendingObj *p, enum pending_state state, PyObject *result); /* steals result */
+PyObject *pending_take(PendingObj *p);                                         /* result or raises */
+void pending_unlink(PendingObj *p);
+void pending_link(PendingObj *p);
+PyObject *items_new(NodeObj *n, const char *name, uint32_t ms, bool follow);
+void call_back(NodeObj *n, PyObject *loop, PyObject *fn, PyObject *arg, PyObject *context, bool direct);
+
+/* --- actor.c, bind.c --- */
+extern PyType_Spec actor_spec, spec_spec;
+PyObject *actor_spawn(NodeObj *n, ActorRec *parent, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+void actor_free(ActorRec *rec);
+void type_free(TypeRec *t);
+PyObject *spec_call(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value); /* NULL: raised */
+void msg_end(Msg *msg);
+int msg_result(Msg *msg, PyObject *value);    /* what a handler returned; code for core; value may be NULL: raised */
+void msg_hold(Msg *msg);
+void leftovers_tell(NodeObj *n);
+
+/* --- task.c --- */
+extern PyType_Spec task_spec;
+/* Runs a coroutine of msg: 1 it waits (msg was taken over), else finished and *code is for core. Steals coro. */
+int task_start(Msg *msg, PyObject *coro, int *code);
+void task_wake(TaskObj *t);  /* inside a drain: steps; else queues */
+void task_queue(TaskObj *t); /* steps in the next drain */
+void task_abandon(TaskObj *t); /* its actor was killed: CancelledError into it */
+void task_close(TaskObj *t);   /* the node ends */
+void tasks_run_ready(NodeObj *n);
+
+/* --- context.c --- */
+extern PyType_Spec context_spec, promise_spec, timer_spec;
+PyObject *context_of(Msg *msg);
+PyObject *context_current(PyObject *self, PyObject *instance); /* method of the module: self.cx */
+
+/* --- node.c, drive.c --- */
+extern PyType_Spec node_spec;
+int node_ready(NodeObj *n);      /* starts it if need be; raises Closed */
+int node_open(NodeObj *n);       /* as node_ready, for calls that do not start */
+void node_soon(NodeObj *n);      /* a drain is due after a call */
+int node_drain(NodeObj *n, int64_t budget_us, int *handled); /* raises what escapes */
+void node_free_core(NodeObj *n);
+int node_drive(NodeObj *n, int64_t wait_ms); /* one slice on this thread: handled, -1 raised */
+bool node_may_drive(NodeObj *n);
+bool node_inside(NodeObj *n);    /* this thread drains it now */
+int node_wait_allowed(NodeObj *n);
+void node_log(void *ud, int level, const char *text);
+void node_event(void *ud, const char *event, shoal_bytes info);
+void node_logs_tell(NodeObj *n);
+void node_pump(NodeObj *n);
+double seconds_now(void);
+extern PyMethodDef drive_methods[];
+PyObject *node_run(PyObject *self, PyObject *unused);
+PyObject *node_poll(PyObject *self, PyObject *args);
+PyObject *node_attach(PyObject *self, PyObject *args);
+PyObject *node_detach(PyObject *self, PyObject *unused);
+PyObject *node_on_readable(PyObject *self, PyObject *unused);
+PyObject *node_next_timeout(PyObject *self, PyObject *unused);
+PyObject *node_sleep(NodeObj *n, double seconds);
+
+#define SET(slot, value)                                                                           \
+    do {                                                                                           \
+        PyObject *old_ = (PyObject *)(slot);                                                       \
+        (slot) = (value);                                                                          \
+        Py_XDECREF(old_);                                                                          \
+    } while (0)
+
+#define MOD(self) ((self)->mod)
+#define METHOD(name, fn, flags, doc) {name, (PyCFunction)(void (*)(void))(fn), flags, doc}
+
+#endif

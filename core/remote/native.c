@@ -1,0 +1,606 @@
+/* remote/native.c - the native session's life: streams, pairing by HELLO, end, re-opening, goodbye.
+ *
+ * Spec     docs/wire.md, "Streams and sessions". The rules of pairing are quoted at their branches. */
+#include "remote/native.h"
+
+enum {
+    RESET_CODE = 0,         /* resets carry no meaning on this protocol */
+    PROTO_VIOLATION = 0x1003,
+    MESSAGE_MAX_MOST = 1 << 27 /* a frame's length has at most four bytes */
+};
+
+static const char *const connection_lost = "the connection was lost";
+
+/* --- making and freeing --- */
+
+static void native_maps_init(struct native *n)
+{
+    const sh_mem *mem = n->r->mem;
+    uint64_t seed = n->r->seed;
+    sh_map_u64_init(&n->targets, mem, seed, SIZE_MAX / 2);
+    sh_map_u64_init(&n->calls, mem, seed, SH_SESSION_CALLS_MAX);
+    sh_map_u64_init(&n->by_reply, mem, seed, SH_SESSION_CALLS_MAX);
+    sh_map_bytes_init(&n->names_out, mem, seed, SH_INTERN_NAMES_MAX);
+    sh_map_u64_init(&n->mine_out, mem, seed, SH_INTERN_ACTORS_MAX);
+    sh_map_u64_init(&n->own, mem, seed, NATIVE_TARGETS_KEPT);
+    sh_map_u64_init(&n->wire_by_call, mem, seed, SH_SESSION_CALLS_MAX);
+    sh_list_init(&n->targets_all);
+    sh_list_init(&n->ready);
+    sh_list_init(&n->calls_all);
+    sh_list_init(&n->own_all);
+    sh_list_init(&n->due);
+    sh_list_init(&n->wires);
+    sh_list_init(&n->returned);
+}
+
+/* A new number for the session: messages of an earlier one that come back are no longer ours. */
+static int native_renumber(struct native *n)
+{
+    sh_remote *r = n->r;
+    if (n->serial) {
+        sh_map_u64_del(&r->sessions, n->serial, NULL);
+    }
+    do {
+        r->serial = (r->serial + 1) & 0x7fffffffu;
+    } while (r->serial == 0 || sh_map_u64_get(&r->sessions, r->serial, NULL));
+    n->serial = r->serial;
+    return sh_map_u64_put(&r->sessions, n->serial, sh_map_of_ptr(n->peer));
+}
+
+struct native *native_of(struct sh_rpeer *p)
+{
+    sh_remote *r = p->r;
+    if (p->native) {
+        return p->native;
+    }
+    struct native *n = sh_quota_take(r->quota, sizeof *n) == 0 ? sh_mem_zalloc(r->mem, sizeof *n) : NULL;
+    if (!n) {
+        return NULL;
+    }
+    n->peer = p;
+    n->r = r;
+    n->active = -1;
+    n->message_max = r->message_max;
+    n->retry_us = UINT64_MAX;
+    n->credit_us = UINT64_MAX;
+    n->out_deadline_us = UINT64_MAX;
+    sh_quota_init(&n->quota, r->quota, SH_SESSION_MEMORY_MAX + 4 * (size_t)r->message_max);
+    native_maps_init(n);
+    if (native_renumber(n) != 0) {
+        sh_quota_give(r->quota, sizeof *n);
+        sh_mem_free(r->mem, n, sizeof *n);
+        return NULL;
+    }
+    p->native = n;
+    return n;
+}
+
+static void native_targets_free(struct native *n)
+{
+    while (!sh_list_empty(&n->targets_all)) {
+        struct native_target *t = SH_CONTAINER(n->targets_all.next, struct native_target, all);
+        sh_list_remove(&t->all);
+        sh_list_remove(&t->ready);
+        sh_mem_free(n->r->mem, t, sizeof *t);
+    }
+}
+
+static void native_op_free(struct sh_rpeer *p)
+{
+    struct native *n = p->native;
+    if (!n) {
+        return;
+    }
+    sh_remote *r = p->r;
+    native_end(n, "the node ends");
+    native_fail_waiting(n, SH_E_CLOSED, "the node is stopping");
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        if (n->in[i].stream) {
+            sh_stream_reset(n->in[i].stream, RESET_CODE);
+            sh_frame_reader_fini(&n->in[i].reader);
+        }
+    }
+    native_targets_free(n);
+    sh_map_u64_fini(&n->targets);
+    sh_map_u64_fini(&n->calls);
+    sh_map_u64_fini(&n->by_reply);
+    sh_map_bytes_fini(&n->names_out);
+    sh_map_u64_fini(&n->mine_out);
+    sh_map_u64_fini(&n->own);
+    sh_map_u64_fini(&n->wire_by_call);
+    sh_map_u64_del(&r->sessions, n->serial, NULL);
+    sh_quota_fini(&n->quota);
+    sh_quota_give(r->quota, sizeof *n);
+    sh_mem_free(r->mem, n, sizeof *n);
+    p->native = NULL;
+}
+
+static bool native_op_needs(const struct sh_rpeer *p)
+{
+    const struct native *n = p->native;
+    return n && !n->unsupported && (!sh_list_empty(&n->ready) || !sh_list_empty(&n->calls_all));
+}
+
+static bool native_op_idle(const struct sh_rpeer *p)
+{
+    const struct native *n = p->native;
+    if (!n) {
+        return true;
+    }
+    bool streams = n->out != NULL;
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        streams = streams || n->in[i].stream;
+    }
+    return !streams && sh_list_empty(&n->ready) && sh_list_empty(&n->calls_all);
+}
+
+/* --- streams --- */
+
+static void native_in_drop(struct native *n, int i, bool reset)
+{
+    struct native_in *in = &n->in[i];
+    if (!in->stream) {
+        return;
+    }
+    if (reset) {
+        sh_stream_reset(in->stream, RESET_CODE);
+    }
+    in->stream = NULL;
+    sh_frame_reader_fini(&in->reader);
+    if (n->active == i) {
+        n->active = -1;
+    }
+}
+
+static void native_out_drop(struct native *n, bool reset)
+{
+    sh_remote *r = n->r;
+    if (r->scratch_owner == n) {
+        r->scratch_owner = NULL;
+        r->scratch_n = 0;
+    }
+    if (n->out && reset) {
+        sh_stream_reset(n->out, RESET_CODE);
+    }
+    n->out = NULL;
+    n->out_open = n->out_paired = n->fin_sent = false;
+    n->out_deadline_us = UINT64_MAX;
+    native_backlog_drop(n);
+}
+
+/* Windows, tables and calls are void; who asked is told. */
+static void native_void(struct native *n)
+{
+    native_out_reset(n);
+    native_in_reset(n);
+    SH_LIST_FOREACH (it, &n->peer->watches.watches) {
+        SH_CONTAINER(it, struct sh_watch, link)->call = 0;
+    }
+    n->broken = false;
+    n->message_max = n->r->message_max;
+    if (native_renumber(n) != 0) {
+        n->serial = 0; /* no memory: tells that come back are credited by none, and the session opens later */
+    }
+    sh_remote_touch(n->peer);
+}
+
+void native_end(struct native *n, const char *why)
+{
+    bool paired = n->out_paired && n->active >= 0;
+    bool bye = n->got_bye;
+    sh_logf(n->r->log, SH_LOG_DEBUG, "native", "event=end peer=%u why=%s", n->peer->ref.index, why);
+    native_out_drop(n, true);
+    if (n->active >= 0) {
+        native_in_drop(n, n->active, true);
+    }
+    native_void(n);
+    n->tries = paired ? 0 : n->tries + 1;
+    n->said_bye = n->got_bye = false;
+    if (bye) { /* it said goodbye: no re-dial, and what it did not tell ends here */
+        n->retry_us = UINT64_MAX;
+        native_fail_waiting(n, SH_E_CLOSED, "the peer has stopped");
+        sh_watch_peer_lost(n->peer, sh_span_str("the peer has stopped"));
+    } else {
+        n->retry_us = 0;
+    }
+}
+
+void native_malformed(struct native *n, sh_conn_id conn, const char *why)
+{
+    sh_remote *r = n->r;
+    struct sh_remote_event ev = {.kind = SH_REMOTE_BAD_PEER, .peer = n->peer->ref, .text = sh_span_str(why)};
+    (void)sh_remote_emit(r, &ev); /* no memory: then only the log has it */
+    sh_logf(r->log, SH_LOG_WARN, "native", "event=malformed peer=%u why=%s", n->peer->ref.index, why);
+    native_end(n, why);
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        if (n->in[i].stream && n->in[i].conn == conn) {
+            native_in_drop(n, i, true);
+        }
+    }
+    n->tries = NATIVE_TRIES; /* not at once again with who breaks the rules */
+    sh_swarm_close_conn(r->swarm, conn, PROTO_VIOLATION, why);
+}
+
+static void native_open(struct native *n, uint64_t answers, uint64_t now_us)
+{
+    sh_remote *r = n->r;
+    sh_stream *st;
+    if (sh_swarm_open(r->swarm, n->peer->ref, r->proto, n->peer, &st) != 0) {
+        n->retry_us = now_us + NATIVE_RETRY_MS * 1000u;
+        return;
+    }
+    struct sh_frame f = {.type = SH_FRAME_HELLO,
+                         .version = SH_FRAME_VERSION,
+                         .incarnation = r->incarnation,
+                         .number = ++n->number,
+                         .answers = answers,
+                         .message_max = r->message_max};
+    uint8_t hello[64];
+    int bytes = sh_frame_put(&f, hello, sizeof hello);
+    SH_ASSERT(bytes > 0);
+    n->retry_us = UINT64_MAX;
+    if (sh_stream_write(st, sh_span_of(hello, (size_t)bytes)) != bytes) {
+        sh_stream_reset(st, RESET_CODE); /* no room for a HELLO even: later */
+        n->retry_us = now_us + NATIVE_RETRY_MS * 1000u;
+        return;
+    }
+    n->out = st;
+    n->out_number = n->number;
+    n->out_open = false;
+    n->out_paired = answers != 0;
+    n->out_deadline_us = now_us + SH_HELLO_TIMEOUT_MS * 1000u;
+    n->unsupported = false;
+}
+
+void native_want(struct native *n, uint64_t now_us)
+{
+    if (n->out || n->r->leaving) {
+        return;
+    }
+    bool due = n->retry_us == UINT64_MAX || n->retry_us <= now_us;
+    if (!sh_swarm_is_connected(n->r->swarm, n->peer->ref)) {
+        sh_swarm_want(n->r->swarm, n->peer->ref, now_us);
+        n->retry_us = UINT64_MAX; /* PEER_UP or UNREACHABLE follows */
+    } else if (due) {
+        native_open(n, 0, now_us);
+    }
+    native_arm(n);
+}
+
+/* --- pairing --- */
+
+/* "another incarnation: the old process is dead" */
+static void native_reborn(struct native *n, uint64_t incarnation)
+{
+    bool before = n->known;
+    if (before) {
+        n->got_bye = false;
+        sh_watch_peer_lost(n->peer, sh_span_str("the peer was restarted"));
+        native_end(n, "the peer was restarted");
+        n->tries = 0;
+    }
+    n->known = true;
+    n->incarnation = incarnation;
+    n->last_number = 0;
+}
+
+/* true: h is the session's incoming stream now. */
+static bool native_pair(struct native *n, struct native_in *in, const struct sh_frame *f, uint64_t now_us)
+{
+    if (!n->known || f->incarnation != n->incarnation) {
+        if (n->known && in->conn < n->known_conn) {
+            return false; /* 1: on a connection older than the session's */
+        }
+        native_reborn(n, f->incarnation); /* ... go on with no O */
+    }
+    n->known_conn = in->conn > n->known_conn ? in->conn : n->known_conn;
+    if (f->number <= n->last_number) {
+        return false; /* 2: late */
+    }
+    n->last_number = f->number;
+    if (n->out && (f->answers == n->out_number || (f->answers == 0 && !n->out_paired))) {
+        n->out_paired = true; /* 3: paired */
+        return true;
+    }
+    if (f->answers != 0) {
+        return false; /* 5: answers a stream we gave up */
+    }
+    if (n->out) { /* 4: the peer begins anew */
+        native_end(n, "the peer began anew");
+    }
+    native_open(n, f->number, now_us);
+    return n->out != NULL;
+}
+
+void native_hello(struct native *n, struct native_in *in, const struct sh_frame *f, uint64_t now_us)
+{
+    int index = (int)(in - n->in);
+    if (!native_pair(n, in, f, now_us)) {
+        native_in_drop(n, index, true);
+        sh_remote_touch(n->peer);
+        return;
+    }
+    if (n->active >= 0 && n->active != index) {
+        native_in_drop(n, n->active, true); /* rule 3 after a stream of ours was never answered */
+    }
+    in->hello = true;
+    in->deadline_us = UINT64_MAX;
+    in->reader.length_max = (size_t)n->r->message_max + SH_FRAME_EXTRA_MAX;
+    n->active = index;
+    n->out_deadline_us = UINT64_MAX;
+    n->message_max = f->message_max < MESSAGE_MAX_MOST ? (size_t)f->message_max : MESSAGE_MAX_MOST;
+    n->tries = 0;
+    if (n->r->leaving) {
+        n->said_bye = false;
+        native_op_goodbye(n->peer, 0, sh_span_str("the node is stopping"), now_us);
+    }
+    native_started(n, now_us);
+    sh_remote_touch(n->peer);
+}
+
+/* The session carries frames: what is held is sent again first, then what waits. */
+void native_started(struct native *n, uint64_t now_us)
+{
+    if (!native_active(n)) {
+        return;
+    }
+    SH_LIST_FOREACH (it, &n->peer->watches.watches) {
+        struct sh_watch *w = SH_CONTAINER(it, struct sh_watch, link);
+        if (w->call == 0 && !n->broken) {
+            native_send_watch(n, w, w->confirmed);
+        }
+    }
+    native_kick(n, now_us);
+    native_arm(n);
+}
+
+/* --- events of streams --- */
+
+static void native_stream_in(struct native *n, const struct sh_swarm_event *ev, uint64_t now_us)
+{
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        struct native_in *in = &n->in[i];
+        if (in->stream) {
+            continue;
+        }
+        in->stream = ev->stream;
+        in->conn = ev->conn;
+        in->hello = false;
+        in->deadline_us = now_us + SH_HELLO_TIMEOUT_MS * 1000u;
+        sh_frame_reader_init(&in->reader, n->r->mem, &n->quota, SH_HELLO_MAX);
+        return;
+    }
+    sh_stream_reset(ev->stream, RESET_CODE);
+}
+
+static int native_in_index(const struct native *n, const sh_stream *st)
+{
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        if (st && n->in[i].stream == st) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void native_op_data(struct sh_rpeer *p, const struct sh_swarm_event *ev, uint64_t now_us)
+{
+    struct native *n = native_of(p);
+    if (!n) {
+        if (ev->kind == SH_SWARM_STREAM_IN) {
+            sh_stream_reset(ev->stream, RESET_CODE);
+        }
+        return;
+    }
+    int in = native_in_index(n, ev->stream);
+    if (ev->kind == SH_SWARM_STREAM_IN) {
+        native_stream_in(n, ev, now_us);
+    } else if (ev->kind == SH_SWARM_STREAM_OPEN && ev->stream == n->out) {
+        n->out_open = true;
+        native_write_backlog(n);
+        native_started(n, now_us);
+    } else if (ev->kind == SH_SWARM_STREAM_WRITABLE && ev->stream == n->out) {
+        native_write_backlog(n);
+        native_kick(n, now_us);
+    } else if (ev->kind == SH_SWARM_STREAM_DATA && in >= 0) {
+        native_data(n, &n->in[in], ev->data, now_us);
+    } else if (ev->kind == SH_SWARM_STREAM_FIN && (in >= 0 || ev->stream == n->out)) {
+        if (in >= 0 && n->active != in) {
+            native_in_drop(n, in, true);
+        } else if (in >= 0 || !n->fin_sent) { /* who gets our frames may shut its side after we did */
+            native_end(n, "the peer ended the stream");
+        }
+    }
+    sh_remote_touch(p);
+}
+
+static void native_op_closed(struct sh_rpeer *p, const struct sh_swarm_event *ev, uint64_t now_us)
+{
+    (void)now_us;
+    struct native *n = p->native;
+    int in = n ? native_in_index(n, ev->stream) : -1;
+    if (n && ev->stream == n->out) {
+        native_out_drop(n, false);
+        native_end(n, ev->text ? ev->text : connection_lost);
+        if (ev->err == SH_E_UNSUPPORTED) {
+            n->unsupported = true;
+            n->retry_us = UINT64_MAX;
+            native_fail_waiting(n, SH_E_UNSUPPORTED, "the peer speaks no native wire");
+            sh_watch_unreachable(p, SH_GONE, sh_span_str("the peer speaks no native wire"));
+        }
+    } else if (in >= 0) {
+        bool active = n->active == in;
+        native_in_drop(n, in, false);
+        if (active) {
+            n->active = in; /* for native_end to know that it was paired */
+            native_end(n, ev->text ? ev->text : connection_lost);
+        }
+    }
+    sh_remote_touch(p);
+}
+
+/* --- peers and time --- */
+
+static bool native_has_work(const struct native *n)
+{
+    return !sh_list_empty(&n->ready) || !sh_list_empty(&n->peer->watches.watches);
+}
+
+static void native_op_up(struct sh_rpeer *p, uint64_t now_us)
+{
+    struct native *n = p->native ? p->native : sh_watch_any(p) ? native_of(p) : NULL;
+    if (n) {
+        n->unsupported = false; /* a new connection may be to a newer program */
+        n->tries = 0;
+        n->retry_us = now_us;
+        sh_remote_touch(p);
+    }
+}
+
+static void native_op_unreachable(struct sh_rpeer *p, const char *text, uint64_t now_us)
+{
+    (void)now_us;
+    sh_watch_unreachable(p, SH_PEER_LOST, sh_span_str(text));
+    if (p->native && !p->native->out) {
+        p->native->retry_us = UINT64_MAX;
+        native_fail_waiting(p->native, SH_E_UNREACHABLE, text);
+    }
+}
+
+static void native_op_lost(struct sh_rpeer *p, uint64_t now_us)
+{
+    (void)now_us;
+    struct native *n = p->native;
+    if (n) {
+        n->got_bye = false;
+        if (n->out || n->active >= 0) {
+            native_end(n, "the peer is lost");
+        }
+        n->retry_us = UINT64_MAX;
+        native_fail_waiting(n, SH_E_UNREACHABLE, "the peer is lost");
+    }
+    sh_watch_peer_lost(p, sh_span_str("the peer is lost"));
+}
+
+static void native_retry(struct native *n, uint64_t now_us)
+{
+    if (n->out || n->r->leaving || n->unsupported || n->retry_us == UINT64_MAX || !native_has_work(n)) {
+        return;
+    }
+    if (n->tries >= NATIVE_TRIES) {
+        n->tries = 0;
+        n->retry_us = now_us + 1000u * NATIVE_RETRY_MS * (1u << NATIVE_TRIES);
+        native_fail_waiting(n, SH_E_UNREACHABLE, "the peer ends every session");
+        sh_watch_unreachable(n->peer, SH_GONE, sh_span_str("the peer ends every session"));
+        return;
+    }
+    if (n->retry_us == 0) { /* a session has just ended: at once, or later if it never began */
+        n->retry_us = now_us + (n->tries ? 1000u * NATIVE_RETRY_MS << (n->tries - 1) : 0u);
+    }
+    if (n->retry_us <= now_us) {
+        native_want(n, now_us);
+    }
+}
+
+void native_arm(struct native *n)
+{
+    uint64_t due = n->out_deadline_us < n->credit_us ? n->out_deadline_us : n->credit_us;
+    if (native_has_work(n) && !n->out && n->retry_us < due) {
+        due = n->retry_us;
+    }
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        if (n->in[i].stream && n->in[i].deadline_us < due) {
+            due = n->in[i].deadline_us;
+        }
+    }
+    sh_wheel_arm(&n->r->wheel, &n->peer->timer.timer, due);
+}
+
+/* After goodbye, and all that was still due: the end of our stream. */
+static void native_finish(struct native *n)
+{
+    if (n->said_bye && !n->fin_sent && n->out && n->out_open && n->wires_open == 0 && n->backlog_n == 0 &&
+        sh_list_empty(&n->peer->watches.held)) {
+        native_lost_flush(n);
+        native_scratch_flush(n->r);
+        if (n->backlog_n == 0) {
+            sh_stream_shut(n->out);
+            n->fin_sent = true;
+        }
+    }
+}
+
+static void native_op_flush(struct sh_rpeer *p, uint64_t now_us)
+{
+    struct native *n = p->native;
+    if (!n) {
+        return;
+    }
+    native_settle(n);
+    native_lost_flush(n);
+    native_kick(n, now_us);
+    native_credits(n, now_us);
+    if (n->r->scratch_owner == n) {
+        native_scratch_flush(n->r);
+    }
+    native_finish(n);
+    if (n->broken) {
+        native_end(n, "the peer does not read, or memory is out");
+    }
+    native_retry(n, now_us);
+    native_arm(n);
+}
+
+static void native_op_tick(struct sh_rpeer *p, uint64_t now_us)
+{
+    struct native *n = p->native;
+    if (!n) {
+        return;
+    }
+    if (n->out && n->out_deadline_us <= now_us) {
+        native_end(n, "no stream in answer");
+    }
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        if (n->in[i].stream && n->in[i].deadline_us <= now_us) {
+            native_in_drop(n, i, true);
+        }
+    }
+    sh_remote_touch(p);
+}
+
+void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint64_t now_us)
+{
+    struct native *n = p->native;
+    if (!n || n->said_bye) {
+        return;
+    }
+    (void)now_us;
+    native_fail_waiting(n, SH_E_CLOSED, "the node is stopping");
+    if (n->out && n->active >= 0) {
+        struct sh_frame f = {.type = SH_FRAME_GOODBYE, .left_ms = left_ms, .text = text};
+        native_frame(n, &f);
+        n->said_bye = true;
+    } else if (n->out) {
+        native_end(n, "the node is stopping"); /* not paired: nobody is owed a word */
+    }
+    sh_remote_touch(p);
+}
+
+const struct sh_session_ops sh_native_ops = {
+    .send = native_op_send,
+    .cancel = native_op_cancel,
+    .watch = native_op_watch,
+    .unwatch = native_op_unwatch,
+    .returned = native_op_returned,
+    .data = native_op_data,
+    .closed = native_op_closed,
+    .up = native_op_up,
+    .unreachable = native_op_unreachable,
+    .lost = native_op_lost,
+    .flush = native_op_flush,
+    .tick = native_op_tick,
+    .goodbye = native_op_goodbye,
+    .needs = native_op_needs,
+    .idle = native_op_idle,
+    .free = native_op_free,
+};

@@ -1,0 +1,243 @@
+/* remote/native_credit.c - what the peer gets back: windows of our actors, credits, lost tells.
+ *
+ * A message's room is due when it has come back from the runtime. An ask's goes with its REPLY if both are there in one
+ * pump, else in a CREDIT. Credits leave when a quarter of a window is due, else within SH_CREDIT_DELAY_MS. */
+#include "remote/native.h"
+
+#include "base/text.h"
+
+enum { QUARTER = 4 };
+
+static void native_own_free(struct native *n, struct native_own *o)
+{
+    sh_map_u64_del(&n->own, o->actor, NULL);
+    sh_list_remove(&o->all);
+    sh_list_remove(&o->due);
+    sh_mem_free(n->r->mem, o, sizeof *o);
+    sh_quota_give(&n->quota, sizeof *o);
+}
+
+static void native_own_sweep(struct native *n)
+{
+    SH_LIST_FOREACH_SAFE (it, &n->own_all) {
+        struct native_own *o = SH_CONTAINER(it, struct native_own, all);
+        bool live = o->actor == 0 || sh_runtime_alive(n->r->rt, sh_remote_own(n->r, o->actor));
+        if (o->used == 0 && o->due_messages == 0 && (!o->widened || !live)) {
+            native_own_free(n, o);
+        }
+    }
+}
+
+struct native_own *native_own_of(struct native *n, uint64_t actor)
+{
+    uint64_t found;
+    if (sh_map_u64_get(&n->own, actor, &found)) {
+        return sh_map_ptr(found);
+    }
+    if (n->own.count >= NATIVE_TARGETS_KEPT) {
+        native_own_sweep(n);
+    }
+    if (sh_quota_take(&n->quota, sizeof(struct native_own)) != 0) {
+        return NULL;
+    }
+    struct native_own *o = sh_mem_zalloc(n->r->mem, sizeof *o);
+    if (!o || sh_map_u64_put(&n->own, actor, sh_map_of_ptr(o)) != 0) {
+        sh_mem_free(n->r->mem, o, sizeof *o);
+        sh_quota_give(&n->quota, sizeof *o);
+        return NULL;
+    }
+    o->actor = actor;
+    o->window = SH_TARGET_WINDOW_START;
+    sh_list_push_back(&n->own_all, &o->all);
+    sh_list_init(&o->due);
+    return o;
+}
+
+void native_in_reset(struct native *n)
+{
+    while (!sh_list_empty(&n->own_all)) {
+        native_own_free(n, SH_CONTAINER(n->own_all.next, struct native_own, all));
+    }
+    sh_list_splice(&n->wires, &n->returned);
+    while (!sh_list_empty(&n->wires)) { /* their answers find nobody; those in the runtime are freed when back */
+        struct sh_wire *w = SH_CONTAINER(n->wires.next, struct sh_wire, link);
+        sh_list_remove(&w->link);
+        w->peer = NULL;
+        if (!w->in_runtime) {
+            sh_wire_free(n->r, w);
+        }
+    }
+    for (size_t i = 0; n->names_in && i < SH_INTERN_NAMES_MAX; i++) {
+        if (n->names_in[i].text) {
+            sh_mem_free(n->r->mem, n->names_in[i].text, n->names_in[i].n);
+        }
+    }
+    sh_mem_free(n->r->mem, n->names_in, SH_INTERN_NAMES_MAX * sizeof *n->names_in);
+    sh_mem_free(n->r->mem, n->yours_in, SH_INTERN_ACTORS_MAX * sizeof *n->yours_in);
+    sh_mem_free(n->r->mem, n->mine_in, SH_INTERN_ACTORS_MAX * sizeof *n->mine_in);
+    sh_quota_give(&n->quota, n->tables_bytes);
+    n->tables_bytes = 0;
+    n->names_in = NULL;
+    n->yours_in = n->mine_in = NULL;
+    sh_map_u64_fini(&n->wire_by_call);
+    sh_map_u64_init(&n->wire_by_call, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
+    n->wires_open = 0;
+    n->last_call_in = 0;
+    n->in_bytes = n->due_bytes = 0;
+    n->credit_us = UINT64_MAX;
+    n->lost.count = 0;
+}
+
+void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask)
+{
+    SH_ASSERT(o->used > 0 && n->in_bytes >= cost);
+    o->used--;
+    n->in_bytes -= cost;
+    o->due_messages++;
+    o->due_asks += ask;
+    o->due_bytes += cost;
+    n->due_bytes += cost;
+    if (sh_list_empty(&o->due)) {
+        sh_list_push_back(&n->due, &o->due);
+    }
+    sh_remote_touch(n->peer);
+}
+
+static void native_credit_send(struct native *n, struct native_own *o)
+{
+    struct sh_frame f = {.type = SH_FRAME_CREDIT,
+                         .target = native_mine(n, o->actor),
+                         .messages = o->due_messages,
+                         .bytes = o->due_bytes,
+                         .wider = o->wider,
+                         .asks = o->due_asks};
+    n->due_bytes -= o->due_bytes;
+    o->window += o->wider;
+    o->due_messages = o->due_asks = o->wider = 0;
+    o->due_bytes = 0;
+    sh_list_remove(&o->due);
+    native_frame(n, &f);
+}
+
+void native_credits(struct native *n, uint64_t now_us)
+{
+    if (sh_list_empty(&n->due)) {
+        n->credit_us = UINT64_MAX;
+        return;
+    }
+    if (n->credit_us == UINT64_MAX) {
+        n->credit_us = now_us + SH_CREDIT_DELAY_MS * 1000u;
+    }
+    bool all = now_us >= n->credit_us || n->due_bytes >= SH_SESSION_WINDOW / QUARTER;
+    SH_LIST_FOREACH_SAFE (it, &n->due) {
+        struct native_own *o = SH_CONTAINER(it, struct native_own, due);
+        if (all || o->due_messages >= o->window / QUARTER) {
+            native_credit_send(n, o);
+        }
+    }
+    if (sh_list_empty(&n->due)) {
+        n->credit_us = UINT64_MAX;
+    }
+}
+
+void native_settle(struct native *n)
+{
+    while (!sh_list_empty(&n->returned)) {
+        struct sh_wire *w = SH_CONTAINER(n->returned.next, struct sh_wire, link);
+        sh_list_remove(&w->link);
+        sh_list_push_back(&n->wires, &w->link);
+        w->returned = false;
+        uint64_t found;
+        if (sh_map_u64_get(&n->own, w->target, &found)) {
+            native_credit_due(n, sh_map_ptr(found), w->cost, true);
+        }
+        w->cost = 0;
+    }
+}
+
+/* What the target's mailbox allows is told with its first credit. */
+static void native_widen(struct native_own *o, uint32_t mailbox)
+{
+    uint32_t most = mailbox < SH_TARGET_WINDOW_MAX ? mailbox : SH_TARGET_WINDOW_MAX;
+    if (!o->widened && mailbox != 0) {
+        o->widened = true;
+        o->wider = most > o->window ? most - o->window : 0;
+    }
+}
+
+static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t mailbox)
+{
+    uint64_t found;
+    w->in_runtime = false;
+    if (sh_map_u64_get(&n->own, w->target, &found)) {
+        native_widen(sh_map_ptr(found), mailbox);
+    }
+    if (!w->answered) { /* its reply may come in this pump */
+        w->returned = true;
+        sh_list_remove(&w->link);
+        sh_list_push_back(&n->returned, &w->link);
+        sh_remote_touch(n->peer);
+        return;
+    }
+    if (found && w->cost) {
+        native_credit_due(n, sh_map_ptr(found), w->cost, true);
+    }
+    sh_list_remove(&w->link);
+    sh_wire_free(n->r, w);
+}
+
+/* tag: a session's serial for a TELL; with the top bit a wire's index for an ASK (remote.c reads it). */
+void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
+{
+    struct native *n = p->native;
+    uint64_t found;
+    if (ret->tag & (1u << 31)) {
+        struct sh_wire *w = sh_slab_at(&p->r->wires, ret->tag & 0xffffffu);
+        if (w && n) {
+            native_wire_returned(n, w, ret->mailbox);
+        }
+        return;
+    }
+    if (!n || n->serial != ret->tag || !sh_map_u64_get(&n->own, ret->to.actor, &found)) {
+        return; /* of a session that is over */
+    }
+    struct native_own *o = sh_map_ptr(found);
+    native_widen(o, ret->mailbox);
+    if (ret->code < 0) {
+        native_lost_add(n, ret->to.actor, sh_span_of(ret->name, ret->name_len), ret->code, sh_err_text(ret->code));
+    }
+    if (o->used && n->in_bytes >= ret->bytes) {
+        native_credit_due(n, o, ret->bytes, false);
+    }
+}
+
+void native_lost_flush(struct native *n)
+{
+    if (n->lost.count == 0) {
+        return;
+    }
+    struct sh_frame f = {.type = SH_FRAME_LOST,
+                         .target = native_mine(n, n->lost.target),
+                         .count = n->lost.count,
+                         .code = n->lost.code,
+                         .text = sh_span_str(n->lost.text)};
+    n->lost.count = 0;
+    native_name(n, &f, sh_span_of(n->lost.name, n->lost.name_n));
+    native_frame(n, &f);
+}
+
+void native_lost_add(struct native *n, uint64_t target, sh_span name, int code, const char *text)
+{
+    bool same = n->lost.count && n->lost.target == target && n->lost.code == code &&
+                sh_span_eq(sh_span_of(n->lost.name, n->lost.name_n), name);
+    if (!same) {
+        native_lost_flush(n);
+        n->lost.target = target;
+        n->lost.code = code < SH_E_USAGE ? SH_E_LIMIT : code;
+        n->lost.text = text;
+        n->lost.name_n = (uint8_t)name.n;
+        memcpy(n->lost.name, name.p, name.n);
+    }
+    n->lost.count++;
+    sh_remote_touch(n->peer);
+}

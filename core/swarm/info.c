@@ -1,0 +1,131 @@
+/* swarm/info.c - small questions and commands of the user: peers, own addresses, streams to open, rows for info(). */
+#include "swarm/kad.h"
+#include "swarm/links.h"
+#include "swarm/peers.h"
+#include "swarm/streams.h"
+
+int sh_swarm_peer(sh_swarm *s, const sh_peer_id *id, struct sh_peer_ref *out)
+{
+    struct sh_peer *p;
+    int err = sh_peers_get(s, id, &p);
+    if (err == 0) {
+        *out = p->ref;
+    }
+    return err;
+}
+
+const sh_peer_id *sh_swarm_peer_id(const sh_swarm *s, struct sh_peer_ref peer)
+{
+    const struct sh_peer *p = sh_peers_at(s, peer);
+    return p ? &p->id : NULL;
+}
+
+bool sh_swarm_is_connected(const sh_swarm *s, struct sh_peer_ref peer)
+{
+    const struct sh_peer *p = sh_peers_at(s, peer);
+    return p && p->link_count > 0;
+}
+
+uint64_t sh_swarm_rtt_us(const sh_swarm *s, struct sh_peer_ref peer)
+{
+    const struct sh_peer *p = sh_peers_at(s, peer);
+    return p ? p->rtt_us : 0;
+}
+
+int sh_swarm_address(const sh_swarm *s, size_t i, sh_addr *out)
+{
+    const sh_addr *addrs = s->announce_count > 0 ? s->announce : s->listen;
+    unsigned count = s->announce_count > 0 ? s->announce_count : s->listen_count;
+    if (i >= count) {
+        return SH_E_NOT_FOUND;
+    }
+    *out = addrs[i];
+    return sh_addr_with_peer(out, &s->self_id);
+}
+
+void sh_swarm_disconnect(sh_swarm *s, struct sh_peer_ref peer, uint32_t code)
+{
+    struct sh_peer *p = sh_peers_at(s, peer);
+    struct sh_link *l;
+    while (p && (l = sh_peer_link(p)) != NULL) {
+        sh_link_die(s, l, code, SH_E_CLOSED, "closed by this node");
+    }
+}
+
+void sh_swarm_close_conn(sh_swarm *s, sh_conn_id conn, uint32_t code, const char *why)
+{
+    struct sh_link *l = sh_link_at(s, conn);
+    if (l && l->state == SH_LINK_UP) {
+        sh_link_die(s, l, code, SH_E_PROTO, why);
+    }
+}
+
+int sh_swarm_open(sh_swarm *s, struct sh_peer_ref peer, unsigned proto, void *user, sh_stream **out)
+{
+    struct sh_peer *p = sh_peers_at(s, peer);
+    struct sh_link *l = p ? sh_peer_link(p) : NULL;
+    if (proto >= s->cfg.protocol_count) {
+        return SH_E_USAGE;
+    }
+    if (!l) {
+        return SH_E_UNREACHABLE;
+    }
+    int err = sh_streams_open(s, l, proto, out);
+    if (err == 0) {
+        sh_stream_set_user(*out, user);
+    }
+    return err;
+}
+
+static void peer_row(const struct sh_swarm *s, const struct sh_peer *p, struct sh_peer_row *out)
+{
+    const struct sh_link *l = sh_peer_link(p);
+    memset(out, 0, sizeof *out);
+    out->id = p->id;
+    out->connected = p->link_count > 0;
+    out->inbound = l && !l->dialer;
+    out->server = p->server;
+    out->connections = p->link_count;
+    out->rtt_us = p->rtt_us;
+    memcpy(out->agent, p->agent, sizeof out->agent);
+    if (l) {
+        out->addr = l->addr;
+    } else if (p->addr_count > 0) {
+        sh_peer_addr_load(p->addrs[0], &out->addr);
+    }
+    (void)s;
+}
+
+/* Connected peers in order of their first connection, then those only in the routing table. */
+int sh_swarm_peer_row(const sh_swarm *s, size_t i, struct sh_peer_row *out)
+{
+    SH_LIST_FOREACH (it, &s->all_links) {
+        const struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
+        if (l->state == SH_LINK_UP && sh_peer_link(l->peer) == l && i-- == 0) {
+            peer_row(s, l->peer, out);
+            return 0;
+        }
+    }
+    uint32_t bucket;
+    const struct sh_kentry *e;
+    for (size_t k = 0; (e = sh_ktable_at(&s->table, k, &bucket)) != NULL; k++) {
+        const struct sh_peer *p = sh_slab_at(&s->peers, e->tag);
+        if (p && p->link_count == 0 && i-- == 0) {
+            peer_row(s, p, out);
+            return 0;
+        }
+    }
+    return SH_E_NOT_FOUND;
+}
+
+int sh_swarm_routing_row(const sh_swarm *s, size_t i, struct sh_routing_row *out)
+{
+    uint32_t bucket;
+    const struct sh_kentry *e = sh_ktable_at(&s->table, i, &bucket);
+    const struct sh_peer *p = e ? sh_slab_at(&s->peers, e->tag) : NULL;
+    if (!p) {
+        return SH_E_NOT_FOUND;
+    }
+    *out = (struct sh_routing_row){.bucket = bucket, .id = p->id, .connected = p->link_count > 0};
+    return 0;
+}

@@ -1,0 +1,599 @@
+/* swarm/swarm.c - the owner: takes in what the driver and the user say, passes on what is to be told and done.
+ * No rules live here. */
+#include "swarm/swarm.h"
+
+#include "swarm/alive.h"
+#include "swarm/call.h"
+#include "swarm/dial.h"
+#include "swarm/ident.h"
+#include "swarm/kad.h"
+#include "swarm/links.h"
+#include "swarm/peers.h"
+#include "swarm/publish.h"
+#include "swarm/query.h"
+#include "swarm/streams.h"
+
+/* --- shared by the files of this room --- */
+
+void sh_note_queue(struct sh_swarm *s, struct sh_note *n)
+{
+    if (sh_list_empty(&n->at)) {
+        sh_list_push_back(&s->notes, &n->at);
+    }
+}
+
+void sh_alarm_init(struct sh_alarm *a, enum sh_alarm_kind kind)
+{
+    sh_timer_init(&a->t);
+    a->kind = kind;
+}
+
+void sh_alarm_set(struct sh_swarm *s, struct sh_alarm *a, uint64_t due_us)
+{
+    sh_wheel_arm(&s->wheel, &a->t, due_us);
+}
+
+void *sh_swarm_take(struct sh_swarm *s, size_t bytes)
+{
+    if (sh_quota_take(s->cfg.quota, bytes) != 0) {
+        return NULL;
+    }
+    void *p = sh_mem_zalloc(s->cfg.mem, bytes);
+    if (!p && s->cfg.quota) {
+        sh_quota_give(s->cfg.quota, bytes);
+    }
+    return p;
+}
+
+void sh_swarm_give(struct sh_swarm *s, void *p, size_t bytes)
+{
+    sh_mem_free(s->cfg.mem, p, bytes);
+    if (s->cfg.quota) {
+        sh_quota_give(s->cfg.quota, bytes);
+    }
+}
+
+int sh_buf_append(struct sh_swarm *s, struct sh_buf *b, sh_span bytes)
+{
+    if (bytes.n == 0) {
+        return 0;
+    }
+    if (b->cap - b->n < bytes.n) {
+        size_t cap = b->cap < 256 ? 256 : b->cap;
+        while (cap - b->n < bytes.n) {
+            cap *= 2;
+        }
+        if (sh_quota_take(s->cfg.quota, cap - b->cap) != 0) {
+            return SH_E_LIMIT;
+        }
+        uint8_t *p = sh_mem_resize(s->cfg.mem, b->b, b->cap, cap);
+        if (!p) {
+            if (s->cfg.quota) {
+                sh_quota_give(s->cfg.quota, cap - b->cap);
+            }
+            return SH_E_NOMEM;
+        }
+        b->b = p;
+        b->cap = cap;
+    }
+    memcpy(b->b + b->n, bytes.p, bytes.n);
+    b->n += bytes.n;
+    return 0;
+}
+
+void sh_buf_consume(struct sh_buf *b, size_t n)
+{
+    if (n > 0) {
+        memmove(b->b, b->b + n, b->n - n);
+        b->n -= n;
+    }
+}
+
+void sh_buf_free(struct sh_swarm *s, struct sh_buf *b)
+{
+    if (b->cap > 0) {
+        sh_swarm_give(s, b->b, b->cap);
+    }
+    memset(b, 0, sizeof *b);
+}
+
+/* --- life --- */
+
+static void swarm_protocols(struct sh_swarm *s)
+{
+    static const char *const ours[] = {"/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0",
+                                       "/kameo/registry/1.0.0"}; /* in the order of enum sh_service */
+    for (unsigned i = 0; i < s->cfg.protocol_count; i++) {
+        s->protocols[s->protocol_count++] = s->cfg.protocols[i];
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        s->protocols[s->protocol_count++] = ours[i];
+    }
+}
+
+static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uint64_t now_us)
+{
+    s->cfg = *cfg;
+    s->now_us = now_us;
+    s->doubt_us = now_us;
+    sh_wheel_init(&s->wheel, now_us);
+    sh_list *lists[] = {&s->notes, &s->all_links, &s->ready, &s->dirty, &s->acting, &s->call_acting, &s->calls,
+                        &s->queries, &s->pubs, &s->requests};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        sh_list_init(lists[i]);
+    }
+    swarm_protocols(s);
+    s->serves = cfg->dht == SH_DHT_SERVER;
+    sh_alarm_init(&s->boot, SH_ALARM_BOOT);
+    sh_alarm_init(&s->sweep, SH_ALARM_SWEEP);
+    sh_slab_init(&s->links, cfg->mem, sizeof(struct sh_link), 1u << 16, 1);
+    sh_map_bytes_init(&s->pub_of_key, cfg->mem, sh_rng_u64(cfg->rng), SH_PUBLICATIONS_MAX);
+    sh_map_bytes_init(&s->pub_of_value, cfg->mem, sh_rng_u64(cfg->rng), SH_PUBLICATIONS_MAX);
+    sh_records_init(&s->records, cfg->mem, cfg->quota, cfg->rng);
+    sh_identity_public_proto(cfg->identity, s->public_key);
+    int err = sh_peer_id_from_key(&s->self_id, sh_span_of(s->public_key, sizeof s->public_key));
+    if (err == 0) {
+        err = sh_peer_id_kad_key(&s->self_id, s->self_key);
+    }
+    sh_ktable_init(&s->table, cfg->mem, s->self_key);
+    if (err == 0) {
+        err = sh_noise_static_init(&s->noise, cfg->identity, cfg->rng);
+    }
+    int peers = sh_peers_init(s);
+    return err != 0 ? err : peers;
+}
+
+int sh_swarm_new(const struct sh_swarm_config *cfg, uint64_t now_us, sh_swarm **out)
+{
+    if (cfg->protocol_count > SH_MSS_PROTOCOLS_MAX - 4) {
+        return SH_E_USAGE;
+    }
+    struct sh_swarm *s = sh_mem_zalloc(cfg->mem, sizeof *s);
+    if (!s) {
+        return SH_E_NOMEM;
+    }
+    int err = swarm_init(s, cfg, now_us);
+    if (err != 0) {
+        sh_swarm_free(s);
+        return err;
+    }
+    *out = s;
+    return 0;
+}
+
+void sh_swarm_free(sh_swarm *s)
+{
+    if (!s) {
+        return;
+    }
+    SH_LIST_FOREACH_SAFE (it, &s->queries) {
+        sh_query_free(s, SH_CONTAINER(it, struct sh_query, all));
+    }
+    SH_LIST_FOREACH_SAFE (it, &s->pubs) {
+        sh_pub_free(s, SH_CONTAINER(it, struct sh_pub, all));
+    }
+    SH_LIST_FOREACH_SAFE (it, &s->calls) {
+        sh_call_free(s, SH_CONTAINER(it, struct sh_call, all));
+    }
+    SH_LIST_FOREACH_SAFE (it, &s->all_links) {
+        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
+        l->state = SH_LINK_CLOSING; /* its streams go without a word */
+        SH_LIST_FOREACH_SAFE (at, &l->streams) {
+            sh_stream_free(s, SH_CONTAINER(at, sh_stream, of_link));
+        }
+    }
+    sh_kad_fini(s);
+    SH_LIST_FOREACH_SAFE (it, &s->all_links) {
+        sh_link_free(s, SH_CONTAINER(it, struct sh_link, all));
+    }
+    sh_peers_fini(s);
+    sh_slab_fini(&s->links);
+    sh_ktable_fini(&s->table);
+    sh_records_fini(&s->records);
+    sh_map_bytes_fini(&s->pub_of_key);
+    sh_map_bytes_fini(&s->pub_of_value);
+    sh_buf_free(s, &s->carried);
+    memset(&s->noise, 0, sizeof s->noise);
+    sh_mem_free(s->cfg.mem, s, sizeof *s);
+}
+
+/* --- driver: in --- */
+
+static void swarm_addresses_changed(struct sh_swarm *s)
+{
+    if (s->cfg.dht == SH_DHT_AUTO) {
+        s->serves = s->listen_count + s->announce_count > 0;
+    }
+    sh_ident_push_all(s);
+}
+
+static void addr_set_add(sh_addr *set, unsigned *count, const sh_addr *addr)
+{
+    sh_addr plain = *addr;
+    sh_addr_strip_peer(&plain);
+    if (*count < SH_LISTEN_MAX && plain.n > 0 && !sh_addr_is_unspecified(&plain)) {
+        set[(*count)++] = plain;
+    }
+}
+
+void sh_swarm_listening(sh_swarm *s, const sh_addr *addr, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    sh_swarm_unlistened(s, addr, now_us);
+    addr_set_add(s->listen, &s->listen_count, addr);
+    swarm_addresses_changed(s);
+}
+
+void sh_swarm_unlistened(sh_swarm *s, const sh_addr *addr, uint64_t now_us)
+{
+    sh_addr plain = *addr;
+    sh_alive_clock(s, now_us);
+    sh_addr_strip_peer(&plain);
+    for (unsigned i = 0; i < s->listen_count; i++) {
+        if (sh_addr_eq(&s->listen[i], &plain)) {
+            memmove(&s->listen[i], &s->listen[i + 1], (s->listen_count - i - 1) * sizeof s->listen[0]);
+            s->listen_count--;
+            swarm_addresses_changed(s);
+            return;
+        }
+    }
+}
+
+void sh_swarm_announce(sh_swarm *s, const sh_addr *addr)
+{
+    addr_set_add(s->announce, &s->announce_count, addr);
+    swarm_addresses_changed(s);
+}
+
+sh_conn_id sh_swarm_accepted(sh_swarm *s, const sh_addr *remote, uint64_t now_us)
+{
+    struct sh_link *l;
+    sh_alive_clock(s, now_us);
+    return sh_link_accept(s, remote, &l) == 0 ? l->id : 0;
+}
+
+void sh_swarm_connected(sh_swarm *s, sh_conn_id id, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    struct sh_link *l = sh_link_at(s, id);
+    if (!l || l->state != SH_LINK_DIALLING) {
+        return;
+    }
+    s->dials--;
+    l->had_pipe = true;
+    l->state = SH_LINK_SECURING;
+    sh_dial_accepted(s, l);
+    int err = sh_link_secure(s, l);
+    if (err != 0) {
+        sh_link_die(s, l, 0, err, "no memory for the connection");
+    }
+}
+
+void sh_swarm_dial_failed(sh_swarm *s, sh_conn_id id, int err, const char *text, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    struct sh_link *l = sh_link_at(s, id);
+    if (!l) {
+        return;
+    }
+    l->pipe_gone = true;
+    if (l->state == SH_LINK_CLOSING) {
+        sh_link_free(s, l);
+    } else {
+        sh_link_die(s, l, 0, err != 0 ? err : SH_E_UNREACHABLE, text);
+    }
+}
+
+static bool link_reads(const struct sh_link *l)
+{
+    return l && l->conn && !l->conn_over && (l->state == SH_LINK_SECURING || l->state == SH_LINK_UP);
+}
+
+uint8_t *sh_swarm_room(sh_swarm *s, sh_conn_id id, size_t *n)
+{
+    struct sh_link *l = sh_link_at(s, id);
+    *n = 0;
+    if (!link_reads(l)) {
+        return NULL;
+    }
+    uint8_t *p = l->conn->ops->room(l->conn, n);
+    l->starved = *n == 0;
+    if (l->starved) {
+        sh_link_ready(s, l); /* READ follows once its events are taken */
+    }
+    return p;
+}
+
+void sh_swarm_filled(sh_swarm *s, sh_conn_id id, size_t n, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    struct sh_link *l = sh_link_at(s, id);
+    if (!link_reads(l)) {
+        return;
+    }
+    l->heard_us = now_us;
+    l->conn->ops->filled(l->conn, n, now_us);
+    sh_link_ready(s, l);
+    sh_link_touch(s, l);
+}
+
+sh_span sh_swarm_out(sh_swarm *s, sh_conn_id id)
+{
+    struct sh_link *l = sh_link_at(s, id);
+    return l && l->conn && !l->pipe_gone ? l->conn->ops->out(l->conn) : sh_span_none();
+}
+
+void sh_swarm_sent(sh_swarm *s, sh_conn_id id, size_t n, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    struct sh_link *l = sh_link_at(s, id);
+    if (!l || !l->conn || l->pipe_gone) {
+        return;
+    }
+    l->conn->ops->sent(l->conn, n);
+    sh_link_ready(s, l); /* writers that were cut short may go on */
+    sh_link_touch(s, l);
+}
+
+void sh_swarm_closed(sh_swarm *s, sh_conn_id id, int err, const char *text, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    struct sh_link *l = sh_link_at(s, id);
+    if (!l || l->pipe_gone) {
+        return;
+    }
+    l->pipe_gone = true;
+    sh_link_unact(l, ~0u);
+    if (l->state == SH_LINK_CLOSING) {
+        sh_link_free(s, l);
+    } else if (link_reads(l)) {
+        l->err = err;
+        sh_text_copy(l->why, sizeof l->why, text);
+        l->conn->ops->eof(l->conn, now_us);
+        sh_link_ready(s, l); /* what it still has to say comes first, then CLOSED */
+    } else {
+        sh_link_die(s, l, 0, err != 0 ? err : SH_E_UNREACHABLE, text);
+    }
+}
+
+static void swarm_alarm(struct sh_swarm *s, sh_timer *t)
+{
+    struct sh_alarm *a = SH_CONTAINER(t, struct sh_alarm, t);
+    switch (a->kind) {
+    case SH_ALARM_LINK: sh_link_alarm(s, SH_CONTAINER(a, struct sh_link, alarm)); break;
+    case SH_ALARM_PEER: sh_dial_peer_alarm(s, SH_CONTAINER(a, struct sh_peer, alarm)); break;
+    case SH_ALARM_STREAM: sh_streams_alarm(s, SH_CONTAINER(a, sh_stream, alarm)); break;
+    case SH_ALARM_CALL: sh_call_alarm(s, SH_CONTAINER(a, struct sh_call, alarm)); break;
+    case SH_ALARM_REQUEST: sh_kad_request_alarm(s, SH_CONTAINER(a, struct sh_request, alarm)); break;
+    case SH_ALARM_QUERY: sh_query_alarm(s, SH_CONTAINER(a, struct sh_query, alarm)); break;
+    case SH_ALARM_PUB: sh_pub_alarm(s, SH_CONTAINER(a, struct sh_pub, alarm)); break;
+    case SH_ALARM_BOOT: sh_query_bootstrap(s); break;
+    case SH_ALARM_SWEEP:
+        sh_records_tick(&s->records, s->now_us);
+        sh_alarm_set(s, &s->sweep, sh_records_deadline(&s->records));
+        break;
+    }
+}
+
+void sh_swarm_tick(sh_swarm *s, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    sh_wheel_advance(&s->wheel, now_us);
+    for (sh_timer *t; (t = sh_wheel_pop(&s->wheel)) != NULL;) {
+        swarm_alarm(s, t);
+    }
+}
+
+void sh_swarm_flush(sh_swarm *s, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    for (sh_list *it; (it = sh_list_pop(&s->dirty)) != NULL;) {
+        sh_link_flush(s, SH_CONTAINER(it, struct sh_link, dirty));
+    }
+}
+
+uint64_t sh_swarm_deadline(const sh_swarm *s)
+{
+    return sh_wheel_next_us(&s->wheel);
+}
+
+/* --- driver: out --- */
+
+static bool link_action(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_action *out)
+{
+    static const struct {
+        unsigned act;
+        enum sh_swarm_action_kind kind;
+    } order[] = {{SH_ACT_DIAL, SH_SWARM_DIAL},   {SH_ACT_CANCEL, SH_SWARM_CANCEL}, {SH_ACT_READ, SH_SWARM_READ},
+                 {SH_ACT_WRITE, SH_SWARM_WRITE}, {SH_ACT_CLOSE, SH_SWARM_CLOSE}};
+    out->conn = l->id;
+    for (unsigned i = 0; i < sizeof order / sizeof order[0]; i++) {
+        if ((l->acts & order[i].act) == 0) {
+            continue;
+        }
+        out->kind = order[i].kind;
+        sh_link_unact(l, order[i].act);
+        if (out->kind == SH_SWARM_DIAL) {
+            sh_addr_endpoint(&l->addr, &out->endpoint);
+        } else if (out->kind == SH_SWARM_CANCEL) {
+            sh_link_free(s, l);
+        }
+        return true;
+    }
+    sh_list_remove(&l->acting);
+    return false;
+}
+
+bool sh_swarm_action(sh_swarm *s, struct sh_swarm_action *out)
+{
+    sh_list *it = sh_list_pop(&s->call_acting);
+    if (it) {
+        struct sh_call *c = SH_CONTAINER(it, struct sh_call, acting);
+        out->kind = SH_SWARM_RESOLVE;
+        out->conn = 0;
+        out->request = c->request;
+        out->endpoint = c->endpoint;
+        return true;
+    }
+    while ((it = sh_list_front(&s->acting)) != NULL) {
+        if (link_action(s, SH_CONTAINER(it, struct sh_link, acting), out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- events --- */
+
+static bool link_note(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev)
+{
+    if (sh_streams_link_note(s, l, ev)) {
+        return true;
+    }
+    struct sh_peer *p = l->peer;
+    sh_list_remove(&l->note.at);
+    bool down = p->link_count == 0 && p->up_told;
+    if (down) {
+        p->up_told = false;
+        ev->kind = SH_SWARM_PEER_DOWN;
+        ev->peer = p->ref;
+        ev->conn = l->id;
+        ev->err = l->err;
+        ev->code = l->code;
+        sh_text_copy(s->text, sizeof s->text, l->why);
+        ev->text = s->text;
+    }
+    sh_link_finish(s, l);
+    return down;
+}
+
+static bool note_tell(struct sh_swarm *s, struct sh_note *n, struct sh_swarm_event *ev)
+{
+    switch (n->kind) {
+    case SH_NOTE_PEER: return sh_dial_peer_note(s, SH_CONTAINER(n, struct sh_peer, note), ev);
+    case SH_NOTE_LINK: return link_note(s, SH_CONTAINER(n, struct sh_link, note), ev);
+    case SH_NOTE_STREAM: return sh_streams_note(s, SH_CONTAINER(n, sh_stream, note), ev);
+    case SH_NOTE_CALL: return sh_call_note(s, SH_CONTAINER(n, struct sh_call, note), ev);
+    case SH_NOTE_QUERY: return sh_query_note(s, SH_CONTAINER(n, struct sh_query, note), ev);
+    case SH_NOTE_PUB: return sh_pub_note(s, SH_CONTAINER(n, struct sh_pub, note), ev);
+    }
+    return false;
+}
+
+static void link_pong(struct sh_link *l, uint64_t rtt_us)
+{
+    struct sh_peer *p = l->peer;
+    bool lower = p->rtt_us == 0 || rtt_us < p->rtt_us;
+    p->rtt_us = lower ? rtt_us : (7 * p->rtt_us + rtt_us) / 8;
+}
+
+static void link_closed(struct sh_swarm *s, struct sh_link *l, const struct sh_conn_ev *c)
+{
+    char why[sizeof l->why];
+    int err = c->err;
+    sh_text_copy(why, sizeof why, c->why && c->why[0] ? c->why : "the peer closed the connection");
+    if (l->pipe_gone && l->err != 0) { /* the pipe broke: the driver knows better */
+        err = l->err;
+        sh_text_copy(why, sizeof why, l->why);
+    }
+    if (err == 0 && l->state == SH_LINK_SECURING) {
+        err = SH_E_UNREACHABLE;
+    }
+    l->conn_over = true;
+    l->code = c->code;
+    sh_link_die(s, l, 0, err, why);
+}
+
+/* One event of the connection; true: it is one for the user. */
+static bool link_pull(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev)
+{
+    struct sh_conn_ev c;
+    if (!l->conn->ops->event(l->conn, &c, s->now_us)) {
+        sh_list_remove(&l->ready);
+        if (l->starved) {
+            l->starved = false;
+            sh_link_act(s, l, SH_ACT_READ);
+        }
+        return false;
+    }
+    sh_link_touch(s, l);
+    if (c.kind == SH_CONN_CLOSED) {
+        link_closed(s, l, &c);
+        return false;
+    }
+    if (c.kind == SH_CONN_UP) {
+        sh_link_up(s, l, &c.peer);
+        return false;
+    }
+    if (c.kind == SH_CONN_PONG) {
+        link_pong(l, c.rtt_us);
+        return false;
+    }
+    if (c.kind == SH_CONN_STREAM) {
+        sh_streams_accept(s, l, c.stream);
+        return false;
+    }
+    sh_stream *st = c.user;
+    if (!st) {
+        if (c.kind == SH_CONN_DATA) {
+            l->conn->ops->credit(l->conn, c.stream, c.data.n); /* nobody reads it any more */
+        }
+        return false;
+    }
+    switch (c.kind) {
+    case SH_CONN_DATA: return sh_streams_data(s, st, c.data, ev);
+    case SH_CONN_FIN: return sh_streams_fin(s, st, ev);
+    case SH_CONN_RESET: return sh_streams_reset(s, st, c.code, ev);
+    case SH_CONN_WRITABLE: return sh_streams_writable(s, st, ev);
+    case SH_CONN_UP:
+    case SH_CONN_STREAM:
+    case SH_CONN_PONG:
+    case SH_CONN_CLOSED: break;
+    }
+    return false;
+}
+
+static void event_clear(struct sh_swarm_event *ev)
+{
+    ev->peer = (struct sh_peer_ref){0, 0};
+    ev->conn = 0;
+    ev->stream = NULL;
+    ev->proto = 0;
+    ev->query = 0;
+    ev->data = sh_span_none();
+    ev->code = 0;
+    ev->err = 0;
+    ev->text = "";
+    ev->addr.n = 0;
+}
+
+bool sh_swarm_event(sh_swarm *s, struct sh_swarm_event *ev, uint64_t now_us)
+{
+    sh_alive_clock(s, now_us);
+    if (s->ended) {
+        sh_stream_free(s, s->ended); /* its END was handled */
+    }
+    event_clear(ev);
+    for (;;) {
+        if (s->carry) {
+            return sh_streams_carried(s, ev);
+        }
+        sh_list *it = sh_list_front(&s->notes);
+        if (it) {
+            if (note_tell(s, SH_CONTAINER(it, struct sh_note, at), ev)) {
+                return true;
+            }
+            continue;
+        }
+        if (sh_dial_failure(s, ev)) {
+            return true;
+        }
+        it = sh_list_front(&s->ready);
+        if (!it) {
+            return false;
+        }
+        if (link_pull(s, SH_CONTAINER(it, struct sh_link, ready), ev)) {
+            return true;
+        }
+    }
+}

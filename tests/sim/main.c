@@ -1,0 +1,150 @@
+/* tests/sim/main.c - shoal-sim: runs worlds from seeds and prints what held.
+ *   shoal-sim [--seeds N] [--first S] [--nodes M] [--seconds T] [--trace] [--quiet-seconds Q] */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "world.h"
+
+struct options {
+    uint64_t first, seeds;
+    unsigned nodes, seconds, quiet_seconds;
+    bool trace;
+};
+
+void world_broken(struct world *w, const char *format, ...)
+{
+    if (w->fault[0]) {
+        return;
+    }
+    va_list args;
+    int n = snprintf(w->fault, sizeof w->fault,
+                     "at %.3f s: ", (double)(sh_sim_now_us(w->sim) - SH_SIM_START_US) / 1e6);
+    va_start(args, format);
+    vsnprintf(w->fault + n, sizeof w->fault - (size_t)n, format, args);
+    va_end(args);
+}
+
+static void world_run(struct world *w, const struct options *o)
+{
+    for (unsigned i = 0; i < w->node_count && !w->fault[0]; i++) {
+        if (work_start_node(w, i, false) < 0) {
+            world_broken(w, "node %u did not start", i);
+        }
+    }
+    sh_sim_run(w->sim, sh_sim_now_us(w->sim) + 3000000);
+    uint64_t end = sh_sim_now_us(w->sim) + (uint64_t)o->seconds * 1000000;
+    while (sh_sim_now_us(w->sim) < end && !w->fault[0]) {
+        unsigned things = 1 + (unsigned)sh_rng_below(w->rng, 1 + w->node_count / 4);
+        for (unsigned i = 0; i < things; i++) {
+            work_do(w);
+        }
+        if (sh_rng_below(w->rng, 8) == 0) {
+            faults_do(w);
+        }
+        sh_sim_run(w->sim, sh_sim_now_us(w->sim) + 1000 + sh_rng_below(w->rng, 100000));
+        check_always(w);
+    }
+    faults_end(w);
+    sh_sim_run(w->sim, sh_sim_now_us(w->sim) + (uint64_t)o->quiet_seconds * 1000000);
+    if (!w->fault[0]) {
+        check_quiet(w);
+    }
+}
+
+static bool seed_run(uint64_t seed, const struct options *o)
+{
+    const sh_mem *mem = sh_mem_system();
+    struct world *w = sh_mem_zalloc(mem, sizeof *w);
+    w->seed = seed;
+    w->node_count = o->nodes;
+    w->actors = sh_mem_array(mem, ACTORS_MAX, sizeof *w->actors);
+    w->asks = sh_mem_array(mem, ASKS_MAX, sizeof *w->asks);
+    w->watches = sh_mem_array(mem, WATCHES_MAX, sizeof *w->watches);
+    bool fine = w->actors && w->asks && w->watches && sh_sim_new(mem, seed, &w->sim) == 0;
+    if (fine) {
+        w->rng = sh_sim_rng(w->sim);
+        world_run(w, o);
+        fine = !w->fault[0];
+    }
+    if (!fine) {
+        printf("seed %" PRIu64 " FAILED %s\n", seed, w->fault);
+    }
+    if (o->trace || !fine) {
+        printf("seed %" PRIu64 " trace=%016" PRIx64 " events=%" PRIu64 " tells=%" PRIu64
+               " asks=%" PRIu64 "/%" PRIu64 " names=%" PRIu64 "/%" PRIu64 " deaths=%" PRIu64
+               " handled=%" PRIu64 "\n",
+               seed, sh_sim_digest(w->sim), sh_sim_events(w->sim), w->tells, w->asks_ok,
+               w->asks_ok + w->asks_failed, w->names_found, w->names_found + w->names_missed,
+               w->deaths, w->handled);
+    }
+    for (unsigned i = 0; i < w->node_count; i++) {
+        work_node_gone(w, i); /* what ends now is not judged */
+    }
+    sh_sim_free(w->sim);
+    sh_mem_free(mem, w->actors, ACTORS_MAX * sizeof *w->actors);
+    sh_mem_free(mem, w->asks, ASKS_MAX * sizeof *w->asks);
+    sh_mem_free(mem, w->watches, WATCHES_MAX * sizeof *w->watches);
+    sh_mem_free(mem, w->pairs, w->pair_cap * sizeof *w->pairs);
+    sh_mem_free(mem, w, sizeof *w);
+    return fine;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: shoal-sim [--seeds N] [--first S] [--nodes M] [--seconds T] "
+                    "[--quiet-seconds Q] [--trace]\n");
+    return 2;
+}
+
+static bool options_read(struct options *o, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--trace") == 0) {
+            o->trace = true;
+            continue;
+        }
+        if (i + 1 == argc) {
+            return false;
+        }
+        const char *name = argv[i];
+        uint64_t value = strtoull(argv[++i], NULL, 0);
+        if (strcmp(name, "--seeds") == 0) {
+            o->seeds = value;
+        } else if (strcmp(name, "--first") == 0) {
+            o->first = value;
+        } else if (strcmp(name, "--nodes") == 0 && value >= 2 && value <= NODES_MAX) {
+            o->nodes = (unsigned)value;
+        } else if (strcmp(name, "--seconds") == 0) {
+            o->seconds = (unsigned)value;
+        } else if (strcmp(name, "--quiet-seconds") == 0) {
+            o->quiet_seconds = (unsigned)value;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.first = 1, .seeds = 10, .nodes = 20, .seconds = 20, .quiet_seconds = 40};
+    if (!options_read(&o, argc, argv)) {
+        return usage();
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    uint64_t failed = 0;
+    time_t begun = time(NULL);
+    for (uint64_t i = 0; i < o.seeds; i++) {
+        failed += !seed_run(o.first + i, &o);
+        if ((i + 1) % 10 == 0 || i + 1 == o.seeds) {
+            printf("%" PRIu64 " of %" PRIu64 " seeds of %u nodes, %" PRIu64 " failed, %ld s\n",
+                   i + 1, o.seeds, o.nodes, failed, (long)(time(NULL) - begun));
+        }
+    }
+    printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n", o.seeds - failed, failed);
+    return failed != 0;
+}
