@@ -28,7 +28,7 @@ void sh_msg_pool_fini(sh_msg_pool *p)
     for (int c = 0; c < SH_POOL_CLASSES; c++) {
         while (p->blocks[c]) {
             uint8_t *at = p->blocks[c];
-            memcpy(&p->blocks[c], at, sizeof at);
+            memcpy(&p->blocks[c], at, sizeof(uint8_t *));
             pool_free_block(p, at, block_sizes[c]);
         }
     }
@@ -70,7 +70,7 @@ static uint8_t *pool_block(sh_msg_pool *p, uint32_t n, uint32_t *size, uint32_t 
     *size = c < SH_POOL_CLASSES ? block_sizes[c] : n;
     if (c < SH_POOL_CLASSES && p->blocks[c]) {
         uint8_t *at = p->blocks[c];
-        memcpy(&p->blocks[c], at, sizeof at);
+        memcpy(&p->blocks[c], at, sizeof(uint8_t *));
         p->blocks_kept[c]--;
         return at;
     }
@@ -90,7 +90,7 @@ static void pool_give_block(sh_msg_pool *p, uint8_t *at, uint32_t size, uint32_t
         pool_free_block(p, at, size);
         return;
     }
-    memcpy(at, &p->blocks[block_class], sizeof at);
+    memcpy(at, &p->blocks[block_class], sizeof(uint8_t *));
     p->blocks[block_class] = at;
     p->blocks_kept[block_class]++;
 }

@@ -374,3 +374,9 @@ int64_t sh_node_stop(sh_node *n, uint64_t token, uint64_t timeout_us, uint64_t n
     struct ask a = {.op = SH_NODE_OP_STOP, .timeout_us = timeout_us, .now_us = now_us};
     return node_ask(n, token, &a, done, ud);
 }
+
+int sh_node_unregister_at(sh_node *n, sh_pid pid, sh_span name, uint64_t now_us)
+{
+    (void)now_us;
+    return sh_remote_unregister(n->remote, pid, name);
+}

@@ -96,8 +96,8 @@ static bool addr_value_ok(const struct addr_part *part)
     case ADDR_PORT:
     case ADDR_NUMBER:
     case ADDR_IPV4:
-    case ADDR_IPV6:
-    case ADDR_ONION: return true;
+    case ADDR_IPV6: return true;
+    case ADDR_ONION: return sh_load_u16be(part->value.p + part->value.n - 2) != 0;
     case ADDR_BYTE: return part->value.p[0] <= 128;
     case ADDR_NAME: return addr_text_ok(part->value, false);
     case ADDR_PATH: return addr_text_ok(part->value, true) && part->value.p[0] == '/' && part->value.n > 1;

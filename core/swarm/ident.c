@@ -36,8 +36,8 @@ static int ident_write(struct sh_swarm *s, sh_stream *st)
         .agent = s->cfg.agent ? s->cfg.agent : "",
     };
     int n = sh_identify_encode(&out, buf, sizeof buf);
-    st->fin_out = true;
     int err = n < 0 ? n : sh_stream_send(st, sh_span_of(buf, (size_t)n));
+    st->fin_out = true;
     sh_stream_drain(st);
     return err;
 }
