@@ -265,6 +265,8 @@ static void vm_open(lua_State *L)
     lua_pushcfunction(L, null_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, vm->null); /* where lcodec.c finds it */
     lua_setfield(L, -2, "null");
 }
 

@@ -187,6 +187,11 @@ bool lnode_protect(lnode *n, lua_CFunction fn, void *ud);
 void lnode_log(lnode *n, int level, const char *text);
 void lnode_event_text(lnode *n, const char *event, const char *text);
 void lnode_note(lnode *n, shoal_pid pid, const char *trace);
+/* Open, and not about to close: a call may begin. */
+static inline bool lnode_usable(const lnode *n)
+{
+    return n->node && !n->closing;
+}
 void lnode_open(lua_State *L);
 
 /* --- ltimer.c: sleeping --- */
@@ -221,9 +226,12 @@ lcoro *lcoro_handler(lua_State *L, const lnode *n);
 shoal_cx *lcoro_cx(const lcoro *c);
 /* Waits for a call that was begun (id) or failed to (negative). */
 int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what);
-int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait);
+/* Yields; k runs when lcoro_wake has been called, and begins with lcoro_resumed. */
+int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait, lua_KFunction k, void *ctx);
+lcoro *lcoro_resumed(lua_State *L);
 int lcoro_sleep(lua_State *L);
-void lcoro_wake(lcoro *c, const shoal_result *result);
+/* Goes on; what its message answers, if that ended. */
+int lcoro_wake(lcoro *c, const shoal_result *result);
 void lcoro_done(void *ud, const shoal_result *result);
 int lcoro_then(shoal_cx *cx, void *ud, const shoal_result *result);
 void lcoro_close(lcoro *c);

@@ -39,7 +39,7 @@ enum {
 /* Module state: one per interpreter, kept alive by every type of the module. */
 typedef struct Mod {
     PyObject *module;
-    PyTypeObject *node, *ref, *verb, *sender, *pending, *items, *actor, *spec, *task, *context;
+    PyTypeObject *node, *ref, *verb, *pending, *actor, *spec, *task, *context;
     PyTypeObject *promise, *timer;
     PyObject *error, *errors[PY_CODES]; /* class of each code, index -code */
     PyObject *make_error;               /* (class, text, delivery, type, value) -> exception */
@@ -49,7 +49,6 @@ typedef struct Mod {
     PyObject *coroutine, *dataclass_make, *field_names, *traceback_text, *log, *memoryview;
     PyObject *s_blocking, *s_add_done, *s_context, *s_run, *s_call_soon, *s_call_soon_safe, *s_close, *s_throw,
         *s_fields, *s_shoal_name, *s_name, *s_inc, *s_call_later, *s_cancel, *s_is_closed, *s_set;
-    struct Msg *current; /* the message whose handler runs now, on the thread that drains */
 } Mod;
 
 typedef struct NodeObj NodeObj;
@@ -67,7 +66,10 @@ typedef struct ActorRec {
     PyObject *kwargs;      /* dict or NULL */
     PyObject *undelivered; /* list of (name, value) or NULL */
     PendingObj *starting;  /* spawn's, until the start hook has ended */
-    shoal_pid pid;
+    PyObject *link, *monitor; /* Refs given to spawn, until it ran */
+    shoal_pid parent, pid;
+    uint32_t mailbox;
+    int tasks; /* of its handlers that wait */
     bool ended;
 } ActorRec;
 
@@ -103,7 +105,7 @@ struct ContextObj {
     PyObject *ref, *sender, *name;
 };
 
-enum wants { WANT_VALUE, WANT_REF, WANT_REASON, WANT_NONE, WANT_TEXT, WANT_SPAWN };
+enum wants { WANT_VALUE, WANT_REF, WANT_REASON, WANT_NONE, WANT_TEXT, WANT_ITEMS };
 enum pending_state { P_WAITING, P_DONE, P_FAILED, P_CANCELLED };
 
 struct PendingObj {
@@ -114,16 +116,16 @@ struct PendingObj {
     PyObject *loop;          /* asyncio loop of its awaiter, or NULL */
     PyObject *result;        /* value or exception */
     PyObject *callbacks;     /* list of (fn, context) or NULL */
-    PyObject *otherwise;     /* default= of lookup, or NULL */
+    PyObject *otherwise;     /* default= of lookup; of lookup_all the function that takes items; or NULL */
     PyObject *cancel_text;
     TaskObj *waiter; /* a handler of ours that awaits it */
+    ActorRec *rec;   /* of a spawn that waits for the draining thread */
     PyThread_type_lock lock;
     int64_t call;
-    double due; /* of a sleep: monotonic seconds */
+    double due; /* monotonic seconds: a sleep, or a time limit of our own; 0 none */
     shoal_pid target;
     uint8_t state, want;
-    bool in_flight, blocking, is_sleep;
-    int lock_users;
+    bool linked, blocking, is_sleep;
 };
 
 struct TaskObj {
@@ -133,6 +135,9 @@ struct TaskObj {
     Msg msg;
     PyObject *coro, *context, *name;
     PyObject *waiting; /* what it awaits: a Pending or a foreign future, or NULL */
+    PyObject *raise;   /* what the next step raises in it */
+    PyObject *sent;    /* of the last step: what it yielded or returned */
+    int how;           /* PySendResult of the last step */
     PyObject *callbacks;
     PyObject *cancel_text;
     PyObject *wakeup; /* bound method, made at the first foreign wait */
@@ -140,7 +145,7 @@ struct TaskObj {
     NodeObj *node;
     int cancels;
     uint8_t state;
-    bool must_cancel, queued, stepping;
+    bool must_cancel, queued, stepping, linked, held;
     TaskObj *ready_next;
 };
 
@@ -159,12 +164,13 @@ struct NodeObj {
     PyObject *loop, *drain_cb, *timer_handle, *on_event, *on_log, *logger;
     PyObject *escape; /* KeyboardInterrupt or SystemExit on its way out of run, poll or wait */
     PyObject *failures; /* dict: actor number -> (exception, age) of its last failure */
-    PyObject *jobs;     /* list of callables for the thread that drains */
+    PyObject *jobs;     /* list of spawn Pendings for the thread that drains */
     ActorRec *actors;
     TypeRec *types;
-    PendingObj *calls, *sleeps;
+    PendingObj *calls;
+    double next_due; /* the earliest due of calls, 0 none */
     TaskObj *tasks, *ready, *ready_last;
-    ActorRec *leftovers; /* ended, with undelivered messages to report */
+    Msg *current; /* the message whose handler runs now, on the thread that drains */
     PyThread_type_lock log_lock;
     LogLine *log_first, *log_last;
     unsigned log_count;
@@ -243,7 +249,7 @@ PyObject *ref_new(NodeObj *n, shoal_pid pid);
 int kept_timeout(Mod *m, PyObject *seconds, bool zero, uint32_t *ms);
 
 /* --- pending.c --- */
-extern PyType_Spec pending_spec, items_spec;
+extern PyType_Spec pending_spec;
 PendingObj *pending_new(NodeObj *n, enum wants want);
 void pending_done(void *ud, const shoal_result *r);         /* shoal_fn */
 int pending_then(shoal_cx *cx, void *ud, const shoal_result *r); /* shoal_then_fn */
@@ -253,7 +259,8 @@ void pending_settle(PendingObj *p, enum pending_state state, PyObject *result); 
 PyObject *pending_take(PendingObj *p);                                         /* result or raises */
 void pending_unlink(PendingObj *p);
 void pending_link(PendingObj *p);
-PyObject *items_new(NodeObj *n, const char *name, uint32_t ms, bool follow);
+bool pending_cancel(PendingObj *p, PyObject *text);
+void pendings_due(NodeObj *n); /* settles what is due */
 void call_back(NodeObj *n, PyObject *loop, PyObject *fn, PyObject *arg, PyObject *context, bool direct);
 
 /* --- actor.c, bind.c --- */
@@ -265,7 +272,10 @@ PyObject *spec_call(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value); /*
 void msg_end(Msg *msg);
 int msg_result(Msg *msg, PyObject *value);    /* what a handler returned; code for core; value may be NULL: raised */
 void msg_hold(Msg *msg);
-void leftovers_tell(NodeObj *n);
+void actor_start(ActorRec *rec);                /* spawns; settles rec->starting unless its start hook waits */
+void actor_release(ActorRec *rec);              /* frees it if it has ended and nothing of it waits */
+void start_ended(ActorRec *rec, PyObject *failure);
+PyObject *reason_of(NodeObj *n, const shoal_reason *r);
 
 /* --- task.c --- */
 extern PyType_Spec task_spec;
@@ -298,14 +308,12 @@ void node_event(void *ud, const char *event, shoal_bytes info);
 void node_logs_tell(NodeObj *n);
 void node_pump(NodeObj *n);
 double seconds_now(void);
-extern PyMethodDef drive_methods[];
 PyObject *node_run(PyObject *self, PyObject *unused);
 PyObject *node_poll(PyObject *self, PyObject *args);
 PyObject *node_attach(PyObject *self, PyObject *args);
 PyObject *node_detach(PyObject *self, PyObject *unused);
 PyObject *node_on_readable(PyObject *self, PyObject *unused);
 PyObject *node_next_timeout(PyObject *self, PyObject *unused);
-PyObject *node_sleep(NodeObj *n, double seconds);
 
 #define SET(slot, value)                                                                           \
     do {                                                                                           \

@@ -100,7 +100,7 @@ static int call_value(NodeObj *n, bool is_ask, PyObject *const *args, Py_ssize_t
 static PyObject *send_tell(RefObj *r, Call *c)
 {
     NodeObj *n = r->node;
-    Msg *msg = n->mod->current;
+    Msg *msg = n->current;
     int code;
     if (msg && msg->cx && msg->node == n && node_inside(n)) {
         code = shoal_cx_tell(msg->cx, r->pid, c->name, buf_bytes(&c->buf));
@@ -120,7 +120,7 @@ static bool asks_itself(const Msg *msg, const RefObj *r)
 static PyObject *send_ask(RefObj *r, Call *c)
 {
     NodeObj *n = r->node;
-    Msg *msg = n->mod->current;
+    Msg *msg = n->current;
     msg = msg && msg->node == n && node_inside(n) ? msg : NULL;
     if (asks_itself(msg, r)) {
         return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
@@ -179,11 +179,6 @@ static const char *message_name(Mod *m, PyObject *name)
 }
 
 /* --- ref.ask, ref.tell --- */
-
-typedef struct SenderObj { /* what the builtin ref.ask.inc is bound to */
-    PyObject_HEAD
-    PyObject *verb, *name;
-} SenderObj;
 
 static RefObj *verb_ref(VerbObj *v)
 {
@@ -474,8 +469,7 @@ static PyObject *ref_stop(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     PendingObj *p = ref_call(r, WANT_REASON);
     if (p && ms) {
-        p->due = seconds_now() + ms / 1000.0;
-        p->is_sleep = true; /* its own deadline: Timeout, and the actor goes on stopping */
+        p->due = seconds_now() + ms / 1000.0; /* our own limit: the actor goes on stopping */
     }
     return p ? pending_begun(p, shoal_stop(r->node->node, r->pid, pending_done, p)) : NULL;
 }

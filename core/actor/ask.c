@@ -214,6 +214,24 @@ void sh_ask_rescan(sh_exec *x)
     }
 }
 
+/* A tell from outside came through the inbox to a gate for which asks from outside wait: they go first, even
+ * past the limit, as the tell was accepted and may not overtake them. */
+void sh_ask_go_first(sh_exec *x, sh_pid to)
+{
+    uint64_t found = 0;
+    if (!sh_map_u64_get(&x->waits, wait_key(to), &found)) {
+        return;
+    }
+    struct sh_wait *w = sh_map_ptr(found);
+    for (sh_list *it = w->slots.next, *next = NULL; it; it = next) {
+        sh_slot *s = SH_CONTAINER(it, sh_slot, wait);
+        next = it->next == &w->slots ? NULL : it->next; /* w goes with its last slot */
+        if (!s->cx) {
+            sh_exec_send(x, wait_leave(x, s));
+        }
+    }
+}
+
 /* --- the kinds of call --- */
 
 static int ask_post(sh_exec *x, sh_slot *s, sh_msg *m)

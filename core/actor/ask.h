@@ -56,6 +56,7 @@ sh_slot *sh_ask_find(sh_exec *x, int64_t call);
 void sh_ask_arrive(sh_exec *x, sh_msg *m); /* REPLY or DOWN to a slot; takes m */
 void sh_ask_deadline(sh_exec *x, struct sh_due *due);
 bool sh_ask_blocked(sh_exec *x, sh_pid to); /* an ask of this executor waits for that gate */
+void sh_ask_go_first(sh_exec *x, sh_pid to);
 void sh_ask_rescan(sh_exec *x);             /* try those that wait for room */
 void sh_ask_run(sh_exec *x, sh_slot *s);    /* the continuation */
 void sh_ask_cancel_cx(sh_exec *x, sh_cx *cx); /* all asks of a context of a dying actor */

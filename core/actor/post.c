@@ -282,6 +282,9 @@ void sh_exec_arrive(sh_exec *x, sh_msg *m)
     if (arrive_exec(x, m)) {
         return;
     }
+    if (!sh_list_empty(&x->wait_list) && m->kind == SH_MSG_TELL && sh_pid_is_none(m->from)) {
+        sh_ask_go_first(x, m->to);
+    }
     if (m->to.node != 0) {
         sh_msg_queue_push(&x->outbox, m);
         return;

@@ -1,11 +1,13 @@
-/* proto/addr.c - multiaddr: the table of components, the binary form, and what diallers need of it. */
+/* proto/addr.c - multiaddr: the table of components, the binary form, and what diallers need of
+ * it. */
 #include "proto/addr_int.h"
 
 #include "base/sh_assert.h"
 #include "base/sh_limits.h"
 #include "base/text.h"
 
-/* github.com/multiformats/multiaddr protocols.csv; garlic64 is left out: its 386 bytes never fit. */
+/* github.com/multiformats/multiaddr protocols.csv; garlic64 is left out: its 386 bytes never fit.
+ * */
 static const struct addr_protocol ADDR_PROTOCOLS[] = {
     {ADDR_IP4, "ip4", ADDR_IPV4, 4},
     {ADDR_TCP, "tcp", ADDR_PORT, 2},
@@ -85,7 +87,8 @@ static bool addr_multihash_ok(sh_span s)
     sh_reader r = sh_reader_of(s);
     uint64_t code;
     sh_span digest;
-    return sh_read_uvarint(&r, &code) == 0 && sh_read_prefixed(&r, &digest) == 0 && sh_read_left(&r) == 0;
+    return sh_read_uvarint(&r, &code) == 0 && sh_read_prefixed(&r, &digest) == 0 &&
+           sh_read_left(&r) == 0;
 }
 
 static bool addr_value_ok(const struct addr_part *part)
@@ -100,7 +103,8 @@ static bool addr_value_ok(const struct addr_part *part)
     case ADDR_ONION: return sh_load_u16be(part->value.p + part->value.n - 2) != 0;
     case ADDR_BYTE: return part->value.p[0] <= 128;
     case ADDR_NAME: return addr_text_ok(part->value, false);
-    case ADDR_PATH: return addr_text_ok(part->value, true) && part->value.p[0] == '/' && part->value.n > 1;
+    case ADDR_PATH:
+        return addr_text_ok(part->value, true) && part->value.p[0] == '/' && part->value.n > 1;
     case ADDR_ESCAPED: return part->value.n > 0;
     case ADDR_PEER: return sh_peer_id_from_bytes(&id, part->value) == 0;
     case ADDR_HASH: return addr_multihash_ok(part->value);
@@ -123,7 +127,8 @@ int sh_addr_next(sh_reader *r, struct addr_part *part)
         return SH_E_BAD_ADDRESS;
     }
     int fixed = part->protocol->bytes;
-    int rc = fixed >= 0 ? sh_read_bytes(r, (size_t)fixed, &part->value) : sh_read_prefixed(r, &part->value);
+    int rc = fixed >= 0 ? sh_read_bytes(r, (size_t)fixed, &part->value)
+                        : sh_read_prefixed(r, &part->value);
     return rc == 0 && addr_value_ok(part) ? 1 : SH_E_BAD_ADDRESS;
 }
 

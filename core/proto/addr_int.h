@@ -1,4 +1,5 @@
-/* proto/addr_int.h - shared by addr.c (components, binary form) and addr_text.c (text form) only. */
+/* proto/addr_int.h - shared by addr.c (components, binary form) and addr_text.c (text form) only.
+ * */
 #ifndef SH_PROTO_ADDR_INT_H
 #define SH_PROTO_ADDR_INT_H
 
@@ -25,18 +26,18 @@ enum {
 /* How a value is written. */
 enum addr_value {
     ADDR_NOTHING,
-    ADDR_BYTE,      /* u8, decimal */
-    ADDR_PORT,      /* u16 BE, decimal */
-    ADDR_NUMBER,    /* u64 BE, decimal */
-    ADDR_IPV4,      /* 4 bytes */
-    ADDR_IPV6,      /* 16 bytes */
-    ADDR_ONION,     /* bytes and a port, base32:decimal */
-    ADDR_NAME,      /* text without a slash, not empty */
-    ADDR_PATH,      /* text that swallows the rest of the address */
-    ADDR_ESCAPED,   /* text, percent-encoded */
-    ADDR_PEER,      /* multihash, base58 */
-    ADDR_HASH,      /* multihash, multibase u */
-    ADDR_GARLIC,    /* bytes, base32 */
+    ADDR_BYTE,    /* u8, decimal */
+    ADDR_PORT,    /* u16 BE, decimal */
+    ADDR_NUMBER,  /* u64 BE, decimal */
+    ADDR_IPV4,    /* 4 bytes */
+    ADDR_IPV6,    /* 16 bytes */
+    ADDR_ONION,   /* bytes and a port, base32:decimal */
+    ADDR_NAME,    /* text without a slash, not empty */
+    ADDR_PATH,    /* text that swallows the rest of the address */
+    ADDR_ESCAPED, /* text, percent-encoded */
+    ADDR_PEER,    /* multihash, base58 */
+    ADDR_HASH,    /* multihash, multibase u */
+    ADDR_GARLIC,  /* bytes, base32 */
 };
 
 struct addr_protocol {

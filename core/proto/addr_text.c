@@ -160,7 +160,7 @@ static void addr_put_ip6(sh_writer *w, const uint8_t ip[16])
         uint16_t group = sh_load_u16be(ip + 2 * i);
         for (int shift = 12; shift >= 0; shift -= 4) {
             if (group >> shift > 0 || shift == 0) {
-                sh_put_u8(w, (uint8_t)"0123456789abcdef"[group >> shift & 15]);
+                sh_put_u8(w, (uint8_t) "0123456789abcdef"[group >> shift & 15]);
             }
         }
     }
@@ -170,7 +170,10 @@ static void addr_put_ip6(sh_writer *w, const uint8_t ip[16])
 
 static int addr_hex_digit(uint8_t c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 static bool addr_unescape(sh_span s, uint8_t *out, size_t cap, size_t *n)
@@ -200,7 +203,8 @@ static bool addr_onion_parse(sh_span s, int bytes, uint8_t *out)
 {
     uint64_t port;
     sh_span key = addr_cut(&s, ':');
-    if (sh_base32_decode(key, out, (size_t)bytes - 2) != bytes - 2 || !addr_decimal(s, 65535, &port) || port == 0) {
+    if (sh_base32_decode(key, out, (size_t)bytes - 2) != bytes - 2 ||
+        !addr_decimal(s, 65535, &port) || port == 0) {
         return false;
     }
     sh_store_u16be(out + bytes - 2, (uint16_t)port);
@@ -217,8 +221,10 @@ static int addr_peer_parse(sh_span s, uint8_t *out)
     return id.n;
 }
 
-/* Value of one component to bytes; returns how many, or -1. The reader checks the result once more. */
-static int addr_value_parse(const struct addr_protocol *p, sh_span s, uint8_t out[SH_ADDR_BYTES_MAX])
+/* Value of one component to bytes; returns how many, or -1. The reader checks the result once
+ * more. */
+static int addr_value_parse(const struct addr_protocol *p, sh_span s,
+                            uint8_t out[SH_ADDR_BYTES_MAX])
 {
     uint64_t v;
     size_t n;
@@ -250,7 +256,9 @@ static int addr_value_parse(const struct addr_protocol *p, sh_span s, uint8_t ou
     case ADDR_ESCAPED: return addr_unescape(s, out, SH_ADDR_BYTES_MAX, &n) ? (int)n : -1;
     case ADDR_PEER: return addr_peer_parse(s, out);
     case ADDR_HASH:
-        return s.n > 1 && s.p[0] == 'u' ? sh_base64url_decode(sh_span_skip(s, 1), out, SH_ADDR_BYTES_MAX) : -1;
+        return s.n > 1 && s.p[0] == 'u'
+                   ? sh_base64url_decode(sh_span_skip(s, 1), out, SH_ADDR_BYTES_MAX)
+                   : -1;
     case ADDR_GARLIC: return sh_base32_decode(s, out, SH_ADDR_BYTES_MAX);
     }
     return -1;
@@ -317,8 +325,8 @@ static void addr_put_escaped(sh_writer *w, sh_span s)
             continue;
         }
         sh_put_u8(w, '%');
-        sh_put_u8(w, (uint8_t)"0123456789ABCDEF"[c >> 4]);
-        sh_put_u8(w, (uint8_t)"0123456789ABCDEF"[c & 15]);
+        sh_put_u8(w, (uint8_t) "0123456789ABCDEF"[c >> 4]);
+        sh_put_u8(w, (uint8_t) "0123456789ABCDEF"[c & 15]);
     }
 }
 

@@ -6,7 +6,11 @@
  *          per turn: what was written in a turn leaves in as few sealed frames as fit.
  * Threads  confined to the node's loop.   Memory  blocks of cfg->pool, charged to cfg->quota.
  * Rules    Spans in an event stay valid until the next call on this connection. Errors are final:
- *          after EV_CLOSED only conn_out (last bytes: a go-away) and conn_free may be called. */
+ *          after EV_CLOSED only conn_out (last bytes: a go-away) and conn_free may be called.
+ *          A stream is forgotten after RESET, after reset(), and once both FIN was taken and shut was
+ *          called; CLOSED ends all of them without events of their own. Calls for one that is gone are
+ *          harmless (SH_E_CLOSED).
+ *          credit() may not exceed what DATA delivered on that stream: asserted. */
 #ifndef SH_PROTO_CONN_H
 #define SH_PROTO_CONN_H
 
@@ -79,9 +83,10 @@ struct sh_conn_ops {
     void (*reset)(sh_conn *c, uint64_t stream, uint32_t code);
     void (*credit)(sh_conn *c, uint64_t stream, size_t n);  /* n bytes of DATA were consumed */
     void (*set_user)(sh_conn *c, uint64_t stream, void *user);
-    int (*ping)(sh_conn *c, uint64_t now_us);               /* PONG follows, or never */
+    /* PONG follows, or never. SH_E_LIMIT: the answer to the last one is still out. */
+    int (*ping)(sh_conn *c, uint64_t now_us);
     /* Queues the goodbye of the protocol (go-away, code) and refuses everything else; the driver closes
-     * the pipe once out() is empty. */
+     * the pipe once out() is empty. No CLOSED event follows: the owner knows. */
     void (*close)(sh_conn *c, uint32_t code);
     void (*free)(sh_conn *c);
 };

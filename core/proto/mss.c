@@ -1,5 +1,5 @@
-/* proto/mss.c - multistream-select. A message is compared while it is read, byte by byte, against all it could be;
- * so nothing is ever stored, however the input is split. */
+/* proto/mss.c - multistream-select. A message is compared while it is read, byte by byte, against
+ * all it could be; so nothing is ever stored, however the input is split. */
 #include "proto/mss.h"
 
 #include <string.h>
@@ -15,7 +15,13 @@ static const char MSS_NA[] = "\x03na\n";
 #define MATCH_NA     (UINT64_C(1) << 63)
 
 /* Pieces that wait to be sent, lowest bit first. */
-enum { OUT_HEADER = 1u << 0, OUT_PREFIX = 1u << 1, OUT_TEXT = 1u << 2, OUT_END = 1u << 3, OUT_NA = 1u << 4 };
+enum {
+    OUT_HEADER = 1u << 0,
+    OUT_PREFIX = 1u << 1,
+    OUT_TEXT = 1u << 2,
+    OUT_END = 1u << 3,
+    OUT_NA = 1u << 4
+};
 
 static void mss_say_protocol(sh_mss *m, unsigned index)
 {
@@ -50,7 +56,8 @@ void sh_mss_listener(sh_mss *m, const char *const *protocols, unsigned count)
     mss_init(m, protocols, count, false);
 }
 
-/* What the peer sends makes no sense. Behind a refusal it is the payload of an optimistic dialler. */
+/* What the peer sends makes no sense. Behind a refusal it is the payload of an optimistic dialler.
+ * */
 static void mss_garbage(sh_mss *m)
 {
     m->state = m->refused > 0 ? SH_MSS_REFUSED : SH_MSS_FAULT;

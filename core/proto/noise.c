@@ -1,13 +1,15 @@
 /* proto/noise.c - Noise XX over OpenSSL's primitives, and libp2p's handshake payload.
  *
- * Names follow the Noise paper: h handshake hash, ck chaining key, s and e our keys, rs and re theirs. */
+ * Names follow the Noise paper: h handshake hash, ck chaining key, s and e our keys, rs and re
+ * theirs. */
 #include "proto/noise.h"
 
 #include "base/sh_assert.h"
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 
-static const char NOISE_NAME[] = "Noise_XX_25519_ChaChaPoly_SHA256"; /* exactly 32 bytes: is h itself */
+static const char NOISE_NAME[] =
+    "Noise_XX_25519_ChaChaPoly_SHA256"; /* exactly 32 bytes: is h itself */
 static const char NOISE_SIGNED[] = "noise-libp2p-static-key:";
 static const char NOISE_MUXER[] = "/yamux/1.0.0";
 
@@ -18,8 +20,8 @@ static int noise_mix_hash(sh_noise *x, sh_span data)
     return sh_sha256_2(sh_span_of(x->h, 32), data, x->h);
 }
 
-int sh_noise_init(sh_noise *x, bool initiator, const sh_noise_static *own, const uint8_t ephemeral[32],
-                  sh_span prologue)
+int sh_noise_init(sh_noise *x, bool initiator, const sh_noise_static *own,
+                  const uint8_t ephemeral[32], sh_span prologue)
 {
     memset(x, 0, sizeof *x);
     x->initiator = initiator;
@@ -314,7 +316,8 @@ static int noise_extensions_read(sh_span bytes, struct sh_noise_peer *out)
     return 0;
 }
 
-int sh_noise_payload_read(sh_span payload, const uint8_t remote_static[32], struct sh_noise_peer *out)
+int sh_noise_payload_read(sh_span payload, const uint8_t remote_static[32],
+                          struct sh_noise_peer *out)
 {
     sh_reader r = sh_reader_of(payload);
     sh_span key = sh_span_none();

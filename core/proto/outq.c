@@ -1,4 +1,5 @@
-/* proto/outq.c - outgoing blocks. A block holds sealed frames one behind the other, then the open one. */
+/* proto/outq.c - outgoing blocks. A block holds sealed frames one behind the other, then the open
+ * one. */
 #include "proto/outq.h"
 
 #include "base/sh_assert.h"

@@ -1,10 +1,11 @@
 /* proto/outq.h - the outgoing bytes of a connection: blocks in a chain, sealed in place.
  *
- * Shape    a writer: reserve, fill, commit; what was committed lies in one open frame until it is full or
- *          close is called, then it is sealed where it lies (2-byte length before, tag behind).
- *          Without a key (before Noise, and in tests) bytes go out as they are.
+ * Shape    a writer: reserve, fill, commit; what was committed lies in one open frame until it is
+ *          full or close is called, then it is sealed where it lies (2-byte length before, tag
+ *          behind). Without a key (before Noise, and in tests) bytes go out as they are.
  * Output   out/sent: what may be written to the pipe. The open frame is not part of it.
- * Memory   at most SH_CONN_OUT_BLOCKS_MAX blocks for data and one more for control frames; none when empty.
+ * Memory   at most SH_CONN_OUT_BLOCKS_MAX blocks for data and one more for control frames; none
+ *          when empty.
  * Threads  confined. */
 #ifndef SH_PROTO_OUTQ_H
 #define SH_PROTO_OUTQ_H
@@ -36,7 +37,8 @@ void sh_outq_key(sh_outq *q, sh_aead *seal);
 
 /* Room of at least min bytes (min <= 1,024) in one frame; *room says how much there is.
  *   control   may use the spare block
- * NULL: the queue is full, or no block could be had (then starved is set). Nothing is taken until commit. */
+ * NULL: the queue is full, or no block could be had (then starved is set). Nothing is taken until
+ * commit. */
 uint8_t *sh_outq_reserve(sh_outq *q, size_t min, bool control, size_t *room);
 void sh_outq_commit(sh_outq *q, size_t n);
 
@@ -47,7 +49,8 @@ size_t sh_outq_open_room(const sh_outq *q);
 int sh_outq_put(sh_outq *q, sh_span bytes);
 
 void sh_outq_close(sh_outq *q); /* seals the open frame */
-size_t sh_outq_data_room(const sh_outq *q); /* about how much data reserve would still grant, never too much */
+size_t sh_outq_data_room(
+    const sh_outq *q); /* about how much data reserve would still grant, never too much */
 sh_span sh_outq_out(const sh_outq *q);
 void sh_outq_sent(sh_outq *q, size_t n);
 

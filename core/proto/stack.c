@@ -5,7 +5,8 @@
 #include "base/sh_assert.h"
 
 enum {
-    STACK_COMPACT_BELOW = 32768, /* less room than this: move what is left of a frame to the front */
+    STACK_COMPACT_BELOW =
+        32768, /* less room than this: move what is left of a frame to the front */
 };
 
 static sh_stack *stack_of(sh_conn *c)
@@ -158,12 +159,14 @@ static void stack_check_over(sh_stack *s)
         s->phase = STACK_OVER;
         s->code = y->away_code;
         s->err = s->code == 0 ? 0 : SH_E_UNREACHABLE;
-        s->why = s->code == 0 ? "the peer said goodbye" : "the peer ended the connection with an error";
+        s->why =
+            s->code == 0 ? "the peer said goodbye" : "the peer ended the connection with an error";
     } else if (s->eof && s->phase < STACK_UP) {
         sh_stack_fail(s, SH_E_UNREACHABLE, "the pipe ended in the handshake");
     } else if (s->eof && s->phase == STACK_UP) {
         bool inside = s->in || y->header_n > 0 || y->in_body;
-        sh_stack_fail(s, inside ? SH_E_UNREACHABLE : 0, inside ? "the pipe ended inside a frame" : "the pipe ended");
+        sh_stack_fail(s, inside ? SH_E_UNREACHABLE : 0,
+                      inside ? "the pipe ended inside a frame" : "the pipe ended");
     }
 }
 
@@ -186,7 +189,8 @@ static bool stack_event(sh_conn *c, struct sh_conn_ev *ev, uint64_t now_us)
         return false;
     }
     s->told_closed = true;
-    *ev = (struct sh_conn_ev){.kind = SH_CONN_CLOSED, .err = s->err, .why = s->why, .code = s->code};
+    *ev =
+        (struct sh_conn_ev){.kind = SH_CONN_CLOSED, .err = s->err, .why = s->why, .code = s->code};
     return true;
 }
 
@@ -338,8 +342,8 @@ static const struct sh_conn_ops STACK_OPS = {
     .free = stack_free,
 };
 
-int sh_stack_new_with(const struct sh_conn_config *cfg, const struct sh_stack_choice *choice, uint64_t now_us,
-                      sh_conn **out)
+int sh_stack_new_with(const struct sh_conn_config *cfg, const struct sh_stack_choice *choice,
+                      uint64_t now_us, sh_conn **out)
 {
     sh_stack *s = sh_mem_zalloc(cfg->mem, sizeof *s);
     if (!s) {

@@ -1,4 +1,5 @@
-/* proto/stack.h - what tests and captures need beyond sh_stack_new of conn.h: a connection with chosen secrets. */
+/* proto/stack.h - what tests and captures need beyond sh_stack_new of conn.h: a connection with
+ * chosen secrets. */
 #ifndef SH_PROTO_STACK_H
 #define SH_PROTO_STACK_H
 
@@ -9,8 +10,8 @@ struct sh_stack_choice {
     bool late_muxer;          /* do not offer the muxer inside Noise, as rust-libp2p does not */
 };
 
-int sh_stack_new_with(const struct sh_conn_config *cfg, const struct sh_stack_choice *choice, uint64_t now_us,
-                      sh_conn **out);
+int sh_stack_new_with(const struct sh_conn_config *cfg, const struct sh_stack_choice *choice,
+                      uint64_t now_us, sh_conn **out);
 
 /* The shortest or average round trip of ping(); 0: not measured, and windows do not grow. */
 uint64_t sh_stack_rtt_us(const sh_conn *c);

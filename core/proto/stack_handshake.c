@@ -1,4 +1,5 @@
-/* proto/stack_handshake.c - from a fresh pipe to a secured one: /noise, three Noise messages, /yamux/1.0.0. */
+/* proto/stack_handshake.c - from a fresh pipe to a secured one: /noise, three Noise messages,
+ * /yamux/1.0.0. */
 #include "proto/stack_int.h"
 
 #include "crypto/secret.h"
@@ -6,7 +7,8 @@
 static const char *const STACK_SECURITIES[] = {"/noise"};
 static const char *const STACK_MUXERS[] = {"/yamux/1.0.0"};
 
-int sh_stack_handshake_new(sh_stack *s, const struct sh_conn_config *cfg, const struct sh_stack_choice *choice)
+int sh_stack_handshake_new(sh_stack *s, const struct sh_conn_config *cfg,
+                           const struct sh_stack_choice *choice)
 {
     struct stack_handshake *hs = sh_mem_zalloc(s->mem, sizeof *hs);
     if (!hs) {
@@ -98,7 +100,9 @@ static void handshake_send(sh_stack *s)
         n = sh_noise_payload_write(hs->identity, &hs->own, !hs->late_muxer, payload);
     }
     uint8_t message[2 + 96 + SH_NOISE_PAYLOAD_OWN_MAX + 16];
-    int rc = n < 0 ? n : sh_noise_write(&hs->noise, sh_span_of(payload, (size_t)n), message + 2, sizeof message - 2);
+    int rc = n < 0 ? n
+                   : sh_noise_write(&hs->noise, sh_span_of(payload, (size_t)n), message + 2,
+                                    sizeof message - 2);
     if (rc >= 0) {
         sh_store_u16be(message, (uint16_t)rc);
         rc = sh_outq_put(&s->out, sh_span_of(message, (size_t)rc + 2));

@@ -1,4 +1,5 @@
-/* proto/stack_int.h - shared by stack.c (the connection) and stack_handshake.c (until it is secured) only. */
+/* proto/stack_int.h - shared by stack.c (the connection) and stack_handshake.c (until it is
+ * secured) only. */
 #ifndef SH_PROTO_STACK_INT_H
 #define SH_PROTO_STACK_INT_H
 
@@ -56,14 +57,16 @@ typedef struct sh_stack {
 
 /* Ends the connection; the first reason stays. */
 void sh_stack_fail(sh_stack *s, int err, const char *why);
-/* Opens the next frame in place: plain_at, plain_n. False: not all of it is there, or the connection is over. */
+/* Opens the next frame in place: plain_at, plain_n. False: not all of it is there, or the
+ * connection is over. */
 bool sh_stack_open_frame(sh_stack *s);
 static inline sh_span sh_stack_plain(const sh_stack *s)
 {
     return s->plain_n ? sh_span_of(s->in->data + s->plain_at, s->plain_n) : sh_span_none();
 }
 
-int sh_stack_handshake_new(sh_stack *s, const struct sh_conn_config *cfg, const struct sh_stack_choice *choice);
+int sh_stack_handshake_new(sh_stack *s, const struct sh_conn_config *cfg,
+                           const struct sh_stack_choice *choice);
 void sh_stack_handshake_free(sh_stack *s);
 /* Does what the bytes at hand allow; phase tells how far it came. */
 void sh_stack_handshake_step(sh_stack *s);

@@ -4,8 +4,9 @@
 #include "base/sh_assert.h"
 
 enum {
-    YAMUX_PIECE_MIN = 256,   /* no new Data frame for less room than this, unless less is to be sent */
-    YAMUX_GROW_RTTS = 4,     /* a window that was half used within so many round trips is too small */
+    YAMUX_PIECE_MIN =
+        256,             /* no new Data frame for less room than this, unless less is to be sent */
+    YAMUX_GROW_RTTS = 4, /* a window that was half used within so many round trips is too small */
 };
 
 void sh_yamux_init(sh_yamux *y, const struct sh_yamux_config *cfg)
@@ -18,7 +19,8 @@ void sh_yamux_init(sh_yamux *y, const struct sh_yamux_config *cfg)
     y->next_id = cfg->client ? 1 : 2;
     y->streams_in_max = cfg->streams_in_max;
     sh_list_init(&y->waiting);
-    sh_map_u64_init(&y->streams, cfg->mem, cfg->seed, (size_t)cfg->streams_in_max + SH_YAMUX_STREAMS_MAX);
+    sh_map_u64_init(&y->streams, cfg->mem, cfg->seed,
+                    (size_t)cfg->streams_in_max + SH_YAMUX_STREAMS_MAX);
 }
 
 void sh_yamux_fini(sh_yamux *y)
@@ -113,7 +115,8 @@ static size_t yamux_append(sh_yamux *y, sh_yamux_stream *st, sh_span data)
         if (!at) {
             return 0;
         }
-        room = room < SH_YAMUX_FRAME_SEND_MAX - y->frame_n ? room : SH_YAMUX_FRAME_SEND_MAX - y->frame_n;
+        room = room < SH_YAMUX_FRAME_SEND_MAX - y->frame_n ? room
+                                                           : SH_YAMUX_FRAME_SEND_MAX - y->frame_n;
         n = n < room ? n : room;
         memcpy(at, data.p, n);
         y->frame_n += (uint32_t)n;
@@ -252,7 +255,8 @@ int64_t sh_yamux_write(sh_yamux *y, uint64_t stream, sh_span data)
     if (st->tx_window == 0) {
         st->starving = true;
     } else if (y->out->starved && !y->out->first) {
-        return done > 0 ? (int64_t)done : SH_E_NOMEM; /* nothing is queued, so no sent() would wake us */
+        return done > 0 ? (int64_t)done
+                        : SH_E_NOMEM; /* nothing is queued, so no sent() would wake us */
     } else {
         yamux_wait(y, st);
     }
@@ -308,14 +312,15 @@ void sh_yamux_reset(sh_yamux *y, uint64_t stream, uint32_t code)
     sh_yamux_forget(y, st);
 }
 
-/* Twice the window if half of it went by within a few round trips, as far as the connection allows. */
+/* Twice the window if half of it went by within a few round trips, as far as the connection
+ * allows. */
 static void yamux_grow(sh_yamux *y, sh_yamux_stream *st)
 {
     uint64_t since = y->now_us - st->granted_us;
     uint32_t more = st->rx_limit;
     st->granted_us = y->now_us;
-    if (y->rtt_us == 0 || since > YAMUX_GROW_RTTS * y->rtt_us || more > SH_YAMUX_WINDOW_MAX - st->rx_limit ||
-        more > SH_YAMUX_GROWN_MAX - y->grown_bytes) {
+    if (y->rtt_us == 0 || since > YAMUX_GROW_RTTS * y->rtt_us ||
+        more > SH_YAMUX_WINDOW_MAX - st->rx_limit || more > SH_YAMUX_GROWN_MAX - y->grown_bytes) {
         return;
     }
     st->rx_limit += more;
@@ -378,7 +383,8 @@ void sh_yamux_away(sh_yamux *y, uint32_t code)
 bool sh_yamux_event(sh_yamux *y, struct sh_conn_ev *ev)
 {
     sh_list *link = sh_list_front(&y->waiting);
-    if (!link || sh_yamux_over(y) || sh_outq_data_room(y->out) < SH_YAMUX_HEADER_BYTES + 2 * YAMUX_PIECE_MIN) {
+    if (!link || sh_yamux_over(y) ||
+        sh_outq_data_room(y->out) < SH_YAMUX_HEADER_BYTES + 2 * YAMUX_PIECE_MIN) {
         return false;
     }
     sh_yamux_stream *st = SH_CONTAINER(link, sh_yamux_stream, waiting);

@@ -1,14 +1,16 @@
 /* proto/yamux.h - stream multiplexer over one ordered, secured byte pipe; both roles.
  *
- * Shape    pure machine. recv eats bytes until it has one event; bodies are passed on as they come and
- *          never gathered. Events are those of conn.h, CLOSED excepted: a fault is told by y->err.
- * Output   frames are appended to the outq lent by the owner. Consecutive writes to one stream extend the
- *          Data frame that is still open, so many small writes cost one header.
+ * Shape    pure machine. recv eats bytes until it has one event; bodies are passed on as they come
+ *          and never gathered. Events are those of conn.h, CLOSED excepted: a fault is told by
+ *          y->err.
+ * Output   frames are appended to the outq lent by the owner. Consecutive writes to one stream
+ *          extend the Data frame that is still open, so many small writes cost one header.
  * Units    windows in bytes, times in absolute us.
  * Threads  confined.
- * Memory   one sh_yamux_stream per live stream, charged to the quota, and the table that finds them.
- * Spec     github.com/hashicorp/yamux spec.md, libp2p specs yamux/README.md; RST carries a code in its length.
- *          Departures: SYN rides on a stream's first frame (as rust and js do). */
+ * Memory   one sh_yamux_stream per live stream, charged to the quota, and the table that finds
+ *          them.
+ * Spec     github.com/hashicorp/yamux spec.md, libp2p specs yamux/README.md; RST carries a code in
+ *          its length. Departures: SYN rides on a stream's first frame (as rust and js do). */
 #ifndef SH_PROTO_YAMUX_H
 #define SH_PROTO_YAMUX_H
 
@@ -19,13 +21,19 @@
 
 enum { SH_YAMUX_HEADER_BYTES = 12 };
 
-/* Go-away codes of yamux itself, and the code of a stream refused for lack of room (libp2p error codes). */
-enum { SH_YAMUX_NORMAL = 0, SH_YAMUX_PROTOCOL = 1, SH_YAMUX_INTERNAL = 2, SH_YAMUX_NO_ROOM = 0x1002 };
+/* Go-away codes of yamux itself, and the code of a stream refused for lack of room (libp2p error
+ * codes). */
+enum {
+    SH_YAMUX_NORMAL = 0,
+    SH_YAMUX_PROTOCOL = 1,
+    SH_YAMUX_INTERNAL = 2,
+    SH_YAMUX_NO_ROOM = 0x1002
+};
 
 typedef struct sh_yamux_stream {
     sh_list waiting; /* in y->waiting: WRITABLE is due */
     void *user;
-    uint64_t granted_us;  /* when the last window update left */
+    uint64_t granted_us; /* when the last window update left */
     uint32_t id;
     uint32_t tx_window;   /* what we may still send */
     uint32_t rx_window;   /* what the peer may still send */
@@ -70,9 +78,9 @@ typedef struct sh_yamux {
     uint8_t header[SH_YAMUX_HEADER_BYTES];
     uint8_t header_n;
     bool in_body;
-    uint16_t flags;     /* of the Data frame being read */
+    uint16_t flags; /* of the Data frame being read */
     uint32_t body_left;
-    uint32_t body_id;   /* 0: the body is skipped */
+    uint32_t body_id; /* 0: the body is skipped */
 } sh_yamux;
 
 struct sh_yamux_config {
@@ -87,8 +95,8 @@ struct sh_yamux_config {
 void sh_yamux_init(sh_yamux *y, const struct sh_yamux_config *cfg);
 void sh_yamux_fini(sh_yamux *y);
 
-/* Eats from the front of *in until one event is there (true), or all is eaten or the link is over (false).
- * Call again with what is left, also if that is nothing, until false. */
+/* Eats from the front of *in until one event is there (true), or all is eaten or the link is over
+ * (false). Call again with what is left, also if that is nothing, until false. */
 bool sh_yamux_recv(sh_yamux *y, sh_span *in, struct sh_conn_ev *ev, uint64_t now_us);
 /* The next WRITABLE that is due, if any. */
 bool sh_yamux_event(sh_yamux *y, struct sh_conn_ev *ev);

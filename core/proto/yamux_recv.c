@@ -1,4 +1,5 @@
-/* proto/yamux_recv.c - parsing. One header at a time; a body goes up in the pieces it arrives in. */
+/* proto/yamux_recv.c - parsing. One header at a time; a body goes up in the pieces it arrives in.
+ * */
 #include "proto/yamux_int.h"
 
 struct yamux_frame {
@@ -135,7 +136,8 @@ static bool yamux_stream_frame(sh_yamux *y, const struct yamux_frame *f, struct 
     return f->type == YAMUX_UPDATE && (f->flags & YAMUX_FIN) != 0 && yamux_fin_read(y, st, ev);
 }
 
-static bool yamux_ping_read(sh_yamux *y, const struct yamux_frame *f, uint64_t now_us, struct sh_conn_ev *ev)
+static bool yamux_ping_read(sh_yamux *y, const struct yamux_frame *f, uint64_t now_us,
+                            struct sh_conn_ev *ev)
 {
     if (f->id != 0) {
         yamux_fault(y, "a ping on a stream");

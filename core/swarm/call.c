@@ -35,19 +35,20 @@ static void call_peer(struct sh_swarm *s, struct sh_call *c, struct sh_peer *p)
 }
 
 /* DIALLED goes out once; a failing keep-dial is told by DIAL_FAILED from then on. */
-static void call_result(struct sh_swarm *s, struct sh_call *c, int err)
+static void call_result(struct sh_swarm *s, struct sh_call *c, int err, const char *why)
 {
     if (!c->told) {
         c->told = true;
         c->tell = true;
         c->err = err;
+        sh_text_copy(c->why, sizeof c->why, why);
         sh_note_queue(s, &c->note);
     }
 }
 
-static void call_failed(struct sh_swarm *s, struct sh_call *c, int err)
+static void call_failed(struct sh_swarm *s, struct sh_call *c, int err, const char *why)
 {
-    call_result(s, c, err);
+    call_result(s, c, err, why);
     if (c->keep) {
         c->backoff_ms = c->backoff_ms == 0 ? CALL_BACKOFF_MS : 2 * c->backoff_ms;
         c->backoff_ms = c->backoff_ms < SH_KEEP_BACKOFF_MAX_MS ? c->backoff_ms : SH_KEEP_BACKOFF_MAX_MS;
@@ -79,7 +80,7 @@ void sh_call_alarm(struct sh_swarm *s, struct sh_call *c)
 {
     if (c->peer && c->peer->link_count > 0) {
         c->backoff_ms = 0;
-        call_result(s, c, 0);
+        call_result(s, c, 0, "");
         return;
     }
     if (c->in_flight > 0 || c->resolving) {
@@ -94,7 +95,7 @@ void sh_call_alarm(struct sh_swarm *s, struct sh_call *c)
     }
     int err = call_link(s, c, &c->addr);
     if (err != 0) {
-        call_failed(s, c, err);
+        call_failed(s, c, err, sh_err_text(err));
     }
 }
 
@@ -151,7 +152,7 @@ void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size
             call_link(s, c, &addrs[i]);
         }
         if (c->in_flight == 0) {
-            call_failed(s, c, err != 0 ? err : SH_E_UNREACHABLE);
+            call_failed(s, c, SH_E_UNREACHABLE, "the name does not resolve to an address that can be dialled");
         }
         return;
     }
@@ -169,7 +170,7 @@ void sh_call_up(struct sh_swarm *s, struct sh_link *l)
         struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
         if (c->peer == l->peer) {
             c->backoff_ms = 0;
-            call_result(s, c, 0);
+            call_result(s, c, 0, "");
         }
     }
 }
@@ -180,7 +181,8 @@ void sh_call_over(struct sh_swarm *s, struct sh_link *l)
     l->call = NULL;
     c->in_flight--;
     if (c->in_flight == 0 && !c->resolving && !(c->peer && c->peer->link_count > 0)) {
-        call_failed(s, c, l->err != 0 && l->err > SH_E_PROTO ? l->err : SH_E_UNREACHABLE);
+        /* A port that refuses, another peer there: all the same to the caller, who is told the text. */
+        call_failed(s, c, l->gated ? SH_E_REFUSED : l->err == SH_E_TIMEOUT ? SH_E_TIMEOUT : SH_E_UNREACHABLE, l->why);
     }
 }
 
@@ -205,7 +207,8 @@ bool sh_call_note(struct sh_swarm *s, struct sh_call *c, struct sh_swarm_event *
     ev->kind = SH_SWARM_DIALLED;
     ev->query = c->number;
     ev->err = c->err;
-    ev->text = c->err == 0 ? "" : sh_err_text(c->err);
+    sh_text_copy(s->text, sizeof s->text, c->why);
+    ev->text = s->text;
     ev->addr = c->addr;
     if (c->peer) {
         ev->peer = c->peer->ref;

@@ -116,6 +116,7 @@ struct sh_link {
     bool pipe_gone;  /* the driver said closed */
     bool known_dead; /* silence: PEER_LOST needs no grace */
     bool job;        /* a dial of its target's job, counted there */
+    bool gated;      /* we refused it: allow list */
     bool conn_over;  /* the connection said CLOSED: only out and free are left */
     bool had_pipe;   /* the driver has a pipe for it */
     unsigned acts;
@@ -184,6 +185,7 @@ struct sh_call { /* a dial of an address, asked for by the user */
     bool tell;
     bool resolving, resolve_act;
     int err;
+    char why[96];
     uint64_t request; /* of the resolve */
     unsigned in_flight;
     uint32_t backoff_ms;

@@ -203,6 +203,7 @@ void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id)
         return;
     }
     if (!link_allowed(s, id)) {
+        l->gated = true;
         sh_link_die(s, l, LINK_GATED, SH_E_REFUSED, "the peer is not in the allow list");
         return;
     }

@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_addr.c - bytes as a binary multiaddr and as text: what is accepted survives a round trip. */
+/* tests/fuzz/fuzz_addr.c - bytes as a binary multiaddr and as text: what is accepted survives a
+ * round trip. */
 #include <stdlib.h>
 
 #include "proto/addr.h"

@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_mss.c - bytes as the other side of a negotiation; whole and in pieces must agree. */
+/* tests/fuzz/fuzz_mss.c - bytes as the other side of a negotiation; whole and in pieces must
+ * agree. */
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -47,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     sh_span in = sh_span_of(data + 1, size - 1);
     bool dialer = (data[0] & 1) != 0;
-    if (digest(dialer, in, SIZE_MAX) != digest(dialer, in, 1) || digest(dialer, in, 5) != digest(dialer, in, 1)) {
+    if (digest(dialer, in, SIZE_MAX) != digest(dialer, in, 1) ||
+        digest(dialer, in, 5) != digest(dialer, in, 1)) {
         abort();
     }
     return 0;

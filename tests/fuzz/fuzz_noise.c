@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_noise.c - bytes as a handshake message of either side, and as a handshake payload. */
+/* tests/fuzz/fuzz_noise.c - bytes as a handshake message of either side, and as a handshake
+ * payload. */
 #include <stdlib.h>
 
 #include "base/sh_limits.h"
@@ -21,7 +22,8 @@ static void message(const uint8_t *data, size_t size, bool initiator)
     if (initiator && sh_noise_write(&x, sh_span_none(), out, sizeof out) < 0) {
         abort();
     }
-    if (sh_noise_read(&x, buf, size, &payload) == 0 && payload.n > 0 && (payload.p < buf || payload.n > size)) {
+    if (sh_noise_read(&x, buf, size, &payload) == 0 && payload.n > 0 &&
+        (payload.p < buf || payload.n > size)) {
         abort();
     }
     if (!initiator && sh_noise_my_turn(&x)) {

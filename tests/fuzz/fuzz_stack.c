@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_stack.c - bytes as the peer of a connection: on the raw pipe, or behind a finished handshake. */
+/* tests/fuzz/fuzz_stack.c - bytes as the peer of a connection: on the raw pipe, or behind a
+ * finished handshake. */
 #include <stdlib.h>
 
 #include "proto/stack_int.h"

@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_yamux.c - bytes as a yamux peer; whole and in pieces must give the same events. */
+/* tests/fuzz/fuzz_yamux.c - bytes as a yamux peer; whole and in pieces must give the same events.
+ * */
 #include <stdlib.h>
 
 #include "base/hash.h"

@@ -1,4 +1,5 @@
-/* tests/support/capture.h - reads recorded conversations: lines `"dir": "in"` and `"hex": ".."` of a JSON file. */
+/* tests/support/capture.h - reads recorded conversations: lines `"dir": "in"` and `"hex": ".."` of
+ * a JSON file. */
 #ifndef SH_TESTS_CAPTURE_H
 #define SH_TESTS_CAPTURE_H
 
@@ -15,7 +16,8 @@ struct capture {
     uint8_t *memory;
 };
 
-/* section: the key of the array, "tcp" or "decrypted". Fails the test if the file cannot be read. */
+/* section: the key of the array, "tcp" or "decrypted". Fails the test if the file cannot be read.
+ * */
 void capture_load(struct capture *c, const char *path, const char *section);
 void capture_free(struct capture *c);
 

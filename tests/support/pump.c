@@ -22,7 +22,8 @@ static size_t pump_piece(struct pump *p, size_t n)
     switch (p->split) {
     case PUMP_WHOLE: return n;
     case PUMP_BYTES: return 1;
-    case PUMP_RANDOM: return 1 + (size_t)sh_rng_below(p->rng, sh_rng_below(p->rng, 4) == 0 ? n : n < 40 ? n : 40);
+    case PUMP_RANDOM:
+        return 1 + (size_t)sh_rng_below(p->rng, sh_rng_below(p->rng, 4) == 0 ? n : n < 40 ? n : 40);
     }
     return n;
 }

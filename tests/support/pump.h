@@ -1,4 +1,5 @@
-/* tests/support/pump.h - joins two connections until both are quiet; the pipe splits as the seed decides. */
+/* tests/support/pump.h - joins two connections until both are quiet; the pipe splits as the seed
+ * decides. */
 #ifndef SH_TESTS_PUMP_H
 #define SH_TESTS_PUMP_H
 
@@ -12,10 +13,11 @@ struct pump {
     sh_rng *rng;
     enum pump_split split;
     uint64_t now_us;
-    uint64_t delay_us;    /* added to now_us by every round that moved bytes */
-    bool deaf[2];         /* this side's pipe takes no bytes from its peer */
-    size_t moved;         /* bytes in all */
-    void (*event)(void *ud, unsigned side, const struct sh_conn_ev *ev); /* NULL: DATA is credited, rest dropped */
+    uint64_t delay_us; /* added to now_us by every round that moved bytes */
+    bool deaf[2];      /* this side's pipe takes no bytes from its peer */
+    size_t moved;      /* bytes in all */
+    void (*event)(void *ud, unsigned side,
+                  const struct sh_conn_ev *ev); /* NULL: DATA is credited, rest dropped */
     void *ud;
 };
 

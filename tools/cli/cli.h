@@ -86,6 +86,8 @@ struct session {
 /* Each of these returns CLI_DONE, or another exit status with the failure said. session_close is
  * due in any case. */
 int session_open(struct session *s, const struct cli *cli);
+/* Connects to every --dial; all: each must answer, not just one. */
+int session_dial(struct session *s, bool all);
 /* call: what a function with (shoal_keep, result) returned. */
 int session_wait(struct session *s, int64_t call, shoal_result **result);
 /* The actor that text, a ref or a name, means. */

@@ -125,7 +125,8 @@ static void write_ref(const struct writer *w, shoal_bytes value)
 {
     shoal_pid pid;
     char text[160];
-    if (shoal_as_ref(w->node, value, &pid) < 0 || shoal_pid_text(w->node, pid, text, sizeof text) < 0) {
+    if (shoal_as_ref(w->node, value, &pid) < 0 ||
+        shoal_pid_text(w->node, pid, text, sizeof text) < 0) {
         fputs("null", w->out); /* the peer table is full */
         return;
     }

@@ -7,11 +7,14 @@
 
 const struct command cli_commands[] = {
     {"keygen", "FILE", "make a key and print its peer id", keygen_run, 1, 1, false},
-    {"node", "[script.lua | script.py]", "run a node until SIGINT or SIGTERM", node_run, 0, 1, true},
+    {"node", "[script.lua | script.py]", "run a node until SIGINT or SIGTERM", node_run, 0, 1,
+     true},
     {"lookup", "NAME", "print the ref of a live actor of that name", lookup_run, 1, 1, false},
     {"ask", "NAME|REF MESSAGE [JSON]", "ask an actor and print its reply", ask_run, 2, 3, false},
-    {"tell", "NAME|REF MESSAGE [JSON]", "tell an actor; done when it is in its mailbox", tell_run, 2, 3, false},
-    {"ps", "", "list the actors of the dialled node, which must list us as admin", ps_run, 0, 0, false},
+    {"tell", "NAME|REF MESSAGE [JSON]", "tell an actor; done when it is in its mailbox", tell_run,
+     2, 3, false},
+    {"ps", "", "list the actors of the dialled node, which must list us as admin", ps_run, 0, 0,
+     false},
     {0},
 };
 
@@ -21,8 +24,9 @@ static void usage_line(FILE *out, const struct command *c)
         fprintf(out, "usage: shoal COMMAND [OPTIONS]   (shoal --help lists the commands)\n");
         return;
     }
-    fprintf(out, "usage: shoal %s%s%s%s [--dial A]... [--key FILE] [--timeout SECONDS] [--json]\n", c->name,
-            c->serves ? " [--listen A]... [--admin P]..." : "", c->args[0] ? " " : "", c->args);
+    fprintf(out, "usage: shoal %s%s%s%s [--dial A]... [--key FILE] [--timeout SECONDS] [--json]\n",
+            c->name, c->serves ? " [--listen A]... [--admin P]..." : "", c->args[0] ? " " : "",
+            c->args);
 }
 
 int cli_usage(const struct command *command, const char *format, ...)
@@ -39,21 +43,27 @@ int cli_usage(const struct command *command, const char *format, ...)
 
 static int help_all(void)
 {
-    printf("shoal %s - distributed actors\n\nusage: shoal COMMAND [OPTIONS]\n\n", shoal_version_string());
+    printf("shoal %s - distributed actors\n\nusage: shoal COMMAND [OPTIONS]\n\n",
+           shoal_version_string());
     for (const struct command *c = cli_commands; c->name; c++) {
         printf("  %-7s %-25s %s\n", c->name, c->args, c->what);
     }
     printf("\noptions of every command\n"
            "  --dial ADDRESS       connect to this multiaddr (repeatable)\n"
            "  --key FILE           identity of this node (created if absent, mode 0600)\n"
-           "  --timeout SECONDS    how long it may take (5; lookup: 0 is one pass; node: its graceful stop)\n"
+           "  --timeout SECONDS    how long it may take (5; lookup: 0 is one pass; node: its "
+           "graceful stop)\n"
            "  --json               one JSON object a line\n"
            "options of node\n"
-           "  --listen ADDRESS     listen on this multiaddr, such as /ip4/127.0.0.1/tcp/0 (repeatable)\n"
-           "  --admin PEER         peer id, or \"all\", that may list and stop its actors (repeatable)\n"
-           "\nA .lua script gets its node by `local node = ...`, a .py script by `async def main(node)`.\n"
+           "  --listen ADDRESS     listen on this multiaddr, such as /ip4/127.0.0.1/tcp/0 "
+           "(repeatable)\n"
+           "  --admin PEER         peer id, or \"all\", that may list and stop its actors "
+           "(repeatable)\n"
+           "\nA .lua script gets its node by `local node = ...`, a .py script by `async def "
+           "main(node)`.\n"
            "JSON has these forms of its own, both ways: {\"$bytes\": base64}, {\"$ref\": text},\n"
-           "{\"$float\": \"nan\" | \"inf\" | \"-inf\"}, {\"$map\": [[key, value], ...]} (keys that are integers).\n"
+           "{\"$float\": \"nan\" | \"inf\" | \"-inf\"}, {\"$map\": [[key, value], ...]} (keys that "
+           "are integers).\n"
            "Exit status: 0 done, 1 failed (and says the error), 2 wrong usage.\n");
     return CLI_DONE;
 }
@@ -79,7 +89,8 @@ static int cli_run(const struct cli *cli)
         return help_one(c);
     }
     if (cli->args.count < c->args_min) {
-        return cli_usage(c, "%s", c->args_max == 1 ? "an argument is missing" : "arguments are missing");
+        return cli_usage(c, "%s",
+                         c->args_max == 1 ? "an argument is missing" : "arguments are missing");
     }
     if (cli->args.count > c->args_max) {
         return cli_usage(c, "\"%s\" is one argument too many", cli->args.at[c->args_max]);

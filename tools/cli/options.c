@@ -34,7 +34,8 @@ static int timeout_parse(struct cli *cli, const char *text)
     char *end;
     double s = strtod(text, &end);
     if (end == text || *end || !isfinite(s) || s < 0 || s > TIMEOUT_MAX_S) {
-        return cli_usage(cli->command, "--timeout \"%s\": expected seconds, 0..%d", text, TIMEOUT_MAX_S);
+        return cli_usage(cli->command, "--timeout \"%s\": expected seconds, 0..%d", text,
+                         TIMEOUT_MAX_S);
     }
     cli->timeout_s = s;
     return CLI_DONE;
@@ -67,9 +68,9 @@ static int option_kind(const struct cli *cli, const char *name, size_t len)
         const char *name;
         bool value, serves;
     } known[] = {
-        {"--dial", true, false}, {"--key", true, false},   {"--timeout", true, false}, {"--json", false, false},
-        {"--help", false, false}, {"-h", false, false},    {"--listen", true, true},   {"--admin", true, true},
-        {"--version", false, false},
+        {"--dial", true, false},  {"--key", true, false},   {"--timeout", true, false},
+        {"--json", false, false}, {"--help", false, false}, {"-h", false, false},
+        {"--listen", true, true}, {"--admin", true, true},  {"--version", false, false},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strlen(known[i].name) == len && strncmp(name, known[i].name, len) == 0) {

@@ -43,7 +43,8 @@ int output_result(const struct cli *cli, const shoal_result *result)
 {
     char text[2048];
     bool typed = result->code == SHOAL_E_HANDLER && result->type && *result->type;
-    snprintf(text, sizeof text, "%s%s%s", typed ? result->type : "", typed ? ": " : "", result->text);
+    snprintf(text, sizeof text, "%s%s%s", typed ? result->type : "", typed ? ": " : "",
+             result->text);
     return output_error(cli, result->code, result->delivery, text);
 }
 

@@ -251,8 +251,11 @@ static inline void run(struct env *env)
             struct sh_turn turn;
             assert_true(sh_exec_enter(x, 1));
             sh_exec_turn(x, env->now, 1000, &turn);
-            more |= turn.handled > 0 || sh_exec_deadline(x) == 0;
+            more |= turn.handled > 0;
             sh_exec_leave(x, 1);
+        }
+        for (unsigned e = 0; e < sh_runtime_execs(env->rt); e++) {
+            more |= sh_exec_deadline(sh_runtime_exec(env->rt, e)) == 0;
         }
     }
 }

@@ -152,8 +152,8 @@ unsigned sh_runtime_host(const sh_runtime *rt)
     return rt->count - 1;
 }
 
-int sh_runtime_spawn(sh_runtime *rt, uint64_t token, unsigned exec, const sh_type *type, const struct sh_spawn *opt,
-                     sh_pid *out)
+int sh_runtime_spawn(sh_runtime *rt, uint64_t token, unsigned exec, const sh_type *type,
+                     const struct sh_spawn *opt, sh_pid *out)
 {
     (void)type;
     (void)opt;
@@ -200,7 +200,8 @@ int sh_node_listen_at(sh_node *n, sh_span addr, uint64_t *listener)
     }
     *listener = ++n->listener_count;
     n->listen_err[*listener] = SH_E_MORE;
-    fake_action(n, (struct sh_node_action){.kind = SH_NODE_LISTEN, .listener = *listener, .endpoint = ep});
+    fake_action(
+        n, (struct sh_node_action){.kind = SH_NODE_LISTEN, .listener = *listener, .endpoint = ep});
     return 0;
 }
 
@@ -272,7 +273,8 @@ static void fake_text(char *out, const char *text)
     snprintf(out, 96, "%s", text);
 }
 
-void sh_node_listen_failed(sh_node *n, uint64_t listener, int err, const char *text, uint64_t now_us)
+void sh_node_listen_failed(sh_node *n, uint64_t listener, int err, const char *text,
+                           uint64_t now_us)
 {
     (void)now_us;
     n->listen_err[listener] = err;
@@ -319,7 +321,8 @@ void sh_node_dial_failed(sh_node *n, sh_conn_id conn, int err, const char *text,
     fake_text(n->last_text, text);
 }
 
-void sh_node_resolved(sh_node *n, uint64_t request, const sh_addr *addrs, size_t count, int err, uint64_t now_us)
+void sh_node_resolved(sh_node *n, uint64_t request, const sh_addr *addrs, size_t count, int err,
+                      uint64_t now_us)
 {
     (void)request;
     (void)now_us;

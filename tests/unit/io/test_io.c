@@ -14,79 +14,88 @@ static const char *const any_port[] = {"/ip4/127.0.0.1/tcp/0"};
 
 /* --- broken calls: counters say how often the next calls of a kind fail, and how --- */
 
-static struct {
-    int fail;  /* calls left to fail */
-    int err;
-    size_t most; /* 0: no limit; else bytes of a send or recv */
-    unsigned seen;
-} bad_socket, bad_bind, bad_listen, bad_accept, bad_connect, bad_sockname, bad_setopt, bad_recv, bad_send, bad_eventfd,
-    bad_spare, bad_getopt;
+struct broken {
+    atomic_int fail; /* calls left to fail */
+    atomic_int err;
+    atomic_size_t most; /* 0: no limit; else bytes of a send or recv */
+    atomic_uint seen;
+};
+static struct broken bad_socket, bad_bind, bad_listen, bad_accept, bad_connect, bad_sockname,
+    bad_setopt, bad_getopt, bad_recv, bad_send, bad_eventfd, bad_spare;
 static atomic_ullong skipped_us; /* time that passed without waiting */
 
-#define BREAK(b)                                                                                                       \
-    ((b).seen++, (b).fail > 0 ? ((b).fail--, errno = (b).err, true) : false)
+static bool is_broken(struct broken *b)
+{
+    b->seen++;
+    if (b->fail <= 0) {
+        return false;
+    }
+    b->fail--;
+    errno = b->err;
+    return true;
+}
 
 static int broken_socket(int d, int t, int p)
 {
-    return BREAK(bad_socket) ? -1 : sh_calls_system()->socket(d, t, p);
+    return is_broken(&bad_socket) ? -1 : sh_calls_system()->socket(d, t, p);
 }
 
 static int broken_bind(int fd, const struct sockaddr *a, socklen_t n)
 {
-    return BREAK(bad_bind) ? -1 : sh_calls_system()->bind(fd, a, n);
+    return is_broken(&bad_bind) ? -1 : sh_calls_system()->bind(fd, a, n);
 }
 
 static int broken_listen(int fd, int n)
 {
-    return BREAK(bad_listen) ? -1 : sh_calls_system()->listen(fd, n);
+    return is_broken(&bad_listen) ? -1 : sh_calls_system()->listen(fd, n);
 }
 
 static int broken_accept(int fd, struct sockaddr *a, socklen_t *n, int flags)
 {
-    return BREAK(bad_accept) ? -1 : sh_calls_system()->accept4(fd, a, n, flags);
+    return is_broken(&bad_accept) ? -1 : sh_calls_system()->accept4(fd, a, n, flags);
 }
 
 static int broken_connect(int fd, const struct sockaddr *a, socklen_t n)
 {
-    return BREAK(bad_connect) ? -1 : sh_calls_system()->connect(fd, a, n);
+    return is_broken(&bad_connect) ? -1 : sh_calls_system()->connect(fd, a, n);
 }
 
 static int broken_sockname(int fd, struct sockaddr *a, socklen_t *n)
 {
-    return BREAK(bad_sockname) ? -1 : sh_calls_system()->getsockname(fd, a, n);
+    return is_broken(&bad_sockname) ? -1 : sh_calls_system()->getsockname(fd, a, n);
 }
 
 static int broken_setopt(int fd, int l, int o, const void *v, socklen_t n)
 {
-    return BREAK(bad_setopt) ? -1 : sh_calls_system()->setsockopt(fd, l, o, v, n);
+    return is_broken(&bad_setopt) ? -1 : sh_calls_system()->setsockopt(fd, l, o, v, n);
 }
 
 static int broken_getopt(int fd, int l, int o, void *v, socklen_t *n)
 {
-    return BREAK(bad_getopt) ? -1 : sh_calls_system()->getsockopt(fd, l, o, v, n);
+    return is_broken(&bad_getopt) ? -1 : sh_calls_system()->getsockopt(fd, l, o, v, n);
 }
 
 static ssize_t broken_recv(int fd, void *p, size_t n, int flags)
 {
     size_t most = bad_recv.most && bad_recv.most < n ? bad_recv.most : n;
-    return BREAK(bad_recv) ? -1 : sh_calls_system()->recv(fd, p, most, flags);
+    return is_broken(&bad_recv) ? -1 : sh_calls_system()->recv(fd, p, most, flags);
 }
 
 static ssize_t broken_send(int fd, const void *p, size_t n, int flags)
 {
     assert_true(flags & MSG_NOSIGNAL);
     size_t most = bad_send.most && bad_send.most < n ? bad_send.most : n;
-    return BREAK(bad_send) ? -1 : sh_calls_system()->send(fd, p, most, flags);
+    return is_broken(&bad_send) ? -1 : sh_calls_system()->send(fd, p, most, flags);
 }
 
 static int broken_eventfd(unsigned v, int flags)
 {
-    return BREAK(bad_eventfd) ? -1 : sh_calls_system()->eventfd(v, flags);
+    return is_broken(&bad_eventfd) ? -1 : sh_calls_system()->eventfd(v, flags);
 }
 
 static int broken_spare(void)
 {
-    return BREAK(bad_spare) ? -1 : sh_calls_system()->spare();
+    return is_broken(&bad_spare) ? -1 : sh_calls_system()->spare();
 }
 
 static uint64_t broken_now(void)
@@ -155,14 +164,14 @@ static sh_addr address(sh_io *io)
 }
 
 /* Polls both in turn until cond holds; the bound is of time, so that a slow machine only takes longer. */
-#define UNTIL(a, b, cond)                                                                                              \
-    do {                                                                                                               \
-        uint64_t give_up = sh_calls_system()->now_us() + 20000000u;                                                    \
-        while (!(cond)) {                                                                                              \
-            assert_true(sh_calls_system()->now_us() < give_up);                                                        \
-            assert_int_equal(sh_io_poll(a, 1000, 0, NULL), 0);                                                         \
-            assert_int_equal(sh_io_poll(b, 1000, 1, NULL), 0);                                                         \
-        }                                                                                                              \
+#define UNTIL(a, b, cond)                                                                          \
+    do {                                                                                           \
+        uint64_t give_up = sh_calls_system()->now_us() + 20000000u;                                \
+        while (!(cond)) {                                                                          \
+            assert_true(sh_calls_system()->now_us() < give_up);                                    \
+            assert_int_equal(sh_io_poll(a, 1000, 0, NULL), 0);                                     \
+            assert_int_equal(sh_io_poll(b, 1000, 1, NULL), 0);                                     \
+        }                                                                                          \
     } while (0)
 
 struct pair {
@@ -340,7 +349,8 @@ static void test_accept_without_descriptors(void **state)
         bad_accept.err = EMFILE;
         fake_dial(client, &addr);
         if (spare) {
-            UNTIL(server, client, c->connected == 1 && c->closed == 1); /* accepted with the spare, dropped */
+            UNTIL(server, client,
+                  c->connected == 1 && c->closed == 1); /* accepted with the spare, dropped */
             fake_dial(client, &addr);
         } else {
             UNTIL(server, client, bad_accept.seen > 0);
@@ -394,12 +404,15 @@ static void test_new_fails_clean(void **state)
     cfg.node.listen = any_port;
     cfg.node.listen_count = 1;
     const struct {
-        int *fail, *err;
+        atomic_int *fail, *err;
         int code;
     } cases[] = {
-        {&bad_socket.fail, &bad_socket.err, SH_E_LIMIT},     {&bad_bind.fail, &bad_bind.err, SH_E_LIMIT},
-        {&bad_listen.fail, &bad_listen.err, SH_E_LIMIT},     {&bad_sockname.fail, &bad_sockname.err, SH_E_LIMIT},
-        {&bad_setopt.fail, &bad_setopt.err, SH_E_LIMIT},     {&bad_eventfd.fail, &bad_eventfd.err, SH_E_LIMIT},
+        {&bad_socket.fail, &bad_socket.err, SH_E_LIMIT},
+        {&bad_bind.fail, &bad_bind.err, SH_E_LIMIT},
+        {&bad_listen.fail, &bad_listen.err, SH_E_LIMIT},
+        {&bad_sockname.fail, &bad_sockname.err, SH_E_LIMIT},
+        {&bad_setopt.fail, &bad_setopt.err, SH_E_LIMIT},
+        {&bad_eventfd.fail, &bad_eventfd.err, SH_E_LIMIT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         sh_mem_counter counter;

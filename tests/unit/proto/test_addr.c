@@ -34,7 +34,8 @@ static void test_vectors(void **state)
         assert_true(sh_addr_eq(&a, &b));
         assert_int_equal(sh_addr_text(&b, printed, sizeof printed), strlen(text));
         assert_string_equal(printed, text);
-        for (size_t n = 0; n < bytes.n; n++) { /* a cut one is refused, or another well-formed one */
+        for (size_t n = 0; n < bytes.n;
+             n++) { /* a cut one is refused, or another well-formed one */
             if (sh_addr_from_bytes(&b, sh_span_take(bytes, n)) == 0) {
                 assert_true(sh_addr_text(&b, printed, sizeof printed) > 0);
                 assert_true(strncmp(printed, text, strlen(printed)) == 0);
@@ -80,7 +81,9 @@ static void test_round_trips(void **state)
     }
     sh_addr a, b;
     parse_ok(&a, "/ip4/1.2.3.4/tcp/1/ipfs/" ID);
-    parse_ok(&b, "/ip4/1.2.3.4/tcp/1/p2p/bafzaajaiaejcahwr5d5ofrfbis4l5d6uwr57hu5tjodrypfm6yaq6dsc2r2pzyt6");
+    parse_ok(
+        &b,
+        "/ip4/1.2.3.4/tcp/1/p2p/bafzaajaiaejcahwr5d5ofrfbis4l5d6uwr57hu5tjodrypfm6yaq6dsc2r2pzyt6");
     assert_true(sh_addr_eq(&a, &b));
     parse_ok(&a, "/ip6/2001:DB8:0:0:0:0:0:1/tcp/1");
     sh_addr_text(&a, printed, sizeof printed);
@@ -91,12 +94,46 @@ static void test_refused(void **state)
 {
     (void)state;
     static const char *const TEXTS[] = {
-        "", "/", "//", "ip4/1.2.3.4", "/ip4", "/ip4/", "/ip4/::1", "/ip4/1.2.3", "/ip4/1.2.3.4.5", "/ip4/1.2.3.256",
-        "/ip4/1.2.3.04", "/ip4/1.2.3.4.", "/ip4/1.2.3.4/", "/tcp/65536", "/tcp/-1", "/tcp/", "/tcp/1x", "/p2p/tcp",
-        "/ip4/127.0.0.1/udp/jfodsajfidosajfoidsa", "/ip6/1:2:3:4:5:6:7", "/ip6/1:2:3:4:5:6:7:8:9", "/ip6/1::2::3",
-        "/ip6/:1", "/ip6/1:", "/ip6/12345::", "/ip6/g::", "/ip6/::1.2.3", "/ip6/1:2:3:4:5:6:7::8", "/ip6/:::",
-        "/nonsense/1", "/ip6zone/", "/onion/aaimaq4ygg2iegci:0", "/onion/aaimaq4ygg2iegci", "/certhash/zabc",
-        "/certhash/u", "/memory/18446744073709551616", "/http-path/%2", "/http-path/%zz", "/unix", "/ipcidr/129",
+        "",
+        "/",
+        "//",
+        "ip4/1.2.3.4",
+        "/ip4",
+        "/ip4/",
+        "/ip4/::1",
+        "/ip4/1.2.3",
+        "/ip4/1.2.3.4.5",
+        "/ip4/1.2.3.256",
+        "/ip4/1.2.3.04",
+        "/ip4/1.2.3.4.",
+        "/ip4/1.2.3.4/",
+        "/tcp/65536",
+        "/tcp/-1",
+        "/tcp/",
+        "/tcp/1x",
+        "/p2p/tcp",
+        "/ip4/127.0.0.1/udp/jfodsajfidosajfoidsa",
+        "/ip6/1:2:3:4:5:6:7",
+        "/ip6/1:2:3:4:5:6:7:8:9",
+        "/ip6/1::2::3",
+        "/ip6/:1",
+        "/ip6/1:",
+        "/ip6/12345::",
+        "/ip6/g::",
+        "/ip6/::1.2.3",
+        "/ip6/1:2:3:4:5:6:7::8",
+        "/ip6/:::",
+        "/nonsense/1",
+        "/ip6zone/",
+        "/onion/aaimaq4ygg2iegci:0",
+        "/onion/aaimaq4ygg2iegci",
+        "/certhash/zabc",
+        "/certhash/u",
+        "/memory/18446744073709551616",
+        "/http-path/%2",
+        "/http-path/%zz",
+        "/unix",
+        "/ipcidr/129",
     };
     for (size_t i = 0; i < COUNT(TEXTS); i++) {
         sh_addr a;
@@ -105,12 +142,25 @@ static void test_refused(void **state)
             fail();
         }
     }
-    static const char *const BYTES[] = {"", "04", "047f0000", "06", "047f00000100", "8400", "ff01", "3600", "350161ff",
-                                        "36012f", "a50300", "a503020000", "047f000001060fa1a5", "8080808080808080808001"};
+    static const char *const BYTES[] = {"",
+                                        "04",
+                                        "047f0000",
+                                        "06",
+                                        "047f00000100",
+                                        "8400",
+                                        "ff01",
+                                        "3600",
+                                        "350161ff",
+                                        "36012f",
+                                        "a50300",
+                                        "a503020000",
+                                        "047f000001060fa1a5",
+                                        "8080808080808080808001"};
     for (size_t i = 0; i < COUNT(BYTES); i++) {
         uint8_t buf[64];
         sh_addr a;
-        assert_int_equal(sh_addr_from_bytes(&a, check_hex(BYTES[i], buf, sizeof buf)), SH_E_BAD_ADDRESS);
+        assert_int_equal(sh_addr_from_bytes(&a, check_hex(BYTES[i], buf, sizeof buf)),
+                         SH_E_BAD_ADDRESS);
     }
 }
 
@@ -160,9 +210,11 @@ static void test_endpoint(void **state)
         {"/ip4/1.2.3.4/tcp/80/ws", SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_WS, 80, false},
         {"/ip4/1.2.3.4/tcp/80/tls/ws", SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_WSS, 80, false},
         {"/ip4/1.2.3.4/tcp/80/wss", SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_WSS, 80, false},
-        {"/ip4/1.2.3.4/udp/80/quic-v1", SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_QUIC, 80, false},
+        {"/ip4/1.2.3.4/udp/80/quic-v1", SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_QUIC, 80,
+         false},
         {"/ip4/1.2.3.4/udp/80", SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_NONE, 80, false},
-        {"/ip4/1.2.3.4/tcp/1/p2p/" ID "/p2p-circuit/p2p/" ID, SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_TCP, 1, true},
+        {"/ip4/1.2.3.4/tcp/1/p2p/" ID "/p2p-circuit/p2p/" ID, SH_E_UNSUPPORTED, SH_HOST_IP4,
+         SH_TRANSPORT_TCP, 1, true},
         {"/memory/1", SH_E_UNSUPPORTED, SH_HOST_IP4, SH_TRANSPORT_NONE, 0, false},
         {"/ip4/1.2.3.4", SH_E_BAD_ADDRESS, SH_HOST_IP4, SH_TRANSPORT_NONE, 0, false},
         {"/ip4/1.2.3.4/p2p/" ID, SH_E_BAD_ADDRESS, SH_HOST_IP4, SH_TRANSPORT_NONE, 0, true},
@@ -192,9 +244,10 @@ static void test_helpers(void **state)
         const char *text;
         bool unspecified, loopback;
     } ROWS[] = {
-        {"/ip4/0.0.0.0/tcp/1", true, false}, {"/ip6/::/tcp/1", true, false},     {"/ip4/1.2.3.4/tcp/0", true, false},
-        {"/ip4/127.9.9.9/tcp/1", false, true}, {"/ip6/::1/tcp/1", false, true},  {"/ip6/::ffff:127.0.0.1/tcp/1", false, true},
-        {"/ip4/1.2.3.4/tcp/1", false, false},  {"/dns/localhost/tcp/1", false, false},
+        {"/ip4/0.0.0.0/tcp/1", true, false},  {"/ip6/::/tcp/1", true, false},
+        {"/ip4/1.2.3.4/tcp/0", true, false},  {"/ip4/127.9.9.9/tcp/1", false, true},
+        {"/ip6/::1/tcp/1", false, true},      {"/ip6/::ffff:127.0.0.1/tcp/1", false, true},
+        {"/ip4/1.2.3.4/tcp/1", false, false}, {"/dns/localhost/tcp/1", false, false},
     };
     for (size_t i = 0; i < COUNT(ROWS); i++) {
         sh_addr a;
@@ -222,8 +275,9 @@ static void test_helpers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_limits),  cmocka_unit_test(test_endpoint),    cmocka_unit_test(test_helpers),
+        cmocka_unit_test(test_vectors),  cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_endpoint), cmocka_unit_test(test_helpers),
     };
     return RUN(tests);
 }

@@ -1,4 +1,5 @@
-/* tests/unit/proto/test_noise.c - Noise XX: published vectors, libp2p's payload, and everything that must fail. */
+/* tests/unit/proto/test_noise.c - Noise XX: published vectors, libp2p's payload, and everything
+ * that must fail. */
 #include "../crypto/vectors.h"
 
 #include "base/sh_limits.h"
@@ -33,7 +34,8 @@ static void side(sh_noise *x, bool initiator)
     uint8_t ephemeral[32], prologue[32];
     static_of(initiator ? "init_static" : "resp_static", &ns);
     vector(initiator ? "init_ephemeral" : "resp_ephemeral", ephemeral, 32);
-    assert_int_equal(sh_noise_init(x, initiator, &ns, ephemeral, vector("prologue", prologue, 32)), 0);
+    assert_int_equal(sh_noise_init(x, initiator, &ns, ephemeral, vector("prologue", prologue, 32)),
+                     0);
 }
 
 /* One handshake message from x to y, compared with the vector. */
@@ -62,10 +64,12 @@ static void transport(sh_aead *seal, sh_aead *open, uint64_t nonce, unsigned num
     snprintf(name, sizeof name, "payload%u", number);
     sh_span payload = vector(name, plain, sizeof plain);
     memcpy(frame, payload.p, payload.n);
-    assert_int_equal(sh_aead_seal(seal, nonce, sh_span_none(), frame, payload.n, frame + payload.n), 0);
+    assert_int_equal(sh_aead_seal(seal, nonce, sh_span_none(), frame, payload.n, frame + payload.n),
+                     0);
     snprintf(name, sizeof name, "message%u", number);
     assert_span_equal(sh_span_of(frame, payload.n + 16), vector(name, want_buf, sizeof want_buf));
-    assert_int_equal(sh_aead_open(open, nonce, sh_span_none(), frame, payload.n, frame + payload.n), 0);
+    assert_int_equal(sh_aead_open(open, nonce, sh_span_none(), frame, payload.n, frame + payload.n),
+                     0);
     assert_memory_equal(frame, payload.p, payload.n);
 }
 
@@ -230,7 +234,8 @@ static void test_muxer_list(void **state)
         }
         sh_put_bytes(&w, sh_span_str("\x12\x0c/yamux/1.0.0"));
         struct sh_noise_peer peer;
-        assert_int_equal(sh_noise_payload_read(sh_span_of(buf, n + sh_put_span(&w).n), pub, &peer), 0);
+        assert_int_equal(sh_noise_payload_read(sh_span_of(buf, n + sh_put_span(&w).n), pub, &peer),
+                         0);
         assert_int_equal(peer.muxer, before < SH_MUXERS_MAX);
     }
 }
@@ -255,9 +260,10 @@ int main(void)
 {
     file = vectors_load("libp2p/noise_xx.txt");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cacophony),      cmocka_unit_test(test_tampering),  cmocka_unit_test(test_low_order),
-        cmocka_unit_test(test_room),           cmocka_unit_test(test_payload),    cmocka_unit_test(test_payload_fields),
-        cmocka_unit_test(test_muxer_list),     cmocka_unit_test(test_static_init),
+        cmocka_unit_test(test_cacophony),  cmocka_unit_test(test_tampering),
+        cmocka_unit_test(test_low_order),  cmocka_unit_test(test_room),
+        cmocka_unit_test(test_payload),    cmocka_unit_test(test_payload_fields),
+        cmocka_unit_test(test_muxer_list), cmocka_unit_test(test_static_init),
     };
     int rc = RUN(tests);
     free(file);

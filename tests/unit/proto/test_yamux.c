@@ -1,7 +1,9 @@
-/* tests/unit/proto/test_yamux.c - the muxer alone: frames in and out, windows, limits, hostile peers.
+/* tests/unit/proto/test_yamux.c - the muxer alone: frames in and out, windows, limits, hostile
+ * peers.
  *
- * Events are compared as a text trace: S1 stream 1 opened, D1:5 five bytes, F1 its end, R1/4097 reset with that
- * code, W1 writable, P pong, away/0, and !proto for a fault. Consecutive D of a stream are summed up. */
+ * Events are compared as a text trace: S1 stream 1 opened, D1:5 five bytes, F1 its end, R1/4097
+ * reset with that code, W1 writable, P pong, away/0, and !proto for a fault. Consecutive D of a
+ * stream are summed up. */
 #include "../base/check.h"
 
 #include "base/sh_limits.h"
@@ -150,26 +152,63 @@ struct row {
 
 static const struct row ROWS[] = {
     {"open, data, end", false,
-     "000100010000000100000000" "000000000000000100000005" "68656c6c6f" "000100040000000100000000", "S1 D1:5 F1 ", ""},
-    {"everything in one frame (rust)", false, "000000050000000300000002" "6162", "S3 D3:2 F3 ", ""},
+     "000100010000000100000000"
+     "000000000000000100000005"
+     "68656c6c6f"
+     "000100040000000100000000",
+     "S1 D1:5 F1 ", ""},
+    {"everything in one frame (rust)", false,
+     "000000050000000300000002"
+     "6162",
+     "S3 D3:2 F3 ", ""},
     {"two streams of the listener", true,
-     "000000010000000200000001" "61" "000000010000000400000001" "62" "000000000000000200000001" "63",
+     "000000010000000200000001"
+     "61"
+     "000000010000000400000001"
+     "62"
+     "000000000000000200000001"
+     "63",
      "S2 D2:1 S4 D4:1 D2:1 ", ""},
-    {"empty data frame with FIN", false, "000000010000000100000000" "000000040000000100000000", "S1 F1 ", ""},
+    {"empty data frame with FIN", false,
+     "000000010000000100000000"
+     "000000040000000100000000",
+     "S1 F1 ", ""},
     {"SYN and FIN on an update", false, "000100050000000100000000", "S1 F1 ", ""},
-    {"FIN twice", false, "000100010000000100000000" "000100040000000100000000" "000000040000000100000000", "S1 F1 ", ""},
-    {"data after FIN is skipped", false, "000100050000000100000000" "000000000000000100000002" "6162"
-     "000100010000000300000000", "S1 F1 S3 ", ""},
-    {"reset with code", false, "000100010000000100000000" "000100080000000100001001", "S1 R1/4097 ", ""},
-    {"reset on data", false, "000100010000000100000000" "000000080000000100000001" "61" "000100010000000300000000",
+    {"FIN twice", false,
+     "000100010000000100000000"
+     "000100040000000100000000"
+     "000000040000000100000000",
+     "S1 F1 ", ""},
+    {"data after FIN is skipped", false,
+     "000100050000000100000000"
+     "000000000000000100000002"
+     "6162"
+     "000100010000000300000000",
+     "S1 F1 S3 ", ""},
+    {"reset with code", false,
+     "000100010000000100000000"
+     "000100080000000100001001",
+     "S1 R1/4097 ", ""},
+    {"reset on data", false,
+     "000100010000000100000000"
+     "000000080000000100000001"
+     "61"
+     "000100010000000300000000",
      "S1 R1/0 S3 ", ""},
     {"open and reset at once", false, "000100090000000100000000", "", ""},
     {"unknown ids are skipped", false,
-     "000000000000000900000003" "616263" "000100000000000b00000007" "000100080000000d00000000" "000000040000000f00000000",
+     "000000000000000900000003"
+     "616263"
+     "000100000000000b00000007"
+     "000100080000000d00000000"
+     "000000040000000f00000000",
      "", ""},
     {"ping", false, "000200010000000000000007", "", "000200020000000000000007"},
     {"unasked pong", false, "000200020000000000000007", "", ""},
-    {"go away", false, "000300000000000000000000" "000200010000000000000007", "away/0", ""},
+    {"go away", false,
+     "000300000000000000000000"
+     "000200010000000000000007",
+     "away/0", ""},
     {"go away with a code", false, "000300000000000000000002", "away/2", ""},
     {"version", false, "010200010000000000000007", "!proto", ""},
     {"type", false, "000400010000000000000007", "!proto", ""},
@@ -180,10 +219,19 @@ static const struct row ROWS[] = {
     {"SYN on stream 0", false, "000100010000000000000000", "!proto", ""},
     {"wrong parity", false, "000100010000000200000000", "!proto", ""},
     {"wrong parity for a client", true, "000100010000000100000000", "!proto", ""},
-    {"opened twice", false, "000100010000000100000000" "000100010000000100000000", "S1 !proto", ""},
+    {"opened twice", false,
+     "000100010000000100000000"
+     "000100010000000100000000",
+     "S1 !proto", ""},
     {"more than the window", false, "000000010000000100040001", "S1 !proto", ""},
-    {"window over 2^32", false, "0001000100000001fffbffff" "000100000000000100000001", "S1 !proto", ""},
-    {"window of 2^32 - 1", false, "0001000100000001fffbffff" "000100000000000100000000", "S1 ", ""},
+    {"window over 2^32", false,
+     "0001000100000001fffbffff"
+     "000100000000000100000001",
+     "S1 !proto", ""},
+    {"window of 2^32 - 1", false,
+     "0001000100000001fffbffff"
+     "000100000000000100000000",
+     "S1 ", ""},
 };
 
 static void test_rows(void **state)
@@ -228,8 +276,13 @@ static void test_sending(void **state)
     assert_int_equal(sh_yamux_write(&F.y, a, sh_span_str("z")), SH_E_CLOSED);
     assert_int_equal(sh_yamux_shut(&F.y, a), SH_E_CLOSED);
     sh_yamux_reset(&F.y, b, 0x1001);
-    assert_string_equal(taken(), "000000010000000100000005" "68656c6c6f" "000000010000000300000001" "78"
-                                 "000000040000000100000001" "79" "000100080000000300001001");
+    assert_string_equal(taken(), "000000010000000100000005"
+                                 "68656c6c6f"
+                                 "000000010000000300000001"
+                                 "78"
+                                 "000000040000000100000001"
+                                 "79"
+                                 "000100080000000300001001");
     assert_int_equal(sh_yamux_open(&F.y, &b), 0);
     sh_yamux_reset(&F.y, b, 7); /* never heard of: nothing is said */
     assert_string_equal(taken(), "");
@@ -237,6 +290,13 @@ static void test_sending(void **state)
     assert_int_equal(sh_yamux_shut(&F.y, b), 0);
     assert_string_equal(taken(), "000000050000000700000000");
     assert_int_equal(sh_yamux_write(&F.y, 99, sh_span_str("z")), SH_E_CLOSED);
+    assert_int_equal(sh_yamux_open(&F.y, &b), 0);
+    assert_int_equal(sh_yamux_write(&F.y, b, sh_span_str("a")), 1);
+    frame(2, 1, 0, 5, sh_span_none()); /* a pong between two writes ends the open frame */
+    assert_int_equal(sh_yamux_write(&F.y, b, sh_span_str("b")), 1);
+    assert_string_equal(taken(), "00000001000000090000000161"
+                                 "000200020000000000000005"
+                                 "00000000000000090000000162");
     frame(0, 4, 1, 0, sh_span_none()); /* the peer's end of a: both are over, it is forgotten */
     assert_string_equal(F.trace, "F1 ");
     assert_null(sh_map_u64_get(&F.y.streams, 1, NULL) ? "there" : NULL);
@@ -352,7 +412,8 @@ static void test_window_growth(void **state)
     assert_true(sh_map_u64_get(&F.y.streams, 1, &value));
     assert_int_equal(((sh_yamux_stream *)sh_map_ptr(value))->rx_limit, SH_YAMUX_WINDOW_MAX);
     frame(1, 8, 1, 0, sh_span_none()); /* what a dead stream had grown by is free again */
-    assert_int_equal(F.y.grown_bytes, SH_YAMUX_GROWN_MAX - SH_YAMUX_WINDOW_MAX + SH_YAMUX_WINDOW_START);
+    assert_int_equal(F.y.grown_bytes,
+                     SH_YAMUX_GROWN_MAX - SH_YAMUX_WINDOW_MAX + SH_YAMUX_WINDOW_START);
     stop();
 }
 
@@ -481,9 +542,14 @@ static void test_fair(void **state)
     for (unsigned round = 0; round < 100; round++) {
         taken();
         struct sh_conn_ev ev;
+        size_t turn[4] = {0};
         while (sh_yamux_event(&F.y, &ev)) {
-            got[ev.stream] += (size_t)sh_yamux_write(&F.y, ev.stream, sh_span_of(BULK, sizeof BULK));
+            turn[ev.stream] +=
+                (size_t)sh_yamux_write(&F.y, ev.stream, sh_span_of(BULK, sizeof BULK));
         }
+        assert_true(turn[1] > 0 && turn[3] > 0); /* each in every turn */
+        got[1] += turn[1];
+        got[3] += turn[3];
     }
     assert_true(got[1] > 10000000);
     assert_true(got[1] < got[3] + 600000 && got[3] < got[1] + 600000);
@@ -495,7 +561,8 @@ static void test_no_memory(void **state)
     (void)state;
     start(false, 10);
     F.counter.fail_from = 1;
-    frame(1, 1, 1, 0, sh_span_none()); /* no stream, and no block for the refusal: the connection ends */
+    frame(1, 1, 1, 0,
+          sh_span_none()); /* no stream, and no block for the refusal: the connection ends */
     assert_string_equal(F.trace, "!nomem");
     F.counter.fail_from = 0;
     stop();
@@ -540,7 +607,10 @@ static void test_random(void **state)
             uint64_t own;
             switch (sh_rng_below(&rng, 6)) {
             case 0: sh_yamux_open(&F.y, &own); break;
-            case 1: sh_yamux_write(&F.y, sh_rng_below(&rng, 12), sh_span_of(BULK, sh_rng_below(&rng, 50000))); break;
+            case 1:
+                sh_yamux_write(&F.y, sh_rng_below(&rng, 12),
+                               sh_span_of(BULK, sh_rng_below(&rng, 50000)));
+                break;
             case 2: sh_yamux_shut(&F.y, sh_rng_below(&rng, 12)); break;
             case 3: sh_yamux_reset(&F.y, sh_rng_below(&rng, 12), 1); break;
             case 4: sh_yamux_ping(&F.y, F.now_us++); break;
@@ -555,11 +625,14 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_sending),       cmocka_unit_test(test_ack),
-        cmocka_unit_test(test_coalescing),     cmocka_unit_test(test_send_window),   cmocka_unit_test(test_receive_window),
-        cmocka_unit_test(test_window_growth),  cmocka_unit_test(test_inbound_limit), cmocka_unit_test(test_unacked_limit),
-        cmocka_unit_test(test_ping_flood),     cmocka_unit_test(test_ping),          cmocka_unit_test(test_queue_full),
-        cmocka_unit_test(test_fair),           cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_random),
+        cmocka_unit_test(test_rows),          cmocka_unit_test(test_sending),
+        cmocka_unit_test(test_ack),           cmocka_unit_test(test_coalescing),
+        cmocka_unit_test(test_send_window),   cmocka_unit_test(test_receive_window),
+        cmocka_unit_test(test_window_growth), cmocka_unit_test(test_inbound_limit),
+        cmocka_unit_test(test_unacked_limit), cmocka_unit_test(test_ping_flood),
+        cmocka_unit_test(test_ping),          cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_fair),          cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_random),
     };
     return RUN(tests);
 }

@@ -131,11 +131,11 @@ sh_swarm *fake_net_node(struct fake_net *net, int index)
 /* The end of a stream is gone at this side: its owner is told unless it did it itself. */
 static void fake_end(sh_stream *st, int err)
 {
-    if (st->dead) {
+    if (st->dead || st->ending) {
         return;
     }
     sh_swarm *s = st->net->nodes[st->conn->node[st->side]];
-    st->dead = true;
+    st->ending = true;
     if (s) {
         fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_STREAM_END,
                                               .peer = sh_stream_peer(st),
@@ -334,7 +334,7 @@ static void fake_arrive(struct fake_net *net, struct fake_conn *c, int side)
     /* DATA, FIN and RESET name the sender's end: ours exists once OPEN was delivered */
     sh_stream *mine = item->kind == FAKE_ECHO || item->kind == FAKE_REFUSE ? st : st->other;
     struct sh_swarm_event ev = {.peer = mine ? sh_stream_peer(mine) : (struct sh_peer_ref){0, 0}, .conn = c->id[side], .stream = mine};
-    if (!mine || mine->dead) {
+    if (!mine || mine->dead || mine->ending) {
         fake_pop(c, side);
         return;
     }
@@ -409,12 +409,11 @@ bool sh_swarm_event(sh_swarm *s, struct sh_swarm_event *ev, uint64_t now_us)
     s->current = s->events[s->head];
     s->head = (s->head + 1) % FAKE_EVENTS;
     *ev = s->current.ev;
-    /* what came for a stream that its owner has reset meanwhile is not told */
-    if (ev->stream && ev->stream->dead && ev->kind != SH_SWARM_STREAM_END) {
+    if (ev->stream && ev->stream->dead) { /* its owner has reset it meanwhile: not told */
         return sh_swarm_event(s, ev, now_us);
     }
-    if (ev->stream && ev->kind == SH_SWARM_STREAM_END && ev->stream->shut && ev->stream->peer_gone) {
-        return sh_swarm_event(s, ev, now_us);
+    if (ev->stream && ev->kind == SH_SWARM_STREAM_END) {
+        ev->stream->dead = true;
     }
     return true;
 }
@@ -574,6 +573,9 @@ size_t sh_stream_writable(const sh_stream *st)
 int64_t sh_stream_write(sh_stream *st, sh_span data)
 {
     FAKE_CHECK(!st->dead && !st->shut);
+    if (st->ending) {
+        return (int64_t)data.n;
+    }
     size_t room = sh_stream_writable(st);
     size_t n = data.n < room ? data.n : room;
     st->starved = n < data.n;
@@ -587,9 +589,14 @@ int64_t sh_stream_write(sh_stream *st, sh_span data)
 
 void sh_stream_consumed(sh_stream *st, size_t n)
 {
-    FAKE_CHECK(!st->dead && st->other && st->other->unread >= n);
+    FAKE_CHECK(!st->dead);
+    if (st->ending || n == 0) {
+        return;
+    }
+    FAKE_CHECK(st->other && st->other->unread >= n);
     st->other->unread -= n;
-    if (st->other->starved && !st->other->dead) {
+    bool roomy = st->other->unread <= st->net->window / 2; /* no silly windows */
+    if (roomy && st->other->starved && !st->other->dead && !st->other->ending) {
         st->other->starved = false;
         sh_swarm *s = st->net->nodes[st->conn->node[!st->side]];
         fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_STREAM_WRITABLE, .peer = sh_stream_peer(st->other), .stream = st->other, .proto = st->proto});

@@ -32,7 +32,9 @@ struct sh_stream {
     sh_stream *other;
     unsigned proto;
     void *user;
-    bool dead, open, shut, peer_gone;
+    bool ending; /* its END event waits to be taken */
+    bool dead;   /* void: a use fails the test */
+    bool open, shut;
     size_t unread;   /* bytes sent to the other end and not consumed there */
     bool starved;    /* a write was cut short */
 };

@@ -174,7 +174,8 @@ static void test_self_dial(void **state)
     assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, 3, net.now_us), 0);
     const struct snet_event *e = snet_until(&net, 0, SH_SWARM_DIALLED, &at, 5 * SECOND);
     assert_non_null(e);
-    assert_true(e->err != 0);
+    assert_int_equal(e->err, SH_E_UNREACHABLE);
+    assert_string_equal(e->text, "the address is this node's own");
     assert_int_equal(snet_count(&net, 0, SH_SWARM_PEER_UP, 0), 0);
     assert_int_equal(snet_dial(&net, 0, 0, false, 4), SH_E_BAD_ADDRESS);
     snet_fini(&net);
@@ -501,6 +502,7 @@ static void test_keep_backs_off(void **state)
     snet_restart(&net, 1);
     size_t at = net.log_count;
     assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_UP, &at, 61 * SECOND));
+    snet_run(&net, SECOND);
     sh_swarm_disconnect(net.node[1].swarm, snet_peer(&net, 1, 0), 0);
     assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_UP, &at, 2 * SECOND));
     assert_true(net.now_us > start_us);
@@ -541,6 +543,106 @@ static void test_same_seed_same_trace(void **state)
     assert_true(hash[0] == hash[1]);
 }
 
+/* Memory runs out at the k-th allocation of one node, once or for good: nothing breaks, nothing leaks (snet_fini
+ * checks), and when it was only once the swarm goes on. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    for (size_t k = 1; k < 600; k += 1 + k / 12) {
+        for (int for_good = 0; for_good < 2; for_good++) {
+            start(3, NULL);
+            atomic_store(&net.node[0].mem.allocations, 0);
+            atomic_store(for_good ? &net.node[0].mem.fail_from : &net.node[0].mem.fail_at, k);
+            snet_dial(&net, 0, 1, true, 1);
+            snet_dial(&net, 2, 0, false, 2);
+            uint8_t value[64];
+            char key[400];
+            sh_swarm_publish(net.node[0].swarm, sh_span_str("n"), value_key(0, "n", key), registration(0, value), 1,
+                             net.now_us);
+            snet_run(&net, SECOND);
+            struct sh_peer_ref ref;
+            sh_stream *st;
+            if (sh_swarm_peer(net.node[0].swarm, &net.node[1].id, &ref) == 0) {
+                sh_swarm_hold(net.node[0].swarm, ref);
+                sh_swarm_open(net.node[0].swarm, ref, 0, NULL, &st);
+            }
+            sh_swarm_find(net.node[0].swarm, sh_span_str("m"), 5, net.now_us);
+            snet_run(&net, 2 * SECOND);
+            snet_kill(&net, 2);
+            snet_run(&net, 30 * SECOND);
+            if (!for_good) {
+                assert_true(sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, 1)));
+            }
+            snet_fini(&net);
+        }
+    }
+}
+
+static void one_peer(struct snet *n, unsigned i, struct sh_swarm_config *c)
+{
+    (void)n;
+    c->peers_connected_max = i == 0 ? 2 : 512;
+}
+
+static void test_peers_max(void **state)
+{
+    (void)state;
+    start(5, one_peer);
+    for (unsigned i = 1; i < 5; i++) {
+        snet_dial(&net, i, 0, false, i);
+        snet_run(&net, 10 * MS);
+        sh_swarm_hold(net.node[0].swarm, snet_peer(&net, 0, i));
+    }
+    snet_run(&net, 100 * MS);
+    unsigned connected = 0;
+    for (unsigned i = 1; i < 5; i++) {
+        connected += sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, i)) ? 1u : 0u;
+    }
+    assert_int_equal(connected, 2);
+    assert_true(sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, 1))); /* held: not pushed out */
+    snet_fini(&net);
+}
+
+/* 70,000 ids fill the table; what is in use stays, the rest turns over; stale refs find nothing. */
+static void test_peer_table_turns_over(void **state)
+{
+    (void)state;
+    start(1, NULL);
+    sh_swarm *s = net.node[0].swarm;
+    struct sh_peer_ref held = {0, 0}, first = {0, 0}, ref;
+    for (unsigned i = 0; i < 70000; i++) {
+        sh_peer_id id;
+        uint8_t b[34] = {0x12, 0x20, (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16)};
+        assert_int_equal(sh_peer_id_from_bytes(&id, sh_span_of(b, sizeof b)), 0);
+        assert_int_equal(sh_swarm_peer(s, &id, &ref), 0);
+        if (i == 0) {
+            held = ref;
+            sh_swarm_hold(s, ref);
+        } else if (i == 1) {
+            first = ref;
+        }
+    }
+    assert_non_null(sh_swarm_peer_id(s, held));
+    assert_null(sh_swarm_peer_id(s, first));
+    assert_non_null(sh_swarm_peer_id(s, ref));
+    assert_int_equal(sh_swarm_peer(s, &net.node[0].id, &ref), 0);
+    assert_int_equal(ref.index, 0);
+    snet_fini(&net);
+}
+
+static void test_republished_and_expired(void **state)
+{
+    (void)state;
+    start(3, NULL);
+    snet_dial(&net, 0, 1, true, 1);
+    snet_dial(&net, 2, 1, true, 2);
+    snet_run(&net, SECOND);
+    publish(0, "long", 1);
+    snet_run(&net, 7200 * (uint64_t)SECOND); /* twice the life of a value: it was sent again */
+    assert_true(finds(2, "long", 0));
+    snet_fini(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +668,10 @@ int main(void)
         cmocka_unit_test(test_idle_is_alive),
         cmocka_unit_test(test_keep_backs_off),
         cmocka_unit_test(test_same_seed_same_trace),
+        cmocka_unit_test(test_peers_max),
+        cmocka_unit_test(test_peer_table_turns_over),
+        cmocka_unit_test(test_republished_and_expired),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

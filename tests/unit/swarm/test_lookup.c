@@ -1,0 +1,213 @@
+/* One query over a simulated network of 1,000 peers finds the true 20 closest; failing, slow and lying peers are
+ * borne; nothing grows over its bounds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "swarm/kbucket.h"
+#include "swarm/lookup.h"
+
+enum { PEERS = 1000, SECOND = 1000000 };
+
+static uint8_t keys[PEERS][32];
+static sh_ktable tables[PEERS];
+static uint8_t target[32];
+
+static void make_world(uint64_t seed)
+{
+    sh_rng_seeded state;
+    sh_rng rng = sh_rng_seeded_init(&state, seed);
+    sh_rng_fill(&rng, keys, sizeof keys);
+    sh_rng_fill(&rng, target, sizeof target);
+    for (unsigned i = 0; i < PEERS; i++) {
+        sh_ktable_init(&tables[i], sh_mem_system(), keys[i]);
+        for (unsigned n = 0; n < PEERS; n++) { /* everyone has met everyone; the buckets keep 20 each */
+            uint32_t dropped;
+            unsigned other = (n * 37 + i) % PEERS;
+            sh_ktable_insert(&tables[i], keys[other], other, (other + i) % 3 == 0, &dropped);
+        }
+    }
+}
+
+static void end_world(void)
+{
+    for (unsigned i = 0; i < PEERS; i++) {
+        sh_ktable_fini(&tables[i]);
+    }
+}
+
+static int by_distance(const void *a, const void *b)
+{
+    return sh_kcloser(target, keys[*(const uint32_t *)a], keys[*(const uint32_t *)b]);
+}
+
+static void true_closest(uint32_t *out, bool (*counts)(uint32_t))
+{
+    static uint32_t all[PEERS];
+    unsigned n = 0;
+    for (uint32_t i = 0; i < PEERS; i++) {
+        if (!counts || counts(i)) {
+            all[n++] = i;
+        }
+    }
+    qsort(all, n, sizeof all[0], by_distance);
+    memcpy(out, all, SH_KAD_K * sizeof all[0]);
+}
+
+static bool is_dead(uint32_t i)
+{
+    return i % 5 == 0;
+}
+
+static bool is_alive(uint32_t i)
+{
+    return !is_dead(i);
+}
+
+/* Runs the query from peer 1; returns how many were asked. */
+static unsigned run(sh_lookup *l, bool (*dead)(uint32_t), bool slow)
+{
+    uint64_t now = SECOND;
+    uint32_t seeds[SH_KAD_K], tag, dropped;
+    sh_lookup_init(l, target, 1);
+    unsigned n = sh_ktable_closest(&tables[1], target, 1, seeds, 3); /* few to start from */
+    for (unsigned i = 0; i < n; i++) {
+        sh_lookup_add(l, keys[seeds[i]], seeds[i], &dropped);
+    }
+    uint32_t flight[64];
+    unsigned flying = 0, asked = 0, most = 0;
+    for (unsigned round = 0; !sh_lookup_finished(l); round++) {
+        assert_true(round < 100000);
+        while (sh_lookup_next(l, now, &tag)) {
+            flight[flying++] = tag;
+            asked++;
+        }
+        most = flying > most ? flying : most;
+        if (flying == 0) {
+            assert_true(sh_lookup_deadline(l) < UINT64_MAX);
+            now = sh_lookup_deadline(l);
+            sh_lookup_tick(l, now);
+            continue;
+        }
+        tag = flight[0];
+        memmove(flight, flight + 1, --flying * sizeof flight[0]);
+        if (dead && dead(tag)) {
+            if (!slow) {
+                sh_lookup_on_fail(l, tag);
+            }
+            continue;
+        }
+        uint32_t near[SH_KAD_K];
+        n = sh_ktable_closest(&tables[tag], target, 1, near, SH_KAD_K);
+        sh_lookup_on_reply(l, tag);
+        for (unsigned i = 0; i < n; i++) {
+            sh_lookup_add(l, keys[near[i]], near[i], &dropped);
+        }
+        assert_true(l->count <= SH_LOOKUP_NODES_MAX);
+    }
+    assert_true(most <= SH_KAD_ALPHA);
+    return asked;
+}
+
+static void test_finds_the_closest(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        uint32_t want[SH_KAD_K], got[SH_KAD_K];
+        make_world(seed);
+        unsigned asked = run(&l, NULL, false);
+        true_closest(want, NULL);
+        assert_int_equal(sh_lookup_closest(&l, got, SH_KAD_K), SH_KAD_K);
+        unsigned at = 0;
+        for (unsigned i = 0; i < SH_KAD_K && at < SH_KAD_K; i++) { /* the asker is not its own candidate */
+            if (want[i] != 1) {
+                assert_int_equal(got[at++], want[i]);
+            }
+        }
+        assert_true(asked < 60);
+        end_world();
+    }
+}
+
+static void test_dead_and_slow_peers(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    for (int slow = 0; slow < 2; slow++) {
+        uint32_t want[SH_KAD_K], got[SH_KAD_K];
+        make_world(9);
+        run(&l, is_dead, slow == 1);
+        true_closest(want, is_alive);
+        assert_int_equal(sh_lookup_closest(&l, got, SH_KAD_K), SH_KAD_K);
+        assert_memory_equal(got, want, sizeof want);
+        end_world();
+    }
+}
+
+static void test_liars_cannot_prolong_it(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    uint8_t key[32];
+    uint32_t tag, dropped, next = 0;
+    unsigned asked = 0;
+    sh_lookup_init(&l, target, UINT32_MAX - 1);
+    memset(key, 0xff, sizeof key);
+    sh_lookup_add(&l, key, next++, &dropped);
+    while (!sh_lookup_finished(&l)) {
+        assert_true(sh_lookup_next(&l, 1, &tag));
+        asked++;
+        sh_lookup_on_reply(&l, tag);
+        for (unsigned i = 0; i < 20; i++) { /* each names twenty that are closer still */
+            memcpy(key, target, 32);
+            sh_store_u32be(key + 20, sh_load_u32be(target + 20) ^ (UINT32_MAX - next));
+            sh_lookup_add(&l, key, next++, &dropped);
+        }
+        assert_true(l.count <= SH_LOOKUP_NODES_MAX);
+        assert_true(asked <= SH_LOOKUP_ASKED_MAX);
+    }
+    assert_true(asked >= SH_LOOKUP_NODES_MAX); /* all places are taken by peers that answered: no more come in */
+}
+
+static void test_odd_calls(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    uint8_t key[32] = {1};
+    uint32_t dropped, tag;
+    sh_lookup_init(&l, target, 7);
+    assert_true(sh_lookup_finished(&l));
+    assert_false(sh_lookup_add(&l, key, 7, &dropped)); /* ourselves */
+    assert_true(sh_lookup_add(&l, key, 8, &dropped));
+    assert_false(sh_lookup_add(&l, key, 8, &dropped)); /* twice */
+    assert_true(sh_lookup_next(&l, 1, &tag));
+    assert_false(sh_lookup_next(&l, 1, &tag));
+    sh_lookup_on_reply(&l, 99); /* nobody's answer */
+    assert_int_equal(l.in_flight, 1);
+    sh_lookup_tick(&l, 1 + SH_LOOKUP_SLOW_US);
+    assert_int_equal(l.in_flight, 0);
+    assert_true(sh_lookup_finished(&l));
+    sh_lookup_on_reply(&l, 8); /* late, and welcome */
+    sh_lookup_on_reply(&l, 8);
+    sh_lookup_on_fail(&l, 8);
+    assert_int_equal(l.answered, 1);
+    assert_int_equal(l.in_flight, 0);
+    assert_int_equal(sh_lookup_closest(&l, &tag, 1), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_finds_the_closest),
+        cmocka_unit_test(test_dead_and_slow_peers),
+        cmocka_unit_test(test_liars_cannot_prolong_it),
+        cmocka_unit_test(test_odd_calls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* The record store: Kameo's rules, ends of life, and every bound. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "swarm/records.h"
+
+enum { SECOND = 1000000 };
+#define HOUR (3600 * (uint64_t)SECOND)
+
+static sh_rng_seeded rng_state;
+static sh_rng rng;
+static sh_records r;
+static sh_quota quota;
+static sh_mem_counter mem;
+
+static int setup(void **state)
+{
+    (void)state;
+    rng = sh_rng_seeded_init(&rng_state, 3);
+    sh_quota_init(&quota, NULL, SIZE_MAX);
+    sh_records_init(&r, sh_mem_counted(&mem, sh_mem_system()), &quota, &rng);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sh_records_fini(&r);
+    return quota.used == 0 && atomic_load(&mem.live_blocks) == 0 ? 0 : -1;
+}
+
+static sh_peer_id peer(unsigned i)
+{
+    sh_peer_id id;
+    uint8_t b[34] = {0x12, 0x20, (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16)};
+    assert_int_equal(sh_peer_id_from_bytes(&id, sh_span_of(b, sizeof b)), 0);
+    return id;
+}
+
+static sh_span value_of(const sh_peer_id *id, uint8_t *b)
+{
+    b[0] = id->n;
+    memset(b + 1, 7, 8);
+    memcpy(b + 9, id->b, id->n);
+    memcpy(b + 9 + id->n, "t::T", 4);
+    return sh_span_of(b, 13u + id->n);
+}
+
+static sh_span key_of(const char *name, const sh_peer_id *id, char *buf)
+{
+    char text[SH_PEER_ID_TEXT_MAX];
+    sh_peer_id_text(id, text);
+    sprintf(buf, "%s:meta:%s", name, text);
+    return sh_span_str(buf);
+}
+
+static void test_rules(void **state)
+{
+    (void)state;
+    sh_peer_id a = peer(1), b = peer(2);
+    char key[600], other[600];
+    uint8_t value[100];
+    sh_span v = value_of(&a, value);
+    assert_int_equal(sh_records_check_provider(sh_span_str("name"), &a, &a), 0);
+    assert_int_equal(sh_records_check_provider(sh_span_str("name"), &a, &b), SH_E_PROTO); /* somebody else's */
+    assert_int_equal(sh_records_check_provider(sh_span_str(""), &a, &a), SH_E_PROTO);
+    assert_int_equal(sh_records_check_provider(sh_span_str("\xff"), &a, &a), SH_E_PROTO);
+    assert_int_equal(sh_records_check_value(key_of("n", &a, key), v, &a), 0);
+    assert_int_equal(sh_records_check_value(key_of("n", &a, key), v, &b), SH_E_PROTO); /* replication is refused */
+    assert_int_equal(sh_records_check_value(key_of("", &a, key), v, &a), SH_E_PROTO);
+    assert_int_equal(sh_records_check_value(key_of("a:meta:b", &a, other), v, &a), SH_E_PROTO); /* first mark counts */
+    assert_int_equal(sh_records_check_value(sh_span_str("plain"), v, &a), SH_E_PROTO);
+    key_of("n", &a, key);
+    assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_none(), &a), SH_E_PROTO);
+    for (size_t n = 0; n < 9u + a.n; n++) { /* the byte 26 alone stops a Kameo node */
+        assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_take(v, n), &a), SH_E_PROTO);
+    }
+    assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_take(v, 9u + a.n), &a), 0); /* empty type */
+    value[12 + a.n] = 0xff;
+    assert_int_equal(sh_records_check_value(sh_span_str(key), v, &a), SH_E_PROTO);
+}
+
+static void test_lives(void **state)
+{
+    (void)state;
+    sh_peer_id a = peer(1), b = peer(2);
+    char key[600];
+    uint8_t value[100];
+    sh_span k = key_of("n", &a, key), name = sh_span_str("n");
+    uint64_t now = SECOND;
+    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 0, now), 0);
+    assert_non_null(sh_records_value(&r, k, now + HOUR - 1));
+    assert_null(sh_records_value(&r, k, now + HOUR));
+    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 10, now), 0); /* replaced: shorter */
+    assert_int_equal(r.value_count, 1);
+    assert_null(sh_records_value(&r, k, now + 10 * SECOND));
+    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, UINT32_MAX, now), 0);
+    assert_null(sh_records_value(&r, k, now + HOUR)); /* never longer than an hour */
+    assert_int_equal(sh_records_add_provider(&r, name, &a, NULL, 0, now), 0);
+    assert_int_equal(sh_records_add_provider(&r, name, &b, NULL, 0, now + HOUR), 0);
+    assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now)->id, &a));
+    assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 1, now)->id, &b));
+    assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now + 48 * HOUR)->id, &b));
+    assert_int_equal(sh_records_add_provider(&r, name, &a, NULL, 0, now + 2 * HOUR), 0); /* told again: lives on */
+    assert_int_equal(r.provider_count, 2);
+    sh_records_tick(&r, now + 49 * HOUR);
+    assert_int_equal(r.provider_count, 1);
+    assert_int_equal(r.value_count, 0);
+    assert_int_equal(sh_records_deadline(&r), now + 50 * HOUR);
+    sh_records_tick(&r, sh_records_deadline(&r));
+    assert_int_equal(sh_records_deadline(&r), UINT64_MAX);
+    assert_int_equal(quota.used, 0);
+}
+
+static void test_bounds(void **state)
+{
+    (void)state;
+    char key[600];
+    uint8_t value[100];
+    sh_span name = sh_span_str("popular");
+    for (unsigned i = 0; i < SH_KAD_PROVIDERS_MAX; i++) {
+        sh_peer_id id = peer(i);
+        assert_int_equal(sh_records_add_provider(&r, name, &id, NULL, 0, 1), 0);
+    }
+    sh_peer_id late = peer(5000);
+    assert_int_equal(sh_records_add_provider(&r, name, &late, NULL, 0, 1), SH_E_LIMIT);
+    sh_peer_id old = peer(3);
+    assert_int_equal(sh_records_add_provider(&r, name, &old, NULL, 0, 2), 0); /* who is in may stay */
+    /* One publisher cannot take all room. */
+    unsigned taken = 0;
+    for (unsigned i = 0; i < SH_RECORD_PUBLISHER_MAX + 10; i++) {
+        char n[32];
+        sprintf(n, "n%u", i);
+        taken += sh_records_put_value(&r, key_of(n, &late, key), value_of(&late, value), &late, 0, 1) == 0 ? 1u : 0u;
+    }
+    assert_int_equal(taken, SH_RECORD_PUBLISHER_MAX);
+    sh_peer_id other = peer(6000);
+    assert_int_equal(sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 1), 0);
+    /* All together neither. */
+    for (unsigned p = 7000; p < 7010; p++) {
+        sh_peer_id id = peer(p);
+        for (unsigned i = 0; i < 3000; i++) {
+            char n[32];
+            sprintf(n, "m%u", i);
+            sh_records_put_value(&r, key_of(n, &id, key), value_of(&id, value), &id, 0, 1);
+        }
+    }
+    assert_int_equal(r.value_count, SH_RECORD_VALUES_MAX);
+    quota.limit = quota.used; /* no memory: refused, what is there stays */
+    assert_int_equal(sh_records_add_provider(&r, sh_span_str("new"), &other, NULL, 0, 3), SH_E_LIMIT);
+    assert_int_equal(sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 3),
+                     SH_E_NOMEM);
+    assert_non_null(sh_records_value(&r, sh_span_str(key), 3));
+    quota.limit = SIZE_MAX;
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    sh_peer_id a = peer(1);
+    static const uint8_t good[] = {4, 192, 0, 2, 7, 6, 0x0f, 0xa1}, bad[] = {4, 1};
+    uint8_t huge[200] = {0};
+    sh_span addrs[] = {{bad, 2}, {good, 8}, {huge, 200}, {good, 8}, {good, 8}, {good, 8}, {good, 8}};
+    assert_int_equal(sh_records_add_provider(&r, sh_span_str("n"), &a, addrs, 7, 1), 0);
+    const struct sh_provider *p = sh_records_provider(&r, sh_span_str("n"), 0, 1);
+    assert_int_equal(p->addr_count, SH_RECORD_ADDRS_MAX);
+    assert_memory_equal(p->addrs[0].b, good, 8);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    sh_peer_id a = peer(1);
+    char key[600];
+    uint8_t value[100];
+    for (size_t k = 1; k < 12; k++) {
+        atomic_store(&mem.allocations, 0);
+        atomic_store(&mem.fail_at, k);
+        int one = sh_records_add_provider(&r, sh_span_str("n"), &a, NULL, 0, 1);
+        int two = sh_records_put_value(&r, key_of("n", &a, key), value_of(&a, value), &a, 0, 1);
+        atomic_store(&mem.fail_at, 0);
+        assert_int_equal(one == 0, sh_records_provider(&r, sh_span_str("n"), 0, 1) != NULL);
+        assert_int_equal(two == 0, sh_records_value(&r, sh_span_str(key), 1) != NULL);
+        sh_records_tick(&r, 100 * HOUR);
+        assert_int_equal(quota.used, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lives, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
