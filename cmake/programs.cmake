@@ -13,6 +13,10 @@ if(SHOAL_TOOLS AND TARGET shoal)
         set_target_properties(shoal_cli PROPERTIES OUTPUT_NAME shoal)
         target_compile_definitions(shoal_cli PRIVATE SHOAL_BUILD_VERSION="${PROJECT_VERSION}")
         target_link_libraries(shoal_cli PRIVATE dep::msgpack)
+        if(TARGET dep::lua) # .lua scripts of `shoal node` run inside the command
+            target_link_libraries(shoal_cli PRIVATE dep::lua)
+            target_compile_definitions(shoal_cli PRIVATE SHOAL_CLI_LUA)
+        endif()
     endif()
 endif()
 

@@ -463,6 +463,10 @@ bool lcodec_push(lua_State *L, lnode *n, shoal_bytes value)
 {
     struct walk w = {.L = L, .n = n};
     int top = lua_gettop(L);
+    if (!value.len) {
+        lua_pushnil(L); /* empty is nil, wherever it points */
+        return true;
+    }
     if (push_value(&w, value)) {
         return true;
     }

@@ -175,7 +175,7 @@ static int coro_failed(lua_State *L)
         c->code = shoal_fail_with(c->cx, text, type, value);
         lnode_note(c->node, c->actor->pid, trace);
         if (c->kind == RUN_INIT) {
-            c->actor->failure = strdup(text);
+            c->actor->failure = lcopy(text);
         }
     } else if (c->kind == RUN_TASK) {
         lnode_event_text(c->node, "task_failed", trace);
@@ -560,7 +560,7 @@ static int push_result(lua_State *L, lcoro *c, enum lwhat what)
     }
 }
 
-static int call_ended(lua_State *L, int status, lua_KContext what)
+int lcoro_ended(lua_State *L, int status, lua_KContext what)
 {
     (void)status;
     return push_result(L, lcoro_resumed(L), (enum lwhat)what);
@@ -577,13 +577,7 @@ int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what)
         coro_hold(c);
     }
     c->wait = WAIT_CALL;
-    return lua_yieldk(L, 0, (lua_KContext)what, call_ended);
-}
-
-static int slept(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status, (void)ctx;
-    return push_result(L, lcoro_resumed(L), WHAT_TRUE);
+    return lua_yieldk(L, 0, (lua_KContext)what, lcoro_ended);
 }
 
 /* shoal.sleep(seconds) -> true */
@@ -598,7 +592,7 @@ int lcoro_sleep(lua_State *L)
     if (!ltimer_add(c, ltimer_now_us() + ms * 1000)) {
         return lfail(L, SHOAL_E_LIMIT, SHOAL_NOT_SENT, "out of memory");
     }
-    return lcoro_wait(L, c, WAIT_SLEEP, slept, NULL);
+    return lcoro_wait(L, c, WAIT_SLEEP, lcoro_ended, (void *)(intptr_t)WHAT_TRUE);
 }
 
 int lcoro_wake(lcoro *c, const shoal_result *result)

@@ -2,6 +2,7 @@
  *
  * shoal.lua is what users require; it adds what is easier said in Lua. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lshoal.h"
@@ -14,6 +15,13 @@ lvm *lvm_of(lua_State *L)
     lvm *vm = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return vm;
+}
+
+char *lcopy(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 /* --- failures --- */

@@ -96,7 +96,7 @@ struct lactor {
     int self_ref, cx_ref, arg_ref, undelivered_ref; /* in the anchor */
     lcoro *spawner;                                 /* waits for a held init */
     char *failure;                                  /* of a held init, for it */
-    bool started, ended;
+    bool spawning, started, ended;
 };
 
 enum lkind { RUN_TASK, RUN_FORK, RUN_MESSAGE, RUN_INIT, RUN_STOP, RUN_ERROR, RUN_DOWN };
@@ -144,6 +144,7 @@ typedef struct lbytes {
 
 /* --- lshoal.c: the module, failures, options --- */
 lvm *lvm_of(lua_State *L);
+char *lcopy(const char *text); /* owned; NULL: no memory */
 /* Pushes nil, text, code, delivery; returns 4. SHOAL_E_USAGE raises instead. */
 int lfail(lua_State *L, int code, int delivery, const char *text);
 /* The same of what the library said last; n may be closed. */
@@ -206,8 +207,8 @@ void ltimer_close(lnode *n);
 
 /* --- lactor.c --- */
 int lactor_class(lua_State *L); /* shoal.actor */
-/* Spawns the class at type_idx; cx: of the parent or NULL. Returns what Lua gets (may yield). */
-int lactor_spawn(lua_State *L, lnode *n, int type_idx, lactor *parent);
+/* spawn of a node (parent NULL) and of a cx: what Lua gets, may yield. */
+int lactor_spawn(lua_State *L, lnode *n, lactor *parent);
 void lactor_push_self(lua_State *L, const lactor *a);
 void lactor_started(lactor *a, int code);
 void lactor_release(lactor *a);
@@ -229,6 +230,8 @@ int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what);
 /* Yields; k runs when lcoro_wake has been called, and begins with lcoro_resumed. */
 int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait, lua_KFunction k, void *ctx);
 lcoro *lcoro_resumed(lua_State *L);
+/* The k of waits that end with a result; ctx: enum lwhat. */
+int lcoro_ended(lua_State *L, int status, lua_KContext what);
 int lcoro_sleep(lua_State *L);
 /* Goes on; what its message answers, if that ended. */
 int lcoro_wake(lcoro *c, const shoal_result *result);

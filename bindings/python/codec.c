@@ -247,6 +247,7 @@ static int enc_ref(Enc *e, PyObject *v, const Path *path)
             return enc_fail(e, path, "cannot be sent: its node does not know it any more", v);
         }
     }
+    node_wait_turn(e->node);
     shoal_pack_init(&p, room, sizeof room);
     shoal_put_ref(&p, e->node->node, pid);
     shoal_bytes b = shoal_packed(&p);

@@ -84,6 +84,12 @@ typedef struct TypeRec {
     NodeObj *node;
 } TypeRec;
 
+/* What shoal.Actor is made of. */
+typedef struct ActorObj {
+    PyObject_HEAD
+    ActorRec *rec; /* NULL before its start and after its end */
+} ActorObj;
+
 enum msg_kind { MSG_HANDLER, MSG_START, MSG_STOP, MSG_ERROR, MSG_DOWN, MSG_UNDELIVERED };
 
 /* One message (or hook) being handled: on the C stack, or inside a Task once it waits. */
@@ -105,7 +111,7 @@ struct ContextObj {
     PyObject *ref, *sender, *name;
 };
 
-enum wants { WANT_VALUE, WANT_REF, WANT_REASON, WANT_NONE, WANT_TEXT, WANT_ITEMS };
+enum wants { WANT_VALUE, WANT_REF, WANT_REASON, WANT_NONE, WANT_TEXT, WANT_ITEMS, WANT_STOP };
 enum pending_state { P_WAITING, P_DONE, P_FAILED, P_CANCELLED };
 
 struct PendingObj {
@@ -163,7 +169,8 @@ struct NodeObj {
     PyObject *options; /* dict as given */
     PyObject *loop, *drain_cb, *timer_handle, *on_event, *on_log, *logger;
     PyObject *escape; /* KeyboardInterrupt or SystemExit on its way out of run, poll or wait */
-    PyObject *failures; /* dict: actor number -> (exception, age) of its last failure */
+    PyObject *failures; /* dict: actor number -> exception of its last failure, for a second */
+    double failed_at;
     PyObject *jobs;     /* list of spawn Pendings for the thread that drains */
     ActorRec *actors;
     TypeRec *types;
@@ -246,6 +253,9 @@ static inline shoal_bytes buf_bytes(const Buf *b)
 /* --- ref.c --- */
 extern PyType_Spec ref_spec, verb_spec;
 PyObject *ref_new(NodeObj *n, shoal_pid pid);
+/* The arguments of a message: one value, or keywords. what: the function, for errors. */
+int pack_message(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs, PyObject *names, Buf *b);
+const char *message_name(Mod *m, PyObject *name);
 int kept_timeout(Mod *m, PyObject *seconds, bool zero, uint32_t *ms);
 
 /* --- pending.c --- */
@@ -268,10 +278,11 @@ extern PyType_Spec actor_spec, spec_spec;
 PyObject *actor_spawn(NodeObj *n, ActorRec *parent, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 void actor_free(ActorRec *rec);
 void type_free(TypeRec *t);
-PyObject *spec_call(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value); /* NULL: raised */
+/* The function to call and, new, its arguments; NULL: raised BadValue. */
+PyObject *spec_bind(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value, PyObject **args, PyObject **kwargs);
+PyObject *bind_fit(PyObject *module, PyObject *args);
 void msg_end(Msg *msg);
 int msg_result(Msg *msg, PyObject *value);    /* what a handler returned; code for core; value may be NULL: raised */
-void msg_hold(Msg *msg);
 void actor_start(ActorRec *rec);                /* spawns; settles rec->starting unless its start hook waits */
 void actor_release(ActorRec *rec);              /* frees it if it has ended and nothing of it waits */
 void start_ended(ActorRec *rec, PyObject *failure);
@@ -292,28 +303,35 @@ extern PyType_Spec context_spec, promise_spec, timer_spec;
 PyObject *context_of(Msg *msg);
 PyObject *context_current(PyObject *self, PyObject *instance); /* method of the module: self.cx */
 
-/* --- node.c, drive.c --- */
+/* --- node.c: life and calls --- */
 extern PyType_Spec node_spec;
-int node_ready(NodeObj *n);      /* starts it if need be; raises Closed */
-int node_open(NodeObj *n);       /* as node_ready, for calls that do not start */
-void node_soon(NodeObj *n);      /* a drain is due after a call */
-int node_drain(NodeObj *n, int64_t budget_us, int *handled); /* raises what escapes */
+int node_ready(NodeObj *n); /* starts it if need be; raises Closed */
+int node_open(NodeObj *n);  /* as node_ready, but does not start it */
 void node_free_core(NodeObj *n);
-int node_drive(NodeObj *n, int64_t wait_ms); /* one slice on this thread: handled, -1 raised */
-bool node_may_drive(NodeObj *n);
-bool node_inside(NodeObj *n);    /* this thread drains it now */
-int node_wait_allowed(NodeObj *n);
-void node_log(void *ud, int level, const char *text);
-void node_event(void *ud, const char *event, shoal_bytes info);
-void node_logs_tell(NodeObj *n);
-void node_pump(NodeObj *n);
+void node_wait_turn(NodeObj *n); /* inline nodes: until no other thread is inside (nothing waits for the GIL in core) */
 double seconds_now(void);
+
+/* --- drive.c: who runs shoal_poll, and when --- */
+bool node_inside(const NodeObj *n); /* this thread drains it now */
+void node_soon(NodeObj *n);         /* a drain is due after a call */
+int node_drain(NodeObj *n, int64_t budget_us, int *handled);
+bool node_may_drive(const NodeObj *n);
+int node_drive(NodeObj *n, int64_t wait_ms); /* one slice on this thread: handled, or -1 raised */
+int node_wait_allowed(NodeObj *n);
 PyObject *node_run(PyObject *self, PyObject *unused);
-PyObject *node_poll(PyObject *self, PyObject *args);
-PyObject *node_attach(PyObject *self, PyObject *args);
+PyObject *node_poll(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *node_attach(PyObject *self, PyObject *loop);
 PyObject *node_detach(PyObject *self, PyObject *unused);
 PyObject *node_on_readable(PyObject *self, PyObject *unused);
 PyObject *node_next_timeout(PyObject *self, PyObject *unused);
+PyObject *node_fileno(PyObject *self, PyObject *unused);
+void node_leave_loop(NodeObj *n);
+
+/* --- tidings.c: events and log lines --- */
+void node_log(void *ud, int level, const char *text); /* any thread, without the GIL */
+void node_event(void *ud, const char *event, shoal_bytes info);
+void node_logs_tell(NodeObj *n);
+void node_logs_free(NodeObj *n);
 
 #define SET(slot, value)                                                                           \
     do {                                                                                           \

@@ -34,7 +34,7 @@ typedef struct Call { /* one ask or tell, its value packed */
 } Call;
 
 /* The options among the keywords: how many, or -1. */
-static Py_ssize_t call_options(Mod *m, bool is_ask, PyObject *const *values, PyObject *names, Call *c)
+static Py_ssize_t call_options(Mod *m, const char *what, PyObject *const *values, PyObject *names, Call *c)
 {
     Py_ssize_t count = names ? PyTuple_Size(names) : 0, options = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -42,9 +42,10 @@ static Py_ssize_t call_options(Mod *m, bool is_ask, PyObject *const *values, PyO
         if (PyUnicode_GetLength(key) == 0 || PyUnicode_ReadChar(key, 0) != '_') {
             continue;
         }
+        bool is_ask = !strcmp(what, "ask");
         if (!is_ask || PyUnicode_CompareWithASCIIString(key, "_timeout") != 0) {
             PyErr_Format(PyExc_TypeError, "%s() has no option %R%s; a map with a key that begins with '_' goes positionally",
-                         is_ask ? "ask" : "tell", key, is_ask ? " (it has _timeout)" : "");
+                         what, key, is_ask ? " (it has _timeout)" : "");
             return -1;
         }
         if (kept_timeout(m, values[i], false, &c->timeout_ms) < 0) {
@@ -78,9 +79,9 @@ static int call_by_class(NodeObj *n, PyObject *message, Call *c)
 }
 
 /* Packs the arguments that follow the name. */
-static int call_value(NodeObj *n, bool is_ask, PyObject *const *args, Py_ssize_t nargs, PyObject *names, Call *c)
+static int call_value(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs, PyObject *names, Call *c)
 {
-    Py_ssize_t options = call_options(n->mod, is_ask, args + nargs, names, c);
+    Py_ssize_t options = call_options(n->mod, what, args + nargs, names, c);
     Py_ssize_t keywords = options < 0 ? 0 : (names ? PyTuple_Size(names) : 0) - options;
     if (options < 0) {
         return -1;
@@ -93,6 +94,18 @@ static int call_value(NodeObj *n, bool is_ask, PyObject *const *args, Py_ssize_t
         return encode_kw(n, &c->buf, args + nargs, names, options);
     }
     return nargs == 1 ? encode(n, &c->buf, args[0], "value") : 0;
+}
+
+int pack_message(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs, PyObject *names, Buf *b)
+{
+    Call c = {.name = NULL};
+    buf_init(&c.buf);
+    int rc = call_value(n, what, args, nargs, names, &c);
+    memcpy(b, &c.buf, sizeof *b);
+    if (c.buf.data == c.buf.room) {
+        b->data = b->room;
+    }
+    return rc;
 }
 
 /* --- sending --- */
@@ -148,7 +161,7 @@ static PyObject *send(RefObj *r, bool is_ask, const char *name, PyObject *const 
     buf_init(&c.buf);
     int rc;
     if (!name && nargs >= 1 && !PyUnicode_Check(args[0])) {
-        rc = call_options(r->node->mod, is_ask, args + nargs, names, &c) < 0 ? -1 : 0;
+        rc = call_options(r->node->mod, is_ask ? "ask" : "tell", args + nargs, names, &c) < 0 ? -1 : 0;
         Py_ssize_t keywords = names ? PyTuple_Size(names) : 0;
         if (rc == 0 && (nargs > 1 || keywords > (c.timeout_ms ? 1 : 0))) {
             PyErr_SetString(PyExc_TypeError, "a dataclass is the whole message: nothing follows it but options");
@@ -156,7 +169,7 @@ static PyObject *send(RefObj *r, bool is_ask, const char *name, PyObject *const 
         }
         rc = rc == 0 ? call_by_class(r->node, args[0], &c) : rc;
     } else {
-        rc = call_value(r->node, is_ask, args, nargs, names, &c);
+        rc = call_value(r->node, is_ask ? "ask" : "tell", args, nargs, names, &c);
     }
     if (rc == 0) {
         out = is_ask ? send_ask(r, &c) : send_tell(r, &c);
@@ -166,7 +179,7 @@ static PyObject *send(RefObj *r, bool is_ask, const char *name, PyObject *const 
 }
 
 /* The text of a message name; core checks its length. */
-static const char *message_name(Mod *m, PyObject *name)
+const char *message_name(Mod *m, PyObject *name)
 {
     Py_ssize_t n;
     const char *text = PyUnicode_AsUTF8AndSize(name, &n);
@@ -347,6 +360,7 @@ static PyObject *ref_str(PyObject *self)
     if (node_open(r->node) < 0) {
         return NULL;
     }
+    node_wait_turn(r->node);
     int code = shoal_pid_text(r->node->node, r->pid, text, sizeof text);
     if (code < 0) {
         return error_last(r->node, code);

@@ -17,9 +17,9 @@ enum {
     SH_A_STARTED = 1u << 5,  /* an init succeeded that no on_stop followed yet */
     SH_A_RESTARTING = 1u << 6,
     SH_A_REENTRANT = 1u << 7,
-    SH_A_SWEPT = 1u << 8,    /* continuations were cancelled, children told */
-    SH_A_STOPPED = 1u << 9,  /* on_stop has ended: the next step ends it */
-    SH_A_SILENT = 1u << 10,  /* spawn failed and said so: nobody else is told */
+    SH_A_SWEPT = 1u << 8,   /* continuations were cancelled, children told */
+    SH_A_STOPPED = 1u << 9, /* on_stop has ended: the next step ends it */
+    SH_A_SILENT = 1u << 10, /* spawn failed and said so: nobody else is told */
 };
 
 /* What few actors need. */
@@ -40,7 +40,7 @@ struct sh_actor {
     uint32_t queued; /* messages in it */
     uint32_t limit;  /* UINT32_MAX: only memory */
     sh_actor *ready_next;
-    uint64_t id; /* pid.actor */
+    uint64_t id;  /* pid.actor */
     sh_list open; /* contexts */
     sh_msg *links;
     sh_list timers;
@@ -55,17 +55,32 @@ struct sh_actor {
     uint8_t reason_kind;
 };
 
+/* Names up to 16 bytes are told apart by this alone. */
+struct sh_type_key {
+    uint64_t first;
+    uint64_t last;
+    uint32_t n;
+    uint32_t index; /* of the handler, and 1; 0: empty */
+};
+
 struct sh_type {
     struct sh_actor_type def;
     struct sh_type *next;
     size_t bytes; /* of this allocation, names included */
-    uint16_t *table; /* name hash -> index + 1 */
+    struct sh_type_key *table;
     uint32_t mask;
 };
 
 /* --- type.c --- */
 int sh_type_find(const sh_type *type, sh_span name); /* index or -1 */
 void sh_type_free_all(sh_runtime *rt);
+
+/* --- spawn.c --- */
+int sh_actor_spawn(sh_exec *x, sh_actor *parent, const sh_type *type, const struct sh_spawn *opt,
+                   sh_pid *out);
+void sh_actor_call_init(sh_exec *x, sh_actor *a); /* at a spawn or restart */
+void sh_actor_init_ended(sh_exec *x, sh_actor *a, int code, sh_span text);
+void sh_actor_free(sh_exec *x, sh_actor *a); /* its memory; nothing may point at it */
 
 /* --- actor.c --- */
 /* The live actor, whatever its state; NULL. */
@@ -79,20 +94,19 @@ static inline sh_pid sh_actor_pid(const sh_exec *x, const sh_actor *a)
     return sh_exec_pid(x, a->id);
 }
 
-int sh_actor_spawn(sh_exec *x, sh_actor *parent, const sh_type *type, const struct sh_spawn *opt,
-                   sh_pid *out);
 void sh_actor_enqueue(sh_exec *x, sh_actor *a, sh_msg *m); /* no check; takes m */
 /* Takes the ask of that reply address out of the mailbox, not yet begun; NULL: not there. */
 sh_msg *sh_actor_take_ask(sh_exec *x, sh_actor *a, sh_pid reply);
 size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max); /* from the run queue; handled */
 bool sh_actor_has_work(const sh_actor *a);
-void sh_actor_poke(sh_exec *x, sh_actor *a); /* a context ended, or life goes on: ready if it has work */
+void sh_actor_poke(sh_exec *x,
+                   sh_actor *a); /* a context ended, or life goes on: ready if it has work */
 void sh_actor_close(sh_exec *x, sh_actor *a, int kind, sh_span text); /* graceful */
 void sh_actor_die(sh_exec *x, sh_actor *a, int kind, sh_span text, sh_pid cause);
 /* An error decided this; STOP or RESTART. */
 void sh_actor_decide(sh_exec *x, sh_actor *a, int decision, int kind, sh_span text, sh_pid cause);
-void sh_actor_init_ended(sh_exec *x, sh_actor *a, int code, sh_span text);
 void sh_actor_stop_ended(sh_exec *x, sh_actor *a);
+struct sh_actor_more *sh_actor_more(sh_exec *x, sh_actor *a); /* NULL: no memory */
 sh_pid sh_actor_parent(const sh_exec *x, const sh_actor *a);
 
 /* --- timer.c --- */
@@ -103,15 +117,24 @@ void sh_timer_home(sh_exec *x, sh_msg *m);
 void sh_timer_end_all(sh_exec *x, sh_actor *a);
 
 /* --- links.c --- */
-int sh_link_watch(sh_exec *x, sh_actor *a, sh_pid other, bool link); /* a watches (or links) other */
+int sh_link_watch(sh_exec *x, sh_actor *a, sh_pid other,
+                  bool link); /* a watches (or links) other */
 void sh_link_unwatch(sh_exec *x, sh_actor *a, sh_pid other);
-void sh_link_arrive(sh_exec *x, sh_msg *m);                           /* WATCH, UNWATCH; takes m */
-bool sh_link_down(sh_exec *x, sh_actor *a, sh_pid dead, bool *link);  /* false: not watched (any more) */
+void sh_link_arrive(sh_exec *x, sh_msg *m); /* WATCH, UNWATCH; takes m */
+bool sh_link_down(sh_exec *x, sh_actor *a, sh_pid dead,
+                  bool *link); /* false: not watched (any more) */
 void sh_link_tell_all(sh_exec *x, sh_actor *a, const struct sh_reason *reason);
 void sh_link_drop_all(sh_exec *x, sh_actor *a);
 
 /* --- cx.c --- */
-enum sh_hook { SH_HOOK_HANDLE, SH_HOOK_INIT, SH_HOOK_STOP, SH_HOOK_ERROR, SH_HOOK_DOWN, SH_HOOK_UNDELIVERED };
+enum sh_hook {
+    SH_HOOK_HANDLE,
+    SH_HOOK_INIT,
+    SH_HOOK_STOP,
+    SH_HOOK_ERROR,
+    SH_HOOK_DOWN,
+    SH_HOOK_UNDELIVERED
+};
 enum {
     SH_CX_HELD = 1u << 0,
     SH_CX_REPLIED = 1u << 1, /* or deferred: nothing more is due */
@@ -144,6 +167,7 @@ void sh_cx_orphan(sh_exec *x, sh_cx *cx); /* its actor ends */
 void sh_cx_dispatch(sh_exec *x, sh_actor *a, sh_msg *m);
 void sh_cx_call_init(sh_exec *x, sh_actor *a, sh_cx *cx);
 void sh_cx_call_stop(sh_exec *x, sh_actor *a, sh_cx *cx, const struct sh_reason *reason);
-bool sh_cx_withdraw(sh_exec *x, sh_actor *a, sh_pid reply); /* an ask being handled: no reply any more */
+bool sh_cx_withdraw(sh_exec *x, sh_actor *a,
+                    sh_pid reply); /* an ask being handled: no reply any more */
 
 #endif

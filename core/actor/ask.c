@@ -1,13 +1,7 @@
-/* actor/ask.c - slots of calls: room, deadline, withdrawal, and the one end of each. */
+/* actor/ask.c - slots of calls: deadline, withdrawal, and the one end of each. Room is in room.c. */
 #include "actor/ask.h"
 
 #define CALL_SLOT UINT64_C(0x7fffffffffffffff) /* a call id is a slot's id without its top bit */
-
-struct sh_wait {
-    sh_list link;  /* of x->wait_list */
-    sh_list slots; /* in order */
-    uint64_t key;
-};
 
 static sh_pid slot_pid(const sh_exec *x, const sh_slot *s)
 {
@@ -31,7 +25,8 @@ sh_slot *sh_ask_find(sh_exec *x, int64_t call)
 
 /* --- making and ending --- */
 
-static sh_slot *slot_new(sh_exec *x, const struct sh_waiter *w, enum sh_slot_kind kind, sh_pid target)
+static sh_slot *slot_new(sh_exec *x, const struct sh_waiter *w, enum sh_slot_kind kind,
+                         sh_pid target)
 {
     uint32_t index = 0;
     uint32_t generation = 0;
@@ -101,7 +96,7 @@ static void slot_free(sh_exec *x, sh_slot *s)
 }
 
 /* Ends it without a reply in hand: the completion's memory was reserved. */
-static void slot_end(sh_exec *x, sh_slot *s, int code, int delivery)
+void sh_slot_end(sh_exec *x, sh_slot *s, int code, int delivery)
 {
     if (s->cx) {
         s->state = SH_SLOT_ENDED;
@@ -131,117 +126,16 @@ static int64_t slot_begun(sh_exec *x, sh_slot *s, uint64_t deadline_us)
     return (int64_t)(s->deferred ? s->deferred : s->id & CALL_SLOT);
 }
 
-/* --- waiting for room --- */
-
-static uint64_t wait_key(sh_pid to)
-{
-    return to.node ? ((uint64_t)to.check << 32) | 0xff000000u | to.node : to.actor;
-}
-
-bool sh_ask_blocked(sh_exec *x, sh_pid to)
-{
-    return sh_map_u64_get(&x->waits, wait_key(to), NULL);
-}
-
-static int wait_enter(sh_exec *x, sh_slot *s, sh_msg *m)
-{
-    uint64_t key = wait_key(s->target);
-    uint64_t found = 0;
-    struct sh_wait *w = NULL;
-    if (sh_map_u64_get(&x->waits, key, &found)) {
-        w = sh_map_ptr(found);
-    } else {
-        w = sh_mem_alloc(x->rt->cfg.mem, sizeof *w);
-        if (!w || sh_map_u64_put(&x->waits, key, sh_map_of_ptr(w))) {
-            sh_mem_free(x->rt->cfg.mem, w, sizeof *w);
-            return SH_E_LIMIT;
-        }
-        w->key = key;
-        sh_list_init(&w->slots);
-        sh_list_push_back(&x->wait_list, &w->link);
-    }
-    sh_list_push_back(&w->slots, &s->wait);
-    s->at = w;
-    s->m = m;
-    s->state = SH_SLOT_WAITING;
-    return 0;
-}
-
-/* Takes its message back. */
-static sh_msg *wait_leave(sh_exec *x, sh_slot *s)
-{
-    struct sh_wait *w = s->at;
-    sh_msg *m = s->m;
-    s->m = NULL;
-    s->at = NULL;
-    s->state = SH_SLOT_SENT;
-    sh_list_remove(&s->wait);
-    if (sh_list_empty(&w->slots)) {
-        sh_list_remove(&w->link);
-        sh_map_u64_del(&x->waits, w->key, NULL);
-        sh_mem_free(x->rt->cfg.mem, w, sizeof *w);
-    }
-    return m;
-}
-
-/* Posts asks of one gate in order until it is shut; true: it still is, w lives. */
-static void wait_try(sh_exec *x, struct sh_wait *w)
-{
-    for (bool more = true; more;) {
-        sh_slot *s = SH_CONTAINER(sh_list_front(&w->slots), sh_slot, wait);
-        bool gated = false;
-        int rc = sh_post_gate(x, s->target, sh_msg_bytes(s->m), true, &gated);
-        if (rc == SH_E_MAILBOX_FULL) {
-            return;
-        }
-        more = w->slots.next != w->slots.prev; /* w goes with its last slot */
-        sh_msg *m = wait_leave(x, s);
-        if (rc) {
-            sh_exec_release(x, m);
-            slot_end(x, s, rc, SH_NOT_SENT);
-        } else {
-            m->flags |= gated ? SH_MSG_GATED : 0;
-            sh_exec_send(x, m);
-        }
-    }
-}
-
-void sh_ask_rescan(sh_exec *x)
-{
-    SH_LIST_FOREACH_SAFE(it, &x->wait_list)
-    {
-        wait_try(x, SH_CONTAINER(it, struct sh_wait, link));
-    }
-}
-
-/* A tell from outside came through the inbox to a gate for which asks from outside wait: they go first, even
- * past the limit, as the tell was accepted and may not overtake them. */
-void sh_ask_go_first(sh_exec *x, sh_pid to)
-{
-    uint64_t found = 0;
-    if (!sh_map_u64_get(&x->waits, wait_key(to), &found)) {
-        return;
-    }
-    struct sh_wait *w = sh_map_ptr(found);
-    for (sh_list *it = w->slots.next, *next = NULL; it; it = next) {
-        sh_slot *s = SH_CONTAINER(it, sh_slot, wait);
-        next = it->next == &w->slots ? NULL : it->next; /* w goes with its last slot */
-        if (!s->cx) {
-            sh_exec_send(x, wait_leave(x, s));
-        }
-    }
-}
-
 /* --- the kinds of call --- */
 
 static int ask_post(sh_exec *x, sh_slot *s, sh_msg *m)
 {
     bool gated = false;
     bool blocked = !sh_list_empty(&x->wait_list) && sh_ask_blocked(x, s->target);
-    int rc = blocked ? SH_E_MAILBOX_FULL
-                     : sh_post_gate(x, s->target, sh_msg_bytes(m), true, &gated);
+    int rc =
+        blocked ? SH_E_MAILBOX_FULL : sh_post_gate(x, s->target, sh_msg_bytes(m), true, &gated);
     if (rc == SH_E_MAILBOX_FULL) {
-        return wait_enter(x, s, m);
+        return sh_room_wait(x, s, m);
     }
     if (rc == 0) {
         m->flags |= gated ? SH_MSG_GATED : 0;
@@ -300,8 +194,7 @@ static int slot_send(sh_exec *x, const sh_slot *s, enum sh_msg_kind kind)
 static int target_check(sh_exec *x, sh_pid to)
 {
     if (to.node) {
-        return sh_gate_alive(sh_gates_at(&x->rt->peers, to.node), to.check) ? 0
-                                                                           : SH_E_UNREACHABLE;
+        return sh_gate_alive(sh_gates_at(&x->rt->peers, to.node), to.check) ? 0 : SH_E_UNREACHABLE;
     }
     return sh_pid_is_local(x, to) && sh_pid_executor(to.actor) < x->rt->cfg.execs
                ? 0
@@ -391,11 +284,10 @@ static void slot_withdraw(sh_exec *x, sh_slot *s, int code, bool wait)
 {
     int delivery = SH_NOT_SENT;
     if (s->state == SH_SLOT_WAITING) {
-        sh_exec_release(x, wait_leave(x, s));
+        sh_exec_release(x, sh_room_leave(x, s));
     } else if (s->kind == SH_SLOT_REQUEST) {
         struct sh_msg_parts none = {0};
-        sh_msg *m =
-            sh_exec_msg(x, SH_MSG_REQUEST, sh_exec_pid(x, 0), sh_pid_none(), &none);
+        sh_msg *m = sh_exec_msg(x, SH_MSG_REQUEST, sh_exec_pid(x, 0), sh_pid_none(), &none);
         if (m) {
             m->reply = slot_pid(x, s);
             m->tag = SH_REQUEST_END;
@@ -410,21 +302,20 @@ static void slot_withdraw(sh_exec *x, sh_slot *s, int code, bool wait)
             if (sent && wait) {
                 s->state = SH_SLOT_WITHDRAWING;
                 s->code = code;
-                sh_wheel_arm(&x->wheel, &s->due.timer,
-                             x->now_us + (uint64_t)SH_CONFIRM_MS * 1000);
+                sh_wheel_arm(&x->wheel, &s->due.timer, x->now_us + (uint64_t)SH_CONFIRM_MS * 1000);
                 return;
             }
             delivery = SH_UNKNOWN;
         }
     }
-    slot_end(x, s, code, delivery);
+    sh_slot_end(x, s, code, delivery);
 }
 
 void sh_ask_deadline(sh_exec *x, struct sh_due *due)
 {
     sh_slot *s = SH_CONTAINER(due, sh_slot, due);
     if (s->state == SH_SLOT_WITHDRAWING) {
-        slot_end(x, s, s->code, SH_UNKNOWN);
+        sh_slot_end(x, s, s->code, SH_UNKNOWN);
     } else {
         slot_withdraw(x, s, SH_E_TIMEOUT, true);
     }
@@ -444,7 +335,7 @@ void sh_ask_cancel_cx(sh_exec *x, sh_cx *cx)
 {
     for (sh_slot *s = cx->slots; s; s = s->cx_next) {
         if (s->state == SH_SLOT_WITHDRAWING) {
-            slot_end(x, s, SH_E_CANCELLED, SH_UNKNOWN);
+            sh_slot_end(x, s, SH_E_CANCELLED, SH_UNKNOWN);
         } else if (s->state != SH_SLOT_ENDED) {
             slot_withdraw(x, s, SH_E_CANCELLED, false);
         }
@@ -461,9 +352,9 @@ void sh_ask_close_all(sh_exec *x)
         }
         int delivery = s->state == SH_SLOT_WAITING ? SH_NOT_SENT : SH_UNKNOWN;
         if (s->state == SH_SLOT_WAITING) {
-            sh_exec_release(x, wait_leave(x, s));
+            sh_exec_release(x, sh_room_leave(x, s));
         }
-        slot_end(x, s, SH_E_CLOSED, delivery);
+        sh_slot_end(x, s, SH_E_CLOSED, delivery);
     }
 }
 
@@ -522,7 +413,7 @@ void sh_ask_arrive(sh_exec *x, sh_msg *m)
     if (s->state == SH_SLOT_WITHDRAWING) {
         bool unsent = m->code < 0 && m->why == SH_NOT_SENT;
         sh_exec_release(x, m);
-        slot_end(x, s, s->code, unsent ? SH_NOT_SENT : SH_UNKNOWN);
+        sh_slot_end(x, s, s->code, unsent ? SH_NOT_SENT : SH_UNKNOWN);
         return;
     }
     if (!s->cx) {

@@ -32,7 +32,7 @@ struct sh_slot {
     uint8_t delivery;
     uint8_t kind;
     uint8_t state;
-    bool queued;          /* in resumes */
+    bool queued; /* in resumes */
 };
 
 /* Who waits: cx and then, or done, with ud. */
@@ -55,12 +55,18 @@ int sh_ask_cancel(sh_exec *x, int64_t call);
 sh_slot *sh_ask_find(sh_exec *x, int64_t call);
 void sh_ask_arrive(sh_exec *x, sh_msg *m); /* REPLY or DOWN to a slot; takes m */
 void sh_ask_deadline(sh_exec *x, struct sh_due *due);
+/* Ends it without a reply in hand: the completion's memory was reserved. */
+void sh_slot_end(sh_exec *x, sh_slot *s, int code, int delivery);
+
+/* --- room.c --- */
+int sh_room_wait(sh_exec *x, sh_slot *s, sh_msg *m); /* 0: it has m; LIMIT */
+sh_msg *sh_room_leave(sh_exec *x, sh_slot *s);       /* its message, taken back */
 bool sh_ask_blocked(sh_exec *x, sh_pid to); /* an ask of this executor waits for that gate */
 void sh_ask_go_first(sh_exec *x, sh_pid to);
-void sh_ask_rescan(sh_exec *x);             /* try those that wait for room */
-void sh_ask_run(sh_exec *x, sh_slot *s);    /* the continuation */
+void sh_ask_rescan(sh_exec *x);               /* try those that wait for room */
+void sh_ask_run(sh_exec *x, sh_slot *s);      /* the continuation */
 void sh_ask_cancel_cx(sh_exec *x, sh_cx *cx); /* all asks of a context of a dying actor */
-void sh_ask_close_all(sh_exec *x);          /* at free: from outside, CLOSED */
+void sh_ask_close_all(sh_exec *x);            /* at free: from outside, CLOSED */
 void sh_msg_to_result(const sh_msg *m, struct sh_result *r);
 
 #endif

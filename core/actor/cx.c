@@ -255,6 +255,7 @@ void sh_cx_finish(sh_cx *cx, int code)
     sh_cx_returned(cx, code);
     if (flush) {
         sh_exec_flush(x);
+        sh_exec_wake(x); /* its actor may be ready now */
     }
 }
 

@@ -1,12 +1,12 @@
 /* actor/cx.h - actor types, and what a handler may do: the inside of the door.
  *
  * Shape    a type is a table of hooks with a user pointer; a cx is one message (or hook) being
- * handled. It stays valid and open while an ask or request of it is out, or between hold and
- * finish; meanwhile the actor takes no other message unless its type is reentrant. Input handlers
- * and hooks run only inside sh_exec_turn (init: inside spawn). Units    microseconds; `us` from now
- * on the executor's clock. Threads  cx functions: only the thread inside the executor. Promises:
- * any, through sh_runtime_reply. Memory   names and values are lent for the call; what is given is
- * copied. */
+ *          handled. It stays valid and open while an ask or request of it is out, or between hold
+ *          and finish; meanwhile the actor takes no other message unless its type is reentrant.
+ * Input    handlers and hooks run only inside sh_exec_turn (init: inside spawn).
+ * Units    microseconds; `us` from now on the executor's clock.
+ * Threads  cx functions: the thread inside the executor. Promises: any, by sh_runtime_reply.
+ * Memory   names and values are lent for the call; what is given is copied. */
 #ifndef SH_ACTOR_CX_H
 #define SH_ACTOR_CX_H
 

@@ -135,7 +135,8 @@ int sh_cx_forward(sh_cx *cx, sh_pid to, sh_span name, sh_span value)
     if (!(cx->flags & SH_CX_WAS_ASK)) {
         return sh_post_tell(cx->x, to, cx->m->from, &parts);
     }
-    if (parts.name.n > SH_NAME_MAX || (!sh_list_empty(&cx->x->wait_list) && sh_ask_blocked(cx->x, to))) {
+    if (parts.name.n > SH_NAME_MAX ||
+        (!sh_list_empty(&cx->x->wait_list) && sh_ask_blocked(cx->x, to))) {
         return parts.name.n > SH_NAME_MAX ? SH_E_BAD_VALUE : SH_E_MAILBOX_FULL;
     }
     sh_msg *m = sh_exec_msg(cx->x, SH_MSG_ASK, to, cx->m->from, &parts);

@@ -91,8 +91,8 @@ bool sh_exec_enter(sh_exec *x, uint64_t token)
     uint64_t nobody = 0;
     /* Acquire pairs with the release of sh_exec_leave: we see all that the last one inside did. */
     return atomic_load_explicit(&x->inside, memory_order_relaxed) == 0 &&
-           atomic_compare_exchange_strong_explicit(&x->inside, &nobody, token,
-                                                   memory_order_acquire, memory_order_relaxed);
+           atomic_compare_exchange_strong_explicit(&x->inside, &nobody, token, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 void sh_exec_leave(sh_exec *x, uint64_t token)

@@ -2,7 +2,8 @@
  *
  * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
  *          inside; the only fields other threads touch are the atomics under "shared".
- * Files    executor.c turns; post.c routes; actor.c life; ask.c slots; cx.c handlers' calls; timer.c;
+ * Files    executor.c turns; post.c routes; spawn.c, actor.c life; ask.c, room.c slots; cx.c, cx_calls.c what
+ *          handlers do; timer.c;
  *          links.c; event.c; outside.c calls from outside; runtime.c the rest of the door. */
 #ifndef SH_ACTOR_EXECUTOR_H
 #define SH_ACTOR_EXECUTOR_H
@@ -52,16 +53,16 @@ struct sh_exec {
     sh_slab slots;
     sh_slot *resume_head; /* slots whose continuation is due */
     sh_slot *resume_tail;
-    sh_msg_queue calls;   /* CALLBACKs due */
-    sh_map_u64 waits;     /* gate key -> struct sh_wait, asks waiting for room */
-    sh_list wait_list;    /* the same, in order of their first ask */
-    sh_map_u64 deferred;  /* call id given outside -> slot id */
+    sh_msg_queue calls;  /* CALLBACKs due */
+    sh_map_u64 waits;    /* gate key -> struct sh_wait, asks waiting for room */
+    sh_list wait_list;   /* the same, in order of their first ask */
+    sh_map_u64 deferred; /* call id given outside -> slot id */
     sh_slab timers;
     sh_wheel wheel;
     sh_chain chains[SH_RUNTIME_EXECS_MAX];
     sh_chain home_chains[SH_RUNTIME_EXECS_MAX];
-    bool home_credit; /* a home chain holds credit of remote: wake the loop for it */
-    sh_msg_queue outbox;   /* loop only, as the next three */
+    bool home_credit;    /* a home chain holds credit of remote: wake the loop for it */
+    sh_msg_queue outbox; /* loop only, as the next three */
     sh_msg_queue requests;
     sh_msg_queue returned;
     sh_msg_queue events;

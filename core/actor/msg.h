@@ -1,10 +1,10 @@
 /* actor/msg.h - the message: everything that moves between actors, executors and remote is one.
  *
  * Shape    128 bytes. A payload of up to four pieces (name, text, type, value) lies inside when it
- * fits in SH_MSG_INLINE bytes, else in one block beside it. Payloads are opaque to this room.
+ *          fits in SH_MSG_INLINE bytes, else in one block beside it. It is opaque to this room.
  * Memory   from the pool of an executor (its home) or, made by a thread that is inside none, from
- * the allocator. A message goes home when handled; homecoming crosses threads in batches. Threads
- * one owner at a time; ownership moves with the message. */
+ *          the allocator. A message goes home when handled; homecoming crosses threads in batches.
+ * Threads  one owner at a time; ownership moves with the message. */
 #ifndef SH_ACTOR_MSG_H
 #define SH_ACTOR_MSG_H
 

@@ -5,7 +5,17 @@
  * allocator, and its call id is kept in x->deferred until it ends. */
 #include "actor/ask.h"
 
-enum outside_op { OP_ASK, OP_DRAIN, OP_DONE, OP_STOP, OP_REQUEST, OP_CANCEL, OP_LINK, OP_MONITOR, OP_UNLINK };
+enum outside_op {
+    OP_ASK,
+    OP_DRAIN,
+    OP_DONE,
+    OP_STOP,
+    OP_REQUEST,
+    OP_CANCEL,
+    OP_LINK,
+    OP_MONITOR,
+    OP_UNLINK
+};
 
 struct outside {
     enum outside_op op;
@@ -263,8 +273,7 @@ int64_t sh_runtime_ask(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, 
                        uint64_t deadline_us, sh_call_fn *done, void *ud)
 {
     struct sh_msg_parts parts = {.name = name, .value = value};
-    struct outside o = {
-        .op = OP_ASK, .to = to, .deadline_us = deadline_us, .done = done, .ud = ud};
+    struct outside o = {.op = OP_ASK, .to = to, .deadline_us = deadline_us, .done = done, .ud = ud};
     if (name.n - 1 >= SH_NAME_MAX) {
         return SH_E_BAD_VALUE;
     }

@@ -183,7 +183,7 @@ void sh_post_reply_by(sh_exec *x, sh_msg *m, sh_pid reply, int code, int deliver
     m->text_len = 0;
     m->type_len = 0;
     m->value_len = 0;
-    m->flags &= (uint8_t)~(SH_MSG_GATED | SH_MSG_MORE);
+    m->flags &= (uint8_t) ~(SH_MSG_GATED | SH_MSG_MORE);
     sh_exec_send(x, m);
 }
 
@@ -197,8 +197,7 @@ void sh_exec_undeliverable(sh_exec *x, sh_msg *m, int code)
         if (m->flags & SH_MSG_INJECTED) {
             m->code = (int8_t)code;
         } else {
-            sh_event_undelivered(x, m->to, sh_msg_name(m), 1, code,
-                                 sh_span_str(sh_err_text(code)));
+            sh_event_undelivered(x, m->to, sh_msg_name(m), 1, code, sh_span_str(sh_err_text(code)));
             sh_loss_note(x, m->to.actor, code);
         }
     }

@@ -267,7 +267,8 @@ void sh_runtime_msg_done(sh_runtime *rt, sh_msg *m)
     sh_exec_release(rt->exec[0], m);
 }
 
-void sh_runtime_lost(sh_runtime *rt, sh_pid to, sh_span name, uint32_t count, int code, sh_span text)
+void sh_runtime_lost(sh_runtime *rt, sh_pid to, sh_span name, uint32_t count, int code,
+                     sh_span text)
 {
     sh_event_undelivered(rt->exec[0], to, name, count, code,
                          text.n ? text : sh_span_str(sh_err_text(code)));

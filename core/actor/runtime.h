@@ -1,16 +1,17 @@
-/* actor/runtime.h - the door of the actor runtime: one node's executors, mailboxes, asks and links.
+/* actor/runtime.h - the door of the actor runtime: one node's executors, mailboxes, asks, links.
  *
- * Shape    1 or 2 executors: 0 = the loop, 1 = the host when the node is threaded; host = the last
- * one. Everything that moves is a sh_msg addressed by a sh_pid; what is addressed to another node
- *          waits in the loop's outbox.
- * Input    calls from any thread (with that thread's token), injected messages from remote, turns.
- * Output   handlers and completions, run inside sh_exec_turn; outbox, returned, requests, events:
- * pulled. Units    absolute microseconds on the driver's monotonic clock. Deadline UINT64_MAX: none
- * (done only). Threads  one thread at a time is inside an executor: `inside` holds its token, any
- * number but 0 that is the thread's own. [any]: any thread, token = its own. [loop]: inside
- * executor 0. [exec]: inside that executor. Memory   cfg->mem (thread-safe if there are two
- * executors), quota per executor. Errors   public SH_E_* only; no memory is SH_E_LIMIT. Nothing
- * here aborts or waits. */
+ * Shape    1 or 2 executors: 0 = the loop, 1 = the host when the node is threaded; host = the last.
+ *          Everything that moves is a sh_msg addressed by a sh_pid; what is addressed to another
+ *          node waits in the loop's outbox.
+ * Input    calls from any thread (with its token), injected messages from remote, turns.
+ * Output   handlers and completions, run inside sh_exec_turn; outbox, returned, requests and
+ *          events: pulled.
+ * Units    absolute microseconds on the driver's clock. Deadline UINT64_MAX: none.
+ * Threads  one thread at a time is inside an executor: `inside` holds its token, any number but 0
+ *          that is the thread's own. [any]: any thread, token = its own. [loop]: inside executor 0.
+ *          [exec]: inside that executor. A call whose executor is taken goes through its inbox.
+ * Memory   cfg->mem (thread-safe if there are two executors), quota per executor.
+ * Errors   public SH_E_* only; no memory is SH_E_LIMIT. Nothing here aborts or waits. */
 #ifndef SH_ACTOR_RUNTIME_H
 #define SH_ACTOR_RUNTIME_H
 
@@ -174,8 +175,9 @@ void sh_runtime_lost(sh_runtime *rt, sh_pid to, sh_span name, uint32_t count, in
 /* A message to inject, from the loop's pool; fill to, from, reply, tag, deadline_us, code, why,
  * flags (only LINK, MORE) and the value's room. NULL: no memory or quota. */
 sh_msg *sh_runtime_msg_new(sh_runtime *rt, enum sh_msg_kind kind, const struct sh_msg_parts *parts);
-/* Takes the message. TELL, ASK, TIMER-less kinds of msg.h with `to` here; they pass no local gate.
- * What cannot be done is answered to `reply` through the outbox. */
+/* Takes the message: TELL to KILL of msg.h with `to` here; it passes no local gate.
+ * What cannot be done is answered to `reply` through the outbox. What is for executor 1 is chained:
+ * the end of the loop's next turn, or sh_exec_flush, pushes it. */
 void sh_runtime_inject(sh_runtime *rt, sh_msg *m);
 
 /* An injected TELL or ASK has ended: its handler ended or deferred, or it was lost (code < 0, a

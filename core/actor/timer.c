@@ -5,7 +5,7 @@ struct after {
     struct sh_due due;
     sh_list link; /* of its actor */
     uint64_t actor;
-    sh_msg *m; /* NULL while it is in the mailbox or handled */
+    sh_msg *m;          /* NULL while it is in the mailbox or handled */
     uint64_t period_us; /* 0: once */
     uint64_t next_us;
     uint64_t id;

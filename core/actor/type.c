@@ -3,33 +3,40 @@
 
 enum { NAMES_MAX = 65534 };
 
-/* First and last 8 bytes and the length: names of one type rarely agree in all three, and the table is
- * made once from the program's own names, so nobody else can fill a bucket. */
-static uint32_t name_hash(sh_span name)
+/* First and last 8 bytes and the length: up to 16 bytes they are the name. The table is made once from
+ * the program's own names, so nobody else can fill a bucket. */
+static struct sh_type_key name_key(sh_span name)
 {
-    uint64_t a = 0;
-    uint64_t b = 0;
+    struct sh_type_key k = {.n = (uint32_t)name.n};
     if (name.n >= 8) {
-        a = sh_load_u64le(name.p);
-        b = sh_load_u64le(name.p + name.n - 8);
+        k.first = sh_load_u64le(name.p);
+        k.last = sh_load_u64le(name.p + name.n - 8);
     } else {
         for (size_t i = 0; i < name.n; i++) {
-            a = (a << 8) | name.p[i];
+            k.first = (k.first << 8) | name.p[i];
         }
     }
-    uint64_t h = (a ^ (b * UINT64_C(0x9e3779b97f4a7c15)) ^ name.n) * UINT64_C(0xff51afd7ed558ccd);
+    return k;
+}
+
+static uint32_t key_hash(const struct sh_type_key *k)
+{
+    uint64_t h =
+        (k->first ^ (k->last * UINT64_C(0x9e3779b97f4a7c15)) ^ k->n) * UINT64_C(0xff51afd7ed558ccd);
     return (uint32_t)(h >> 32);
 }
 
 int sh_type_find(const sh_type *type, sh_span name)
 {
-    for (uint32_t at = name_hash(name);; at++) {
-        uint16_t entry = type->table[at & type->mask];
-        if (entry == 0) {
+    struct sh_type_key k = name_key(name);
+    for (uint32_t at = key_hash(&k);; at++) {
+        const struct sh_type_key *entry = &type->table[at & type->mask];
+        if (entry->index == 0) {
             return -1;
         }
-        if (sh_span_eq(type->def.names[entry - 1], name)) {
-            return entry - 1;
+        if (entry->first == k.first && entry->last == k.last && entry->n == k.n &&
+            (k.n <= 16 || sh_span_eq(type->def.names[entry->index - 1], name))) {
+            return (int)entry->index - 1;
         }
     }
 }
@@ -70,11 +77,13 @@ static bool type_enter(sh_type *type, size_t index)
     if (sh_type_find(type, name) >= 0) {
         return false;
     }
-    uint32_t at = name_hash(name);
-    while (type->table[at & type->mask]) {
+    struct sh_type_key k = name_key(name);
+    uint32_t at = key_hash(&k);
+    while (type->table[at & type->mask].index) {
         at++;
     }
-    type->table[at & type->mask] = (uint16_t)(index + 1);
+    k.index = (uint32_t)index + 1;
+    type->table[at & type->mask] = k;
     return true;
 }
 
@@ -90,7 +99,7 @@ int sh_runtime_type(sh_runtime *rt, const struct sh_actor_type *def, const sh_ty
         slots *= 2;
     }
     size_t names = def->name_count * sizeof(sh_span);
-    size_t bytes = sizeof(sh_type) + names + slots * sizeof(uint16_t) + text;
+    size_t bytes = sizeof(sh_type) + names + slots * sizeof(struct sh_type_key) + text;
     sh_type *type = sh_mem_zalloc(rt->cfg.mem, bytes);
     if (!type) {
         return SH_E_LIMIT;

@@ -7,7 +7,7 @@ static void *thread_main(void *ud)
 {
     struct sh_io *io = ud;
     uint64_t token = sh_io_token();
-    while (atomic_load_explicit(&io->stopping, memory_order_acquire) == 0) {
+    for (;;) {
         struct sh_node_work work;
         (void)sh_io_enter(io, token);
         sh_io_slice(io, &work);
@@ -15,12 +15,16 @@ static void *thread_main(void *ud)
         uint64_t deadline_us = sleep ? sh_io_deadline(io) : 0;
         uint64_t traffic_us = io->traffic_us;
         sh_exec_leave(io->loop, token);
+        /* Asked after the slice, which may have eaten the wake that came with it; before it sleeps. Pairs with the
+         * release store of sh_thread_join. */
+        if (atomic_load_explicit(&io->stopping, memory_order_acquire) != 0) {
+            return NULL;
+        }
         sh_io_let_pass(io);
         if (sleep) {
             sh_io_block(io, uv_backend_fd(&io->uv), traffic_us, deadline_us);
         }
     }
-    return NULL;
 }
 
 int sh_thread_start(struct sh_io *io)

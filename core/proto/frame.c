@@ -18,9 +18,7 @@ enum {
 static void frame_put_who(sh_writer *w, const struct sh_frame_who *who)
 {
     switch (who->kind) {
-    case SH_WHO_NOBODY:
-        sh_put_u8(w, 0);
-        return;
+    case SH_WHO_NOBODY: sh_put_u8(w, 0); return;
     case SH_WHO_ACTOR:
         sh_put_u8(w, 1);
         sh_put_u64le(w, who->actor);
@@ -31,9 +29,7 @@ static void frame_put_who(sh_writer *w, const struct sh_frame_who *who)
         sh_put_u64le(w, who->actor);
         sh_put_bytes(w, who->peer);
         return;
-    case SH_WHO_ENTRY:
-        sh_put_uvarint(w, (uint64_t)who->entry + 3);
-        return;
+    case SH_WHO_ENTRY: sh_put_uvarint(w, (uint64_t)who->entry + 3); return;
     }
 }
 
@@ -156,8 +152,8 @@ static bool frame_put_fields(sh_writer *w, const struct sh_frame *f)
 
 int sh_frame_put_head(const struct sh_frame *f, void *buf, size_t cap)
 {
-    if (f->code > 0 || f->code < -CODES || f->text.n > SH_TEXT_MAX || f->type_text.n > SH_NAME_MAX ||
-        f->name.n > SH_NAME_MAX) {
+    if (f->code > 0 || f->code < -CODES || f->text.n > SH_TEXT_MAX ||
+        f->type_text.n > SH_NAME_MAX || f->name.n > SH_NAME_MAX) {
         return SH_E_BAD_VALUE;
     }
     uint8_t *out = buf;
@@ -337,8 +333,8 @@ static bool frame_get_intern(sh_reader *r, struct sh_frame *f)
 static bool frame_get_message(sh_reader *r, struct sh_frame *f)
 {
     const uint64_t any = SH_UVARINT_VALUE_MAX;
-    if (f->type == SH_FRAME_ASK &&
-        (!frame_get_number(r, any, &f->call) || !frame_get_number(r, any, &f->left_ms) || !f->left_ms)) {
+    if (f->type == SH_FRAME_ASK && (!frame_get_number(r, any, &f->call) ||
+                                    !frame_get_number(r, any, &f->left_ms) || !f->left_ms)) {
         return false;
     }
     return frame_get_who(r, false, &f->target) && frame_get_who(r, true, &f->other) &&
@@ -351,9 +347,9 @@ static bool frame_get_reply(sh_reader *r, struct sh_frame *f)
         !frame_get_code(r, 0, &f->code)) {
         return false;
     }
-    if (f->code != 0 &&
-        (!frame_get_u8(r, SH_HANDLED, &f->delivery) || f->delivery < SH_NOT_SENT ||
-         !frame_get_text(r, SH_TEXT_MAX, &f->text) || !frame_get_text(r, SH_NAME_MAX, &f->type_text))) {
+    if (f->code != 0 && (!frame_get_u8(r, SH_HANDLED, &f->delivery) || f->delivery < SH_NOT_SENT ||
+                         !frame_get_text(r, SH_TEXT_MAX, &f->text) ||
+                         !frame_get_text(r, SH_NAME_MAX, &f->type_text))) {
         return false;
     }
     return frame_get_value(r, &f->value);

@@ -72,15 +72,15 @@ struct sh_frame {
     uint64_t incarnation, number, answers, message_max; /* HELLO */
     uint64_t messages, bytes, wider, asks;              /* CREDIT */
     uint64_t count;                                     /* LOST */
-    struct sh_frame_who target;                         /* TELL ASK CREDIT LOST DRAIN WATCH UNWATCH; DEATH: the dead */
-    struct sh_frame_who other;                          /* TELL ASK: sender; WATCH UNWATCH DEATH: watcher */
-    struct sh_frame_who cause;                          /* DEATH */
-    bool name_known;                                    /* name is entry name_entry of table 0 */
+    struct sh_frame_who target; /* TELL ASK CREDIT LOST DRAIN WATCH UNWATCH; DEATH: the dead */
+    struct sh_frame_who other;  /* TELL ASK: sender; WATCH UNWATCH DEATH: watcher */
+    struct sh_frame_who cause;  /* DEATH */
+    bool name_known;            /* name is entry name_entry of table 0 */
     uint32_t name_entry;
-    sh_span name;  /* else this text; INTERN of table 0: the text */
-    sh_span text;  /* REPLY LOST DEATH GOODBYE */
+    sh_span name;      /* else this text; INTERN of table 0: the text */
+    sh_span text;      /* REPLY LOST DEATH GOODBYE */
     sh_span type_text; /* REPLY: class of the failure at the far side */
-    sh_span value; /* TELL ASK REPLY: MessagePack, empty = nil */
+    sh_span value;     /* TELL ASK REPLY: MessagePack, empty = nil */
 };
 
 /* Writes all but f->value; the length counts the value. Returns the bytes written, SH_E_LIMIT (cap), or
@@ -110,7 +110,8 @@ typedef struct sh_frame_reader {
     uint8_t small[SH_FRAME_SMALL];
 } sh_frame_reader;
 
-void sh_frame_reader_init(sh_frame_reader *r, const sh_mem *mem, sh_quota *quota, size_t length_max);
+void sh_frame_reader_init(sh_frame_reader *r, const sh_mem *mem, sh_quota *quota,
+                          size_t length_max);
 void sh_frame_reader_fini(sh_frame_reader *r);
 
 /* Takes bytes from the front of *in. 1: *body is a frame, valid until the next call and as long as the input;

@@ -2,31 +2,8 @@
 #include "proto/identify.h"
 
 #include "base/varint.h"
+#include "proto/arena.h"
 #include "proto/identify.pb-c.h"
-
-struct identify_arena {
-    size_t used;
-    size_t cap;
-    _Alignas(16) uint8_t bytes[];
-};
-
-static void *arena_alloc(void *ud, size_t n)
-{
-    struct identify_arena *a = ud;
-    n = (n + 15) & ~(size_t)15;
-    if (n > a->cap - a->used) {
-        return NULL;
-    }
-    void *p = a->bytes + a->used;
-    a->used += n;
-    return p;
-}
-
-static void arena_free(void *ud, void *p)
-{
-    (void)ud;
-    (void)p;
-}
 
 static bool identify_addr(ProtobufCBinaryData in, sh_addr *out)
 {
@@ -71,8 +48,8 @@ static void identify_merge(sh_identify *id, const Identify__Identify *m, const c
     }
 }
 
-int sh_identify_decode(const sh_mem *mem, sh_span in, const char *const *known, unsigned known_count,
-                       sh_identify *id)
+int sh_identify_decode(const sh_mem *mem, sh_span in, const char *const *known,
+                       unsigned known_count, sh_identify *id)
 {
     if (in.n > SH_IDENTIFY_MAX) {
         return SH_E_PROTO;
@@ -82,19 +59,17 @@ int sh_identify_decode(const sh_mem *mem, sh_span in, const char *const *known, 
     }
     size_t cap = 8192 + in.n * 24;
     cap = cap < SH_IDENTIFY_DECODE_MAX ? cap : SH_IDENTIFY_DECODE_MAX;
-    struct identify_arena *a = sh_mem_alloc(mem, sizeof *a + cap);
+    sh_arena *a = sh_arena_new(mem, cap);
     if (!a) {
         return SH_E_NOMEM;
     }
-    a->used = 0;
-    a->cap = cap;
-    ProtobufCAllocator alloc = {arena_alloc, arena_free, a};
+    ProtobufCAllocator alloc = {sh_arena_take, sh_arena_drop, a};
     Identify__Identify *m = identify__identify__unpack(&alloc, in.n, in.p);
     if (m) {
         id->messages++;
         identify_merge(id, m, known, known_count);
     }
-    sh_mem_free(mem, a, sizeof *a + cap);
+    sh_arena_free(mem, a);
     return m ? 0 : SH_E_PROTO;
 }
 
@@ -111,12 +86,14 @@ int sh_identify_encode(const struct sh_identify_out *out, uint8_t *buf, size_t c
     Identify__Identify m = IDENTIFY__IDENTIFY__INIT;
     m.has_public_key = 1;
     m.public_key = identify_data(out->public_key.p, out->public_key.n);
-    for (; m.n_listen_addrs < out->addr_count && m.n_listen_addrs < SH_IDENTIFY_ADDRS_MAX; m.n_listen_addrs++) {
+    for (; m.n_listen_addrs < out->addr_count && m.n_listen_addrs < SH_IDENTIFY_ADDRS_MAX;
+         m.n_listen_addrs++) {
         const sh_addr *addr = &out->addrs[m.n_listen_addrs];
         addrs[m.n_listen_addrs] = identify_data(addr->b, addr->n);
     }
     m.listen_addrs = addrs;
-    for (; m.n_protocols < out->protocol_count && m.n_protocols < SH_PROTOCOLS_MAX; m.n_protocols++) {
+    for (; m.n_protocols < out->protocol_count && m.n_protocols < SH_PROTOCOLS_MAX;
+         m.n_protocols++) {
         protocols[m.n_protocols] = (char *)(uintptr_t)out->protocols[m.n_protocols];
     }
     m.protocols = protocols;

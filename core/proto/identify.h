@@ -12,9 +12,9 @@
 #include "proto/addr.h"
 
 enum {
-    SH_IDENTIFY_ADDRS_MAX = 16,          /* kept of a peer's addresses */
+    SH_IDENTIFY_ADDRS_MAX = 16,           /* kept of a peer's addresses */
     SH_IDENTIFY_PROTOCOL_BYTES_MAX = 128, /* a longer protocol name is none we know */
-    SH_IDENTIFY_DECODE_MAX = 262144,     /* memory while one message is read */
+    SH_IDENTIFY_DECODE_MAX = 262144,      /* memory while one message is read */
 };
 
 typedef struct sh_identify {
@@ -24,15 +24,15 @@ typedef struct sh_identify {
     unsigned protocol_count;              /* of all protocols told */
     uint64_t spoken;                      /* bit i: known[i] of the last decode is among them */
     bool has_observed;
-    sh_addr observed;                     /* validated, without /p2p */
-    char agent[64];                       /* printable part, cut */
+    sh_addr observed; /* validated, without /p2p */
+    char agent[64];   /* printable part, cut */
 } sh_identify;
 
 /* Merges one message into id (zeroed before the first): repeated fields are added, scalars replaced.
  *   known   known_count protocol names (at most 64) to look for
  * 0; SH_E_PROTO; SH_E_LIMIT (too many messages); SH_E_NOMEM. What is wrong inside (an address) is dropped. */
-int sh_identify_decode(const sh_mem *mem, sh_span in, const char *const *known, unsigned known_count,
-                       sh_identify *id);
+int sh_identify_decode(const sh_mem *mem, sh_span in, const char *const *known,
+                       unsigned known_count, sh_identify *id);
 
 struct sh_identify_out {
     sh_span public_key; /* key protobuf */

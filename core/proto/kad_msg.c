@@ -3,42 +3,18 @@
 
 #include "base/sh_limits.h"
 #include "base/varint.h"
+#include "proto/arena.h"
 #include "proto/kad_msg.pb-c.h"
-
-/* protobuf-c frees without telling sizes, and a hostile message makes many small blocks: so it gets one arena. */
-struct kad_arena {
-    size_t used;
-    size_t cap;
-    _Alignas(16) uint8_t bytes[];
-};
-
-static void *arena_alloc(void *ud, size_t n)
-{
-    struct kad_arena *a = ud;
-    n = (n + 15) & ~(size_t)15;
-    if (n > a->cap - a->used) {
-        return NULL;
-    }
-    void *p = a->bytes + a->used;
-    a->used += n;
-    return p;
-}
-
-static void arena_free(void *ud, void *p)
-{
-    (void)ud;
-    (void)p;
-}
 
 static sh_span kad_span(ProtobufCBinaryData d)
 {
     return sh_span_of(d.data, d.len);
 }
 
-static unsigned kad_peers(struct kad_arena *a, Kad__Peer **in, size_t n, struct sh_kad_peer **out)
+static unsigned kad_peers(sh_arena *a, Kad__Peer **in, size_t n, struct sh_kad_peer **out)
 {
     n = n < SH_KAD_PEERS_MAX ? n : SH_KAD_PEERS_MAX;
-    struct sh_kad_peer *peers = arena_alloc(a, n * sizeof *peers);
+    struct sh_kad_peer *peers = sh_arena_take(a, n * sizeof *peers);
     unsigned count = 0;
     for (size_t i = 0; peers && i < n; i++) {
         struct sh_kad_peer *p = &peers[count];
@@ -70,16 +46,14 @@ int sh_kad_msg_decode(const sh_mem *mem, sh_span in, struct sh_kad_msg *out)
         return SH_E_PROTO;
     }
     size_t cap = kad_arena_bytes(in.n);
-    struct kad_arena *a = sh_mem_alloc(mem, sizeof *a + cap);
+    sh_arena *a = sh_arena_new(mem, cap);
     if (!a) {
         return SH_E_NOMEM;
     }
-    a->used = 0;
-    a->cap = cap;
-    ProtobufCAllocator alloc = {arena_alloc, arena_free, a};
+    ProtobufCAllocator alloc = {sh_arena_take, sh_arena_drop, a};
     Kad__Message *m = kad__message__unpack(&alloc, in.n, in.p);
     if (!m || m->type < SH_KAD_PUT_VALUE || m->type > SH_KAD_PING) {
-        sh_mem_free(mem, a, sizeof *a + cap);
+        sh_arena_free(mem, a);
         return SH_E_PROTO;
     }
     out->owned = a;
@@ -101,10 +75,7 @@ int sh_kad_msg_decode(const sh_mem *mem, sh_span in, struct sh_kad_msg *out)
 
 void sh_kad_msg_free(const sh_mem *mem, struct sh_kad_msg *m)
 {
-    if (m->owned) {
-        struct kad_arena *a = m->owned;
-        sh_mem_free(mem, a, sizeof *a + a->cap);
-    }
+    sh_arena_free(mem, m->owned);
     memset(m, 0, sizeof *m);
 }
 

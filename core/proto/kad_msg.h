@@ -22,9 +22,10 @@ enum sh_kad_type {
 };
 
 enum {
-    SH_KAD_PEERS_MAX = 40,      /* kept of one list of peers: twice k */
-    SH_KAD_PEER_ADDRS_MAX = 8,  /* kept of one peer in a message */
-    SH_KAD_DECODE_MAX = 524288, /* memory of one decoded message: 16 KiB of empty entries stay below */
+    SH_KAD_PEERS_MAX = 40,     /* kept of one list of peers: twice k */
+    SH_KAD_PEER_ADDRS_MAX = 8, /* kept of one peer in a message */
+    SH_KAD_DECODE_MAX =
+        524288, /* memory of one decoded message: 16 KiB of empty entries stay below */
 };
 
 struct sh_kad_peer {
@@ -48,10 +49,10 @@ struct sh_kad_msg {
     struct sh_kad_record record;
     unsigned closer_count;
     unsigned provider_count;
-    struct sh_kad_peer *closer;   /* entries with a malformed id were dropped */
+    struct sh_kad_peer *closer; /* entries with a malformed id were dropped */
     struct sh_kad_peer *provider;
-    bool reply;                   /* encode: level 9 instead of 10 */
-    void *owned;                  /* decode: what free gives back */
+    bool reply;  /* encode: level 9 instead of 10 */
+    void *owned; /* decode: what free gives back */
 };
 
 /* 0; SH_E_PROTO (malformed, unknown type), SH_E_NOMEM. On failure nothing is owned. */

@@ -15,7 +15,8 @@ size_t sh_ping_recv(sh_ping *p, sh_span in)
 
 sh_span sh_ping_out(const sh_ping *p)
 {
-    return p->in == SH_PING_BYTES ? sh_span_of(p->b + p->sent, SH_PING_BYTES - (size_t)p->sent) : sh_span_none();
+    return p->in == SH_PING_BYTES ? sh_span_of(p->b + p->sent, SH_PING_BYTES - (size_t)p->sent)
+                                  : sh_span_none();
 }
 
 void sh_ping_sent(sh_ping *p, size_t n)

@@ -3,10 +3,13 @@
 
 #include "base/mp.h"
 
-enum { SWEEP_MIN = 1024, EXPORTS_MAX = 1 << 21 }; /* twice max_actors: the dead are swept before it is full */
+enum {
+    SWEEP_MIN = 1024,
+    EXPORTS_MAX = 1 << 21
+}; /* twice max_actors: the dead are swept before it is full */
 
-void sh_export_init(struct sh_exports *e, const sh_mem *mem, uint64_t seed, sh_runtime *rt, uint32_t self_tag,
-                    const sh_peer_id *self)
+void sh_export_init(struct sh_exports *e, const sh_mem *mem, uint64_t seed, sh_runtime *rt,
+                    uint32_t self_tag, const sh_peer_id *self)
 {
     sh_map_u64_init(&e->set, mem, seed, EXPORTS_MAX);
     e->sweep_at = SWEEP_MIN;

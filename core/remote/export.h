@@ -16,8 +16,8 @@ struct sh_exports {
     sh_peer_id self;
 };
 
-void sh_export_init(struct sh_exports *e, const sh_mem *mem, uint64_t seed, sh_runtime *rt, uint32_t self_tag,
-                    const sh_peer_id *self);
+void sh_export_init(struct sh_exports *e, const sh_mem *mem, uint64_t seed, sh_runtime *rt,
+                    uint32_t self_tag, const sh_peer_id *self);
 void sh_export_fini(struct sh_exports *e);
 int sh_export_add(struct sh_exports *e, uint64_t actor); /* 0, SH_E_LIMIT, SH_E_NOMEM */
 bool sh_export_has(const struct sh_exports *e, uint64_t actor);

@@ -36,8 +36,8 @@ struct sh_rpeer {
     const struct sh_session_ops *ops;
     struct native *native; /* NULL: no session, nothing waits */
     struct sh_watches watches;
-    bool held;       /* sh_swarm_hold is ours */
-    bool dirty;      /* in r->dirty */
+    bool held;  /* sh_swarm_hold is ours */
+    bool dirty; /* in r->dirty */
     sh_list dirty_link;
     sh_list all_link;
     struct sh_remote_timer timer;
@@ -47,7 +47,7 @@ enum sh_wire_kind { SH_WIRE_ASK, SH_WIRE_DRAIN, SH_WIRE_WATCH, SH_WIRE_NODE };
 
 /* A request of a peer. Freed when it is answered (or its session ended) and its message has come back. */
 struct sh_wire {
-    sh_list link;         /* the session's open ones */
+    sh_list link;          /* the session's open ones */
     struct sh_rpeer *peer; /* NULL: the session is gone */
     uint64_t actor;        /* of its pid */
     uint64_t call;
@@ -55,9 +55,9 @@ struct sh_wire {
     uint64_t watcher; /* WATCH */
     uint32_t cost;    /* bytes of the window */
     uint8_t kind;
-    bool linked;    /* WATCH */
+    bool linked;     /* WATCH */
     bool in_runtime; /* its message is still to be returned */
-    bool returned;  /* came back in this pump and is not credited yet */
+    bool returned;   /* came back in this pump and is not credited yet */
     bool answered;
 };
 
@@ -108,9 +108,11 @@ struct sh_remote {
 };
 
 /* remote.c */
-struct sh_rpeer *sh_remote_peer(sh_remote *r, struct sh_peer_ref ref); /* made if new; NULL: no memory */
-struct sh_rpeer *sh_remote_peer_at(const sh_remote *r, uint32_t index, uint32_t check); /* NULL: none */
-void sh_remote_touch(struct sh_rpeer *p);                              /* flushed at the end of the batch */
+struct sh_rpeer *sh_remote_peer(sh_remote *r,
+                                struct sh_peer_ref ref); /* made if new; NULL: no memory */
+struct sh_rpeer *sh_remote_peer_at(const sh_remote *r, uint32_t index,
+                                   uint32_t check); /* NULL: none */
+void sh_remote_touch(struct sh_rpeer *p);           /* flushed at the end of the batch */
 void sh_remote_hold(struct sh_rpeer *p, bool want);
 /* name, value and text are copied; true unless memory is out. */
 bool sh_remote_emit(sh_remote *r, const struct sh_remote_event *ev);

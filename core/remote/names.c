@@ -94,7 +94,8 @@ static sh_span names_meta_key(sh_span name, const sh_peer_id *id, uint8_t buf[ME
     return sh_put_span(&w);
 }
 
-static sh_span names_record(const sh_peer_id *self, uint64_t actor, sh_span type_id, uint8_t buf[VALUE_MAX])
+static sh_span names_record(const sh_peer_id *self, uint64_t actor, sh_span type_id,
+                            uint8_t buf[VALUE_MAX])
 {
     sh_writer w = sh_writer_of(buf, VALUE_MAX);
     sh_put_u8(&w, self->n);
@@ -119,7 +120,8 @@ static uint64_t names_record_actor(sh_span value, const sh_peer_id *holder)
 static void entry_tell(sh_remote *r, struct name_entry *e, int code)
 {
     if (e->call) {
-        e->result->ev = (struct sh_remote_event){.kind = SH_REMOTE_RESULT, .call = e->call, .code = code, .pid = e->pid};
+        e->result->ev = (struct sh_remote_event){
+            .kind = SH_REMOTE_RESULT, .call = e->call, .code = code, .pid = e->pid};
         sh_list_push_back(&r->items, &e->result->link);
         e->result = NULL;
         e->call = 0;
@@ -155,7 +157,8 @@ static void entry_drop(sh_remote *r, struct name_entry *e, bool ended)
     if (sh_map_u64_del(&ns->watched, e->pid.actor, &names) && names > 1) {
         (void)sh_map_u64_put(&ns->watched, e->pid.actor, names - 1); /* the slot was just freed */
     } else if (names == 1 && !ended) {
-        (void)names_guard(r, SH_MSG_UNWATCH, e->pid.actor); /* without memory its notice finds no name later */
+        (void)names_guard(r, SH_MSG_UNWATCH,
+                          e->pid.actor); /* without memory its notice finds no name later */
     }
     sh_list_remove(&e->link);
     if (e->result) {
@@ -200,8 +203,9 @@ static int entry_publish(sh_remote *r, struct name_entry *e, sh_span type_id, ui
     if (sh_map_u64_put(&r->names.queries, number, sh_map_of_ptr(e)) != 0) {
         return SH_E_LIMIT;
     }
-    int err = sh_swarm_publish(r->swarm, entry_name(e), names_meta_key(entry_name(e), &r->self, key),
-                               names_record(&r->self, e->pid.actor, type_id, value), number, now_us);
+    int err =
+        sh_swarm_publish(r->swarm, entry_name(e), names_meta_key(entry_name(e), &r->self, key),
+                         names_record(&r->self, e->pid.actor, type_id, value), number, now_us);
     if (err) {
         sh_map_u64_del(&r->names.queries, number, NULL);
         return err;
@@ -231,8 +235,8 @@ static struct name_entry *entry_new(sh_remote *r, uint64_t call, sh_pid pid, sh_
     return e;
 }
 
-int sh_remote_register(sh_remote *r, uint64_t call, sh_pid pid, sh_span name, sh_span type_id, uint64_t deadline_us,
-                       uint64_t now_us)
+int sh_remote_register(sh_remote *r, uint64_t call, sh_pid pid, sh_span name, sh_span type_id,
+                       uint64_t deadline_us, uint64_t now_us)
 {
     if (!names_valid(name)) {
         return SH_E_BAD_VALUE;
@@ -289,7 +293,8 @@ int sh_remote_unregister(sh_remote *r, sh_pid pid, sh_span name)
 
 void sh_names_actor_ended(sh_remote *r, uint64_t actor)
 {
-    SH_LIST_FOREACH_SAFE (it, &r->names.registered) {
+    SH_LIST_FOREACH_SAFE(it, &r->names.registered)
+    {
         struct name_entry *e = SH_CONTAINER(it, struct name_entry, link);
         if (e->pid.actor == actor) {
             entry_tell(r, e, SH_E_NOT_RUNNING);
@@ -309,7 +314,8 @@ void sh_names_withdraw_all(sh_remote *r)
 
 bool sh_remote_name_row(const sh_remote *r, size_t i, sh_span *name, sh_pid *pid)
 {
-    SH_LIST_FOREACH (it, &r->names.registered) {
+    SH_LIST_FOREACH(it, &r->names.registered)
+    {
         const struct name_entry *e = SH_CONTAINER(it, struct name_entry, link);
         if (i-- == 0) {
             *name = entry_name(e);
@@ -351,7 +357,8 @@ static void lookup_free(sh_remote *r, struct name_lookup *l)
 
 static void lookup_finish(sh_remote *r, struct name_lookup *l, int code, sh_pid pid)
 {
-    l->result->ev = (struct sh_remote_event){.kind = SH_REMOTE_RESULT, .call = l->call, .code = code, .pid = pid};
+    l->result->ev = (struct sh_remote_event){
+        .kind = SH_REMOTE_RESULT, .call = l->call, .code = code, .pid = pid};
     sh_list_push_back(&r->items, &l->result->link);
     l->result = NULL;
     lookup_free(r, l);
@@ -367,10 +374,12 @@ static void lookup_found(sh_remote *r, struct name_lookup *l, sh_pid pid)
     uint8_t key[HOLDER_KEY];
     int n = sh_remote_ref_of_pid(r, pid, key, sizeof key);
     sh_span holder = sh_span_of(key, n > 0 ? (size_t)n : 0);
-    if (n <= 0 || sh_map_bytes_get(&l->told, holder, NULL) || sh_map_bytes_put(&l->told, holder, 1) != 0) {
+    if (n <= 0 || sh_map_bytes_get(&l->told, holder, NULL) ||
+        sh_map_bytes_put(&l->told, holder, 1) != 0) {
         return;
     }
-    struct sh_remote_event ev = {.kind = SH_REMOTE_RESULT, .call = l->call, .code = SH_RESULT_MORE, .pid = pid};
+    struct sh_remote_event ev = {
+        .kind = SH_REMOTE_RESULT, .call = l->call, .code = SH_RESULT_MORE, .pid = pid};
     if (!sh_remote_emit(r, &ev)) {
         sh_map_bytes_del(&l->told, holder, NULL); /* no memory: the next pass finds it again */
     }
@@ -386,7 +395,8 @@ static void lookup_pass_done(sh_remote *r, struct name_lookup *l, uint64_t now_u
     uint64_t next = now_us + (l->follow ? RETRY_MOST_US : l->pause_us);
     l->pause_us = l->pause_us * 2 < RETRY_MOST_US ? l->pause_us * 2 : RETRY_MOST_US;
     bool bounded = l->deadline_us != 0;
-    sh_wheel_arm(&r->wheel, &l->timer.timer, bounded && l->deadline_us < next ? l->deadline_us : next);
+    sh_wheel_arm(&r->wheel, &l->timer.timer,
+                 bounded && l->deadline_us < next ? l->deadline_us : next);
 }
 
 static void lookup_pass(sh_remote *r, struct name_lookup *l, uint64_t now_us)
@@ -403,7 +413,8 @@ static void lookup_pass(sh_remote *r, struct name_lookup *l, uint64_t now_us)
     sh_wheel_arm(&r->wheel, &l->timer.timer, l->deadline_us ? l->deadline_us : UINT64_MAX);
 }
 
-static void lookup_ask_holder(sh_remote *r, struct name_lookup *l, struct sh_peer_ref peer, uint64_t now_us)
+static void lookup_ask_holder(sh_remote *r, struct name_lookup *l, struct sh_peer_ref peer,
+                              uint64_t now_us)
 {
     uint8_t key[META_MAX];
     const sh_peer_id *id = sh_swarm_peer_id(r->swarm, peer);
@@ -423,7 +434,8 @@ static void lookup_ask_holder(sh_remote *r, struct name_lookup *l, struct sh_pee
     sh_list_push_back(&l->gets, &g->link);
 }
 
-static void lookup_value(sh_remote *r, struct name_get *g, const struct sh_swarm_event *ev, uint64_t now_us)
+static void lookup_value(sh_remote *r, struct name_get *g, const struct sh_swarm_event *ev,
+                         uint64_t now_us)
 {
     struct name_lookup *l = g->lookup;
     const sh_peer_id *id = sh_swarm_peer_id(r->swarm, ev->peer);
@@ -446,7 +458,8 @@ static void lookup_value(sh_remote *r, struct name_get *g, const struct sh_swarm
 
 static void names_tell_waiting(sh_remote *r, sh_span name, sh_pid pid)
 {
-    SH_LIST_FOREACH_SAFE (it, &r->names.lookups) {
+    SH_LIST_FOREACH_SAFE(it, &r->names.lookups)
+    {
         struct name_lookup *l = SH_CONTAINER(it, struct name_lookup, link);
         if (sh_span_eq(sh_span_of(l->name, l->n), name)) {
             lookup_found(r, l, pid);
@@ -454,7 +467,8 @@ static void names_tell_waiting(sh_remote *r, sh_span name, sh_pid pid)
     }
 }
 
-static struct name_lookup *lookup_new(sh_remote *r, uint64_t call, sh_span name, const struct sh_lookup_options *o)
+static struct name_lookup *lookup_new(sh_remote *r, uint64_t call, sh_span name,
+                                      const struct sh_lookup_options *o)
 {
     struct name_lookup *l = sh_mem_zalloc(r->mem, sizeof *l);
     struct sh_remote_item *result = l ? sh_remote_item_new(r) : NULL;
@@ -478,7 +492,8 @@ static struct name_lookup *lookup_new(sh_remote *r, uint64_t call, sh_span name,
     return l;
 }
 
-int sh_remote_lookup(sh_remote *r, uint64_t call, sh_span name, const struct sh_lookup_options *o, uint64_t now_us)
+int sh_remote_lookup(sh_remote *r, uint64_t call, sh_span name, const struct sh_lookup_options *o,
+                     uint64_t now_us)
 {
     if (!names_valid(name)) {
         return SH_E_BAD_VALUE;
@@ -486,7 +501,8 @@ int sh_remote_lookup(sh_remote *r, uint64_t call, sh_span name, const struct sh_
     if (r->leaving) {
         return SH_E_CLOSED;
     }
-    struct name_lookup *l = r->names.queries.count < SH_LOOKUPS_MAX ? lookup_new(r, call, name, o) : NULL;
+    struct name_lookup *l =
+        r->names.queries.count < SH_LOOKUPS_MAX ? lookup_new(r, call, name, o) : NULL;
     if (!l) {
         return SH_E_LIMIT;
     }
@@ -503,14 +519,16 @@ int sh_remote_lookup(sh_remote *r, uint64_t call, sh_span name, const struct sh_
 
 void sh_remote_cancel(sh_remote *r, uint64_t call)
 {
-    SH_LIST_FOREACH_SAFE (it, &r->names.lookups) {
+    SH_LIST_FOREACH_SAFE(it, &r->names.lookups)
+    {
         struct name_lookup *l = SH_CONTAINER(it, struct name_lookup, link);
         if (l->call == call) {
             lookup_free(r, l);
             return;
         }
     }
-    SH_LIST_FOREACH (it, &r->names.registered) {
+    SH_LIST_FOREACH(it, &r->names.registered)
+    {
         struct name_entry *e = SH_CONTAINER(it, struct name_entry, link);
         if (e->call == call) {
             e->call = 0;

@@ -4,7 +4,7 @@
 #include "remote/native.h"
 
 enum {
-    RESET_CODE = 0,         /* resets carry no meaning on this protocol */
+    RESET_CODE = 0, /* resets carry no meaning on this protocol */
     PROTO_VIOLATION = 0x1003,
     MESSAGE_MAX_MOST = 1 << 27 /* a frame's length has at most four bytes */
 };
@@ -53,8 +53,12 @@ struct native *native_of(struct sh_rpeer *p)
     if (p->native) {
         return p->native;
     }
-    struct native *n = sh_quota_take(r->quota, sizeof *n) == 0 ? sh_mem_zalloc(r->mem, sizeof *n) : NULL;
+    if (sh_quota_take(r->quota, sizeof(struct native)) != 0) {
+        return NULL;
+    }
+    struct native *n = sh_mem_zalloc(r->mem, sizeof *n);
     if (!n) {
+        sh_quota_give(r->quota, sizeof *n);
         return NULL;
     }
     n->peer = p;
@@ -173,13 +177,15 @@ static void native_void(struct native *n)
 {
     native_out_reset(n);
     native_in_reset(n);
-    SH_LIST_FOREACH (it, &n->peer->watches.watches) {
+    SH_LIST_FOREACH(it, &n->peer->watches.watches)
+    {
         SH_CONTAINER(it, struct sh_watch, link)->call = 0;
     }
     n->broken = false;
     n->message_max = n->r->message_max;
     if (native_renumber(n) != 0) {
-        n->serial = 0; /* no memory: tells that come back are credited by none, and the session opens later */
+        n->serial =
+            0; /* no memory: tells that come back are credited by none, and the session opens later */
     }
     sh_remote_touch(n->peer);
 }
@@ -208,9 +214,11 @@ void native_end(struct native *n, const char *why)
 void native_malformed(struct native *n, sh_conn_id conn, const char *why)
 {
     sh_remote *r = n->r;
-    struct sh_remote_event ev = {.kind = SH_REMOTE_BAD_PEER, .peer = n->peer->ref, .text = sh_span_str(why)};
+    struct sh_remote_event ev = {
+        .kind = SH_REMOTE_BAD_PEER, .peer = n->peer->ref, .text = sh_span_str(why)};
     (void)sh_remote_emit(r, &ev); /* no memory: then only the log has it */
-    sh_logf(r->log, SH_LOG_WARN, "native", "event=malformed peer=%u why=%s", n->peer->ref.index, why);
+    sh_logf(r->log, SH_LOG_WARN, "native", "event=malformed peer=%u why=%s", n->peer->ref.index,
+            why);
     native_end(n, why);
     for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
         if (n->in[i].stream && n->in[i].conn == conn) {
@@ -285,7 +293,8 @@ static void native_reborn(struct native *n, uint64_t incarnation)
 }
 
 /* true: h is the session's incoming stream now. */
-static bool native_pair(struct native *n, struct native_in *in, const struct sh_frame *f, uint64_t now_us)
+static bool native_pair(struct native *n, struct native_in *in, const struct sh_frame *f,
+                        uint64_t now_us)
 {
     if (!n->known || f->incarnation != n->incarnation) {
         if (n->known && in->conn < n->known_conn) {
@@ -344,7 +353,8 @@ void native_started(struct native *n, uint64_t now_us)
     if (!native_active(n)) {
         return;
     }
-    SH_LIST_FOREACH (it, &n->peer->watches.watches) {
+    SH_LIST_FOREACH(it, &n->peer->watches.watches)
+    {
         struct sh_watch *w = SH_CONTAINER(it, struct sh_watch, link);
         if (w->call == 0 && !n->broken) {
             native_send_watch(n, w, w->confirmed);
@@ -407,7 +417,8 @@ static void native_op_data(struct sh_rpeer *p, const struct sh_swarm_event *ev, 
     } else if (ev->kind == SH_SWARM_STREAM_FIN && (in >= 0 || ev->stream == n->out)) {
         if (in >= 0 && n->active != in) {
             native_in_drop(n, in, true);
-        } else if (in >= 0 || !n->fin_sent) { /* who gets our frames may shut its side after we did */
+        } else if (in >= 0 ||
+                   !n->fin_sent) { /* who gets our frames may shut its side after we did */
             native_end(n, "the peer ended the stream");
         }
     }
@@ -484,7 +495,8 @@ static void native_op_lost(struct sh_rpeer *p, uint64_t now_us)
 
 static void native_retry(struct native *n, uint64_t now_us)
 {
-    if (n->out || n->r->leaving || n->unsupported || n->retry_us == UINT64_MAX || !native_has_work(n)) {
+    if (n->out || n->r->leaving || n->unsupported || n->retry_us == UINT64_MAX ||
+        !native_has_work(n)) {
         return;
     }
     if (n->tries >= NATIVE_TRIES) {
@@ -516,11 +528,24 @@ void native_arm(struct native *n)
     sh_wheel_arm(&n->r->wheel, &n->peer->timer.timer, due);
 }
 
+static bool native_owes(const struct native *n)
+{
+    if (n->wires_open || n->backlog_n || !sh_list_empty(&n->peer->watches.held)) {
+        return true;
+    }
+    SH_LIST_FOREACH(it, &n->peer->watches.watches)
+    {
+        if (SH_CONTAINER(it, struct sh_watch, link)->linked) {
+            return true; /* the end of our actor is still to be told */
+        }
+    }
+    return false;
+}
+
 /* After goodbye, and all that was still due: the end of our stream. */
 static void native_finish(struct native *n)
 {
-    if (n->said_bye && !n->fin_sent && n->out && n->out_open && n->wires_open == 0 && n->backlog_n == 0 &&
-        sh_list_empty(&n->peer->watches.held)) {
+    if (n->said_bye && !n->fin_sent && n->out && n->out_open && !native_owes(n)) {
         native_lost_flush(n);
         native_scratch_flush(n->r);
         if (n->backlog_n == 0) {

@@ -14,22 +14,23 @@
 
 enum {
     NATIVE_NO_ENTRY = UINT32_MAX,
-    NATIVE_TARGETS_KEPT = 65536, /* windows remembered a session and direction; idle ones are forgotten then */
-    NATIVE_TRIES = 4,            /* sessions that end before they are paired, in a row: then unreachable */
-    NATIVE_RETRY_MS = 50         /* before the first of those, doubling */
+    NATIVE_TARGETS_KEPT =
+        65536,        /* windows remembered a session and direction; idle ones are forgotten then */
+    NATIVE_TRIES = 4, /* sessions that end before they are paired, in a row: then unreachable */
+    NATIVE_RETRY_MS = 50 /* before the first of those, doubling */
 };
 
 /* An actor of the peer that we send to. */
 struct native_target {
     uint64_t actor; /* 0: the node */
     sh_list all;
-    sh_list ready;       /* in n->ready, or alone */
-    sh_msg_queue queue;  /* what waits, in order: TELL ASK DRAIN STOP KILL DOWN */
-    uint32_t used;       /* messages out and not credited */
+    sh_list ready;      /* in n->ready, or alone */
+    sh_msg_queue queue; /* what waits, in order: TELL ASK DRAIN STOP KILL DOWN */
+    uint32_t used;      /* messages out and not credited */
     uint32_t window;
-    uint32_t tells_out;  /* of used */
-    uint32_t entry;      /* in table 1 */
-    int8_t loss;         /* first loss since the last drain */
+    uint32_t tells_out; /* of used */
+    uint32_t entry;     /* in table 1 */
+    int8_t loss;        /* first loss since the last drain */
 };
 
 /* A call of ours that waits for its REPLY. */
@@ -52,7 +53,7 @@ struct native_own {
     uint32_t window;
     uint32_t due_messages, due_asks;
     uint64_t due_bytes;
-    uint32_t wider;  /* to be told with the next credit */
+    uint32_t wider; /* to be told with the next credit */
     bool widened;
 };
 
@@ -116,7 +117,7 @@ struct native {
     struct native_name *names_in;
     uint64_t *yours_in, *mine_in;
     size_t tables_bytes; /* charged for them */
-    uint64_t credit_us; /* when credits leave at the latest */
+    uint64_t credit_us;  /* when credits leave at the latest */
 
     /* the LOST being counted */
     struct {
@@ -135,7 +136,8 @@ struct native *native_of(struct sh_rpeer *p); /* made if there is none; NULL: no
 void native_end(struct native *n, const char *why);
 /* Malformed bytes: ends the connection and tells. n may have no session afterwards. */
 void native_malformed(struct native *n, sh_conn_id conn, const char *why);
-void native_hello(struct native *n, struct native_in *in, const struct sh_frame *f, uint64_t now_us);
+void native_hello(struct native *n, struct native_in *in, const struct sh_frame *f,
+                  uint64_t now_us);
 void native_want(struct native *n, uint64_t now_us); /* something waits: open, or dial */
 void native_arm(struct native *n);
 void native_started(struct native *n, uint64_t now_us);
@@ -145,20 +147,25 @@ static inline bool native_active(const struct native *n)
     return n->out && n->out_open && n->out_paired && n->active >= 0;
 }
 
-/* native_out.c */
+/* native_write.c */
 void native_frame(struct native *n, const struct sh_frame *f);
 void native_write_backlog(struct native *n);
 void native_scratch_flush(sh_remote *r);
 void native_backlog_drop(struct native *n);
-void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
-struct native_target *native_target_of(struct native *n, uint64_t actor, bool make);
-void native_fail_waiting(struct native *n, int code, const char *text); /* everything queued comes back, not sent */
-void native_fail_one(struct native *n, sh_msg *m, int code, const char *text);
-void native_fail_calls(struct native *n, int code, const char *text);   /* open calls end as unknown */
+struct sh_frame_who native_target_who(struct native *n, struct native_target *t); /* interns it */
 struct sh_frame_who native_mine(struct native *n, uint64_t actor);
 struct sh_frame_who native_yours(struct native *n, uint64_t actor);
 struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cause, whose ever */
 void native_name(struct native *n, struct sh_frame *f, sh_span name);
+
+/* native_out.c */
+void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
+struct native_target *native_target_of(struct native *n, uint64_t actor, bool make);
+void native_fail_waiting(struct native *n, int code,
+                         const char *text); /* everything queued comes back, not sent */
+void native_fail_one(struct native *n, sh_msg *m, int code, const char *text);
+void native_fail_calls(struct native *n, int code,
+                       const char *text); /* open calls end as unknown */
 struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);
 void native_call_free(struct native *n, struct native_call *c);
 void native_send_watch(struct native *n, struct sh_watch *w, bool renewed);
@@ -170,9 +177,30 @@ void native_death(struct native *n, sh_msg *m);
 void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us);
-void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link, uint64_t now_us);
+void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link,
+                       uint64_t now_us);
+
+/* native_calls.c */
+const char *native_get_reply(struct native *n, const struct sh_frame *f);
+const char *native_get_credit(struct native *n, const struct sh_frame *f);
+const char *native_get_lost(struct native *n, const struct sh_frame *f);
+const char *native_get_drain(struct native *n, const struct sh_frame *f);
+void native_get_cancel(struct native *n, const struct sh_frame *f);
+const char *native_get_watch(struct native *n, const struct sh_frame *f);
+const char *native_get_unwatch(struct native *n, const struct sh_frame *f);
+const char *native_get_death(struct native *n, const struct sh_frame *f);
 
 /* native_in.c */
+#define NATIVE_NOT_INTERNED "an empty table entry"
+bool native_actor(const struct sh_frame_who *who, const uint64_t *table,
+                  uint64_t *actor); /* 0: nobody */
+bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid);
+bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *name);
+const char *native_next_call(struct native *n, uint64_t call); /* NULL, or it is out of turn */
+void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
+                  const char *text);
+struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint64_t target,
+                            sh_pid *reply, uint32_t *index);
 void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
 void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res);
 void native_in_reset(struct native *n);
@@ -181,7 +209,7 @@ void native_in_reset(struct native *n);
 struct native_own *native_own_of(struct native *n, uint64_t actor);
 void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
 void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
-void native_settle(struct native *n);                   /* asks that came back in this pump without a reply: credit */
+void native_settle(struct native *n); /* asks that came back in this pump without a reply: credit */
 void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret);
 void native_lost_add(struct native *n, uint64_t target, sh_span name, int code, const char *text);
 void native_lost_flush(struct native *n);

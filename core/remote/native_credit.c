@@ -19,7 +19,8 @@ static void native_own_free(struct native *n, struct native_own *o)
 
 static void native_own_sweep(struct native *n)
 {
-    SH_LIST_FOREACH_SAFE (it, &n->own_all) {
+    SH_LIST_FOREACH_SAFE(it, &n->own_all)
+    {
         struct native_own *o = SH_CONTAINER(it, struct native_own, all);
         bool live = o->actor == 0 || sh_runtime_alive(n->r->rt, sh_remote_own(n->r, o->actor));
         if (o->used == 0 && o->due_messages == 0 && (!o->widened || !live)) {
@@ -59,7 +60,8 @@ void native_in_reset(struct native *n)
         native_own_free(n, SH_CONTAINER(n->own_all.next, struct native_own, all));
     }
     sh_list_splice(&n->wires, &n->returned);
-    while (!sh_list_empty(&n->wires)) { /* their answers find nobody; those in the runtime are freed when back */
+    while (!sh_list_empty(
+        &n->wires)) { /* their answers find nobody; those in the runtime are freed when back */
         struct sh_wire *w = SH_CONTAINER(n->wires.next, struct sh_wire, link);
         sh_list_remove(&w->link);
         w->peer = NULL;
@@ -129,7 +131,8 @@ void native_credits(struct native *n, uint64_t now_us)
         n->credit_us = now_us + SH_CREDIT_DELAY_MS * 1000u;
     }
     bool all = now_us >= n->credit_us || n->due_bytes >= SH_SESSION_WINDOW / QUARTER;
-    SH_LIST_FOREACH_SAFE (it, &n->due) {
+    SH_LIST_FOREACH_SAFE(it, &n->due)
+    {
         struct native_own *o = SH_CONTAINER(it, struct native_own, due);
         if (all || o->due_messages >= o->window / QUARTER) {
             native_credit_send(n, o);
@@ -204,7 +207,8 @@ void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
     struct native_own *o = sh_map_ptr(found);
     native_widen(o, ret->mailbox);
     if (ret->code < 0) {
-        native_lost_add(n, ret->to.actor, sh_span_of(ret->name, ret->name_len), ret->code, sh_err_text(ret->code));
+        native_lost_add(n, ret->to.actor, sh_span_of(ret->name, ret->name_len), ret->code,
+                        sh_err_text(ret->code));
     }
     if (o->used && n->in_bytes >= ret->bytes) {
         native_credit_due(n, o, ret->bytes, false);

@@ -1,221 +1,14 @@
-/* remote/native_out.c - the native session's writing side: windows, queues per target, encoding, tables.
+/* remote/native_out.c - the native session's writing side: windows, queues per target, encoding.
  *
  * A message is encoded when the session is up, its target has room, the session has room and the stream takes bytes.
  * Otherwise it waits in its target's queue, in order; other targets pass. Control frames pass everything. */
 #include "remote/native.h"
 
+#include <stdio.h>
 #include "base/text.h"
 #include "base/varint.h"
 
 enum { ORDER_EXTRA = 32 }; /* a stop or kill: its name, and the frame around its text */
-
-/* --- bytes --- */
-
-void native_backlog_drop(struct native *n)
-{
-    if (n->backlog) {
-        sh_mem_free(n->r->mem, n->backlog, n->backlog_cap);
-        sh_quota_give(&n->quota, n->backlog_cap);
-    }
-    n->backlog = NULL;
-    n->backlog_at = n->backlog_n = n->backlog_cap = 0;
-}
-
-static void native_backlog_add(struct native *n, sh_span s)
-{
-    if (s.n == 0 || n->broken) {
-        return;
-    }
-    size_t limit = SH_SESSION_UNREAD_MAX + n->message_max + SH_FRAME_EXTRA_MAX;
-    if (n->backlog_at + n->backlog_n + s.n > n->backlog_cap && n->backlog_at) {
-        memmove(n->backlog, n->backlog + n->backlog_at, n->backlog_n);
-        n->backlog_at = 0;
-    }
-    size_t need = n->backlog_n + s.n;
-    if (need > n->backlog_cap) {
-        size_t cap = n->backlog_cap ? n->backlog_cap : 1024;
-        while (cap < need) {
-            cap *= 2;
-        }
-        if (need > limit || sh_quota_take(&n->quota, cap - n->backlog_cap) != 0) {
-            n->broken = true; /* the peer does not read what it asked for */
-            return;
-        }
-        uint8_t *at = sh_mem_resize(n->r->mem, n->backlog, n->backlog_cap, cap);
-        if (!at) {
-            sh_quota_give(&n->quota, cap - n->backlog_cap);
-            n->broken = true;
-            return;
-        }
-        n->backlog = at;
-        n->backlog_cap = cap;
-    }
-    memcpy(n->backlog + n->backlog_at + n->backlog_n, s.p, s.n);
-    n->backlog_n += s.n;
-}
-
-void native_write_backlog(struct native *n)
-{
-    if (!n->out || !n->out_open || n->backlog_n == 0) {
-        return;
-    }
-    int64_t took = sh_stream_write(n->out, sh_span_of(n->backlog + n->backlog_at, n->backlog_n));
-    if (took < 0) {
-        n->broken = true;
-        return;
-    }
-    n->backlog_at += (size_t)took;
-    n->backlog_n -= (size_t)took;
-    if (n->backlog_n == 0) {
-        native_backlog_drop(n);
-    }
-}
-
-static void native_write(struct native *n, sh_span s)
-{
-    int64_t took = n->backlog_n ? 0 : sh_stream_write(n->out, s);
-    if (took < 0) {
-        n->broken = true;
-        return;
-    }
-    native_backlog_add(n, sh_span_skip(s, (size_t)took));
-}
-
-void native_scratch_flush(sh_remote *r)
-{
-    struct native *n = r->scratch_owner;
-    if (n && r->scratch_n) {
-        size_t bytes = r->scratch_n;
-        r->scratch_n = 0;
-        native_write(n, sh_span_of(r->scratch, bytes));
-    }
-    r->scratch_owner = NULL;
-}
-
-static bool native_blocked(const struct native *n)
-{
-    return !n->out || !n->out_open || n->backlog_n != 0;
-}
-
-void native_frame(struct native *n, const struct sh_frame *f)
-{
-    sh_remote *r = n->r;
-    sh_remote_touch(n->peer);
-    if (n->broken || !n->out || n->fin_sent) {
-        return; /* replies, deaths and credits of a session that is over go nowhere */
-    }
-    if (native_blocked(n)) {
-        uint8_t head[SH_FRAME_HEAD_MAX];
-        int bytes = sh_frame_put_head(f, head, sizeof head);
-        SH_ASSERT(bytes > 0);
-        native_backlog_add(n, sh_span_of(head, (size_t)bytes));
-        native_backlog_add(n, f->value);
-        return;
-    }
-    if (r->scratch_owner != n || SH_REMOTE_SCRATCH - r->scratch_n < SH_FRAME_HEAD_MAX) {
-        native_scratch_flush(r);
-        r->scratch_owner = n;
-        if (native_blocked(n)) { /* the flush was cut short */
-            r->scratch_owner = NULL;
-            native_frame(n, f);
-            return;
-        }
-    }
-    int bytes = sh_frame_put_head(f, r->scratch + r->scratch_n, SH_REMOTE_SCRATCH - r->scratch_n);
-    SH_ASSERT(bytes > 0);
-    r->scratch_n += (size_t)bytes;
-    if (f->value.n <= SH_REMOTE_SCRATCH - r->scratch_n) {
-        if (f->value.n) {
-            memcpy(r->scratch + r->scratch_n, f->value.p, f->value.n);
-        }
-        r->scratch_n += f->value.n;
-        return;
-    }
-    native_scratch_flush(r);
-    native_write(n, f->value);
-}
-
-/* --- tables --- */
-
-static void native_intern(struct native *n, uint8_t table, uint32_t entry, uint64_t actor, sh_span name)
-{
-    struct sh_frame f = {.type = SH_FRAME_INTERN,
-                         .table = table,
-                         .entry = entry,
-                         .name = name,
-                         .target = {.kind = SH_WHO_ACTOR, .actor = actor}};
-    native_frame(n, &f);
-}
-
-void native_name(struct native *n, struct sh_frame *f, sh_span name)
-{
-    uint64_t entry;
-    f->name = name;
-    f->name_known = sh_map_bytes_get(&n->names_out, name, &entry);
-    if (!f->name_known) {
-        entry = n->names_out.count;
-        if (entry >= SH_INTERN_NAMES_MAX || sh_map_bytes_put(&n->names_out, name, entry) != 0) {
-            return; /* the table is full: as text */
-        }
-        native_intern(n, SH_TABLE_NAMES, (uint32_t)entry, 0, name);
-        f->name_known = true;
-    }
-    f->name_entry = (uint32_t)entry;
-}
-
-struct sh_frame_who native_mine(struct native *n, uint64_t actor)
-{
-    uint64_t entry;
-    if (actor == 0) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    if (!sh_map_u64_get(&n->mine_out, actor, &entry)) {
-        entry = n->mine_out.count;
-        if (entry >= SH_INTERN_ACTORS_MAX || sh_map_u64_put(&n->mine_out, actor, entry) != 0) {
-            return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
-        }
-        native_intern(n, SH_TABLE_MINE, (uint32_t)entry, actor, sh_span_none());
-    }
-    return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = (uint32_t)entry};
-}
-
-/* Only targets of messages have an entry: what is sent to again and again. */
-struct sh_frame_who native_yours(struct native *n, uint64_t actor)
-{
-    if (actor == 0) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    struct native_target *t = native_target_of(n, actor, false);
-    if (t && t->entry != NATIVE_NO_ENTRY) {
-        return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = t->entry};
-    }
-    return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
-}
-
-static struct sh_frame_who native_target_who(struct native *n, struct native_target *t)
-{
-    if (t->actor && t->entry == NATIVE_NO_ENTRY && n->yours_count < SH_INTERN_ACTORS_MAX) {
-        t->entry = n->yours_count++;
-        native_intern(n, SH_TABLE_YOURS, t->entry, t->actor, sh_span_none());
-    }
-    return native_yours(n, t->actor);
-}
-
-struct sh_frame_who native_who(struct native *n, sh_pid pid)
-{
-    if (sh_pid_is_none(pid) || sh_pid_is_slot(pid) || pid.actor == 0) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    if (pid.node == 0) {
-        return native_mine(n, pid.actor);
-    }
-    struct sh_peer_ref ref = {pid.node, pid.check};
-    const sh_peer_id *id = sh_swarm_peer_id(n->r->swarm, ref);
-    if (!id) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    return (struct sh_frame_who){.kind = SH_WHO_THIRD, .actor = pid.actor, .peer = sh_peer_id_span(id)};
-}
 
 /* --- targets and their queues --- */
 
@@ -229,7 +22,8 @@ static void native_target_free(struct native *n, struct native_target *t)
 
 static void native_targets_sweep(struct native *n)
 {
-    SH_LIST_FOREACH_SAFE (it, &n->targets_all) {
+    SH_LIST_FOREACH_SAFE(it, &n->targets_all)
+    {
         struct native_target *t = SH_CONTAINER(it, struct native_target, all);
         if (t->used == 0 && !t->queue.head) {
             native_target_free(n, t);
@@ -278,7 +72,8 @@ void native_queue(struct native *n, struct native_target *t, sh_msg *m)
 static void native_done(struct native *n, sh_msg *m)
 {
     if (m->flags & SH_MSG_GATED) {
-        sh_runtime_peer_gate_give(n->r->rt, n->peer->ref.index, n->peer->ref.check, sh_msg_bytes(m));
+        sh_runtime_peer_gate_give(n->r->rt, n->peer->ref.index, n->peer->ref.check,
+                                  sh_msg_bytes(m));
     }
     sh_runtime_msg_done(n->r->rt, m);
 }
@@ -310,7 +105,8 @@ void native_fail_one(struct native *n, sh_msg *m, int code, const char *text)
 
 void native_fail_waiting(struct native *n, int code, const char *text)
 {
-    SH_LIST_FOREACH (it, &n->targets_all) {
+    SH_LIST_FOREACH(it, &n->targets_all)
+    {
         struct native_target *t = SH_CONTAINER(it, struct native_target, all);
         sh_msg *m;
         while ((m = sh_msg_queue_pop(&t->queue)) != NULL) {
@@ -372,7 +168,8 @@ void native_fail_calls(struct native *n, int code, const char *text)
 void native_out_reset(struct native *n)
 {
     native_fail_calls(n, SH_E_UNREACHABLE, "the connection was lost");
-    SH_LIST_FOREACH_SAFE (it, &n->targets_all) {
+    SH_LIST_FOREACH_SAFE(it, &n->targets_all)
+    {
         struct native_target *t = SH_CONTAINER(it, struct native_target, all);
         if (t->tells_out) { /* one report for all that may or may not have arrived */
             sh_runtime_lost(n->r->rt, sh_rpeer_pid(n->peer, t->actor), sh_span_none(), t->tells_out,
@@ -495,7 +292,8 @@ static void native_drain(struct native *n, struct native_target *t, sh_msg *m)
         native_fail_one(n, m, SH_E_LIMIT, "too many open calls to the peer, or no memory");
         return;
     }
-    struct sh_frame f = {.type = SH_FRAME_DRAIN, .call = c->call, .target = native_yours(n, t->actor)};
+    struct sh_frame f = {
+        .type = SH_FRAME_DRAIN, .call = c->call, .target = native_yours(n, t->actor)};
     native_frame(n, &f);
     native_done(n, m);
 }
@@ -521,7 +319,8 @@ static bool native_has_room(const struct native *n, const struct native_target *
         return m->kind == SH_MSG_DOWN || n->calls.count < SH_SESSION_CALLS_MAX;
     }
     bool first = n->bytes_used == 0; /* one may always be out, however big */
-    uint64_t cost = sh_msg_bytes(m) + (m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL ? ORDER_EXTRA : 0u);
+    uint64_t cost =
+        sh_msg_bytes(m) + (m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL ? ORDER_EXTRA : 0u);
     if (t->used >= t->window || (!first && n->bytes_used + cost > SH_SESSION_WINDOW)) {
         return false;
     }
@@ -577,6 +376,9 @@ static bool native_closed(const struct native *n)
 static void native_post(struct native *n, sh_msg *m, uint64_t now_us)
 {
     bool order = m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL;
+    if (n->unsupported && !sh_swarm_is_connected(n->r->swarm, n->peer->ref)) {
+        n->unsupported = false; /* who answers the next dial may be a newer program */
+    }
     if (n->unsupported || native_closed(n)) {
         native_fail_one(n, m, n->unsupported ? SH_E_UNSUPPORTED : SH_E_CLOSED,
                         n->unsupported ? "the peer speaks no native wire" : "the node is stopping");
@@ -601,6 +403,7 @@ static void native_post_death(struct native *n, sh_msg *m)
     uint64_t dead = m->from.actor, watcher = m->to.actor;
     struct sh_watch *w = sh_watch_find(n->peer, watcher, dead);
     bool known = sh_held_drop(n->peer, dead, watcher);
+    fprintf(stderr,"POSTDEATH %lx known %d w %d active %d\n",dead,known,w&&w->linked,native_active(n));
     if (w && w->linked) {
         sh_watch_drop(n->peer, w);
         known = true;
@@ -622,7 +425,8 @@ void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
         if (m->kind == SH_MSG_ASK || m->kind == SH_MSG_DRAIN) {
             sh_remote_answer(p->r, m->reply, SH_E_LIMIT, SH_NOT_SENT, "no memory");
         } else if (m->kind == SH_MSG_TELL) {
-            sh_runtime_lost(p->r->rt, m->to, sh_msg_name(m), 1, SH_E_LIMIT, sh_span_str("no memory"));
+            sh_runtime_lost(p->r->rt, m->to, sh_msg_name(m), 1, SH_E_LIMIT,
+                            sh_span_str("no memory"));
         }
         if (m->flags & SH_MSG_GATED) {
             sh_runtime_peer_gate_give(p->r->rt, p->ref.index, p->ref.check, sh_msg_bytes(m));
@@ -687,7 +491,8 @@ void native_send_watch(struct native *n, struct sh_watch *w, bool renewed)
     }
     c->watcher = w->watcher;
     w->call = c->call;
-    uint32_t flags = (w->linked ? SH_FRAME_WATCH_LINK : 0u) | (renewed ? SH_FRAME_WATCH_RENEWED : 0u);
+    uint32_t flags =
+        (w->linked ? SH_FRAME_WATCH_LINK : 0u) | (renewed ? SH_FRAME_WATCH_RENEWED : 0u);
     struct sh_frame f = {.type = SH_FRAME_WATCH,
                          .call = c->call,
                          .target = native_yours(n, w->target),
@@ -702,7 +507,8 @@ void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us)
     if (!n) {
         sh_watch_fire(p, w, SH_GONE, sh_span_str("no memory"), sh_pid_none());
     } else if (n->unsupported || native_closed(n)) {
-        const char *text = n->unsupported ? "the peer speaks no native wire" : "the node is stopping";
+        const char *text =
+            n->unsupported ? "the peer speaks no native wire" : "the node is stopping";
         sh_watch_fire(p, w, SH_GONE, sh_span_str(text), sh_pid_none());
     } else if (native_active(n)) {
         native_send_watch(n, w, false);
@@ -712,7 +518,8 @@ void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us)
     sh_remote_touch(p);
 }
 
-void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link, uint64_t now_us)
+void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link,
+                       uint64_t now_us)
 {
     (void)now_us;
     struct native *n = p->native;

@@ -17,7 +17,8 @@ int sh_remote_pid_of_ref(sh_remote *r, sh_span ref, sh_pid *out)
     if (sh_swarm_peer(r->swarm, &id, &peer) != 0) {
         return SH_E_LIMIT;
     }
-    struct sh_rpeer *p = sh_remote_peer(r, peer); /* opens its gate: the pid can be sent to from now on */
+    struct sh_rpeer *p =
+        sh_remote_peer(r, peer); /* opens its gate: the pid can be sent to from now on */
     if (!p) {
         return SH_E_LIMIT;
     }

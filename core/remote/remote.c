@@ -25,7 +25,8 @@ static int remote_init(sh_remote *r, const struct sh_remote_config *cfg, uint64_
     sh_list_init(&r->dirty);
     sh_list_init(&r->items);
     sh_wheel_init(&r->wheel, now_us);
-    sh_slab_init(&r->wires, r->mem, sizeof(struct sh_wire), WIRES_MAX, (uint32_t)sh_rng_u64(cfg->rng) | 1u);
+    sh_slab_init(&r->wires, r->mem, sizeof(struct sh_wire), WIRES_MAX,
+                 (uint32_t)sh_rng_u64(cfg->rng) | 1u);
     sh_map_u64_init(&r->sessions, r->mem, r->seed, SH_PEERS_TABLE_MAX);
     r->self = cfg->self;
     sh_export_init(&r->exports, r->mem, r->seed, r->rt, r->self_tag, &r->self);
@@ -93,6 +94,8 @@ void sh_remote_free(sh_remote *r)
     }
     sh_remote_item_free(r, r->taken);
     sh_export_fini(&r->exports);
+    sh_quota_give(r->quota,
+                  r->wires.count * sizeof(struct sh_wire)); /* those still in the runtime */
     sh_slab_fini(&r->wires);
     sh_map_u64_fini(&r->sessions);
     sh_mem_free(r->mem, r->peers, r->peers_cap * sizeof *r->peers);
@@ -123,7 +126,8 @@ static bool remote_peers_room(sh_remote *r, uint32_t index)
     if (cap == r->peers_cap) {
         return true;
     }
-    struct sh_rpeer **at = sh_mem_resize(r->mem, r->peers, r->peers_cap * sizeof *at, cap * sizeof *at);
+    struct sh_rpeer **at =
+        sh_mem_resize(r->mem, r->peers, r->peers_cap * sizeof *at, cap * sizeof *at);
     if (!at) {
         return false;
     }
@@ -193,7 +197,11 @@ struct sh_wire *sh_wire_new(sh_remote *r, struct sh_rpeer *p, sh_pid *reply, uin
 {
     uint32_t generation;
     void *object;
+    if (sh_quota_take(r->quota, sizeof(struct sh_wire)) != 0) {
+        return NULL;
+    }
     if (sh_slab_alloc(&r->wires, index, &generation, &object) != 0) {
+        sh_quota_give(r->quota, sizeof(struct sh_wire));
         return NULL;
     }
     struct sh_wire *w = object;
@@ -215,6 +223,7 @@ struct sh_wire *sh_wire_of(sh_remote *r, uint64_t actor)
 void sh_wire_free(sh_remote *r, struct sh_wire *w)
 {
     sh_slab_free(&r->wires, sh_pid_slot(w->actor), sh_pid_generation(w->actor));
+    sh_quota_give(r->quota, sizeof(struct sh_wire));
 }
 
 void sh_remote_answer(sh_remote *r, sh_pid reply, int code, int delivery, const char *text)
@@ -288,9 +297,13 @@ static void remote_stale(sh_remote *r, sh_msg *m)
 {
     switch (m->kind) {
     case SH_MSG_ASK:
-    case SH_MSG_DRAIN: sh_remote_answer(r, m->reply, SH_E_UNREACHABLE, SH_NOT_SENT, "the peer is not known any more"); break;
+    case SH_MSG_DRAIN:
+        sh_remote_answer(r, m->reply, SH_E_UNREACHABLE, SH_NOT_SENT,
+                         "the peer is not known any more");
+        break;
     case SH_MSG_TELL:
-        sh_runtime_lost(r->rt, m->to, sh_msg_name(m), 1, SH_E_UNREACHABLE, sh_span_str("the peer is not known any more"));
+        sh_runtime_lost(r->rt, m->to, sh_msg_name(m), 1, SH_E_UNREACHABLE,
+                        sh_span_str("the peer is not known any more"));
         break;
     case SH_MSG_WATCH: {
         struct sh_msg_parts parts = {.text = sh_span_str("the peer is not known any more")};
@@ -468,7 +481,8 @@ bool sh_remote_swarm_event(sh_remote *r, const struct sh_swarm_event *ev, uint64
 
 /* --- node calls, goodbye --- */
 
-void sh_remote_node_reply(sh_remote *r, uint64_t call, const struct sh_result *result, uint64_t now_us)
+void sh_remote_node_reply(sh_remote *r, uint64_t call, const struct sh_result *result,
+                          uint64_t now_us)
 {
     struct sh_wire *w = sh_wire_of(r, call);
     if (w && w->peer && w->kind == SH_WIRE_NODE) {
@@ -483,7 +497,8 @@ void sh_remote_goodbye(sh_remote *r, uint64_t left_ms, sh_span text, uint64_t no
 {
     r->leaving = true;
     sh_names_withdraw_all(r);
-    SH_LIST_FOREACH (it, &r->peers_all) {
+    SH_LIST_FOREACH(it, &r->peers_all)
+    {
         struct sh_rpeer *p = SH_CONTAINER(it, struct sh_rpeer, all_link);
         p->ops->goodbye(p, left_ms, text, now_us);
     }
@@ -492,7 +507,8 @@ void sh_remote_goodbye(sh_remote *r, uint64_t left_ms, sh_span text, uint64_t no
 
 bool sh_remote_goodbye_done(const sh_remote *r)
 {
-    SH_LIST_FOREACH (it, &r->peers_all) {
+    SH_LIST_FOREACH(it, &r->peers_all)
+    {
         const struct sh_rpeer *p = SH_CONTAINER(it, struct sh_rpeer, all_link);
         if (!p->ops->idle(p)) {
             return false;

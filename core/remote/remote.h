@@ -27,7 +27,8 @@ struct sh_remote_config {
     const sh_log *log;
     sh_swarm *swarm;
     sh_runtime *runtime;
-    uint64_t token;          /* of the thread that is inside executor 0 (sh_remote_set_token when it changes) */
+    uint64_t
+        token; /* of the thread that is inside executor 0 (sh_remote_set_token when it changes) */
     sh_peer_id self;         /* this node */
     uint32_t self_tag;       /* check of our own pids, as the runtime's */
     unsigned native_proto;   /* number of SH_NATIVE_PROTOCOL in the swarm's list */
@@ -56,10 +57,11 @@ uint64_t sh_remote_deadline(const sh_remote *r); /* UINT64_MAX: never */
 /* --- events out --- */
 
 enum sh_remote_event_kind {
-    SH_REMOTE_RESULT = 1, /* a call of names: call, code (SH_RESULT_MORE: an item, others follow), pid, text */
-    SH_REMOTE_NODE_CALL,  /* an administrator asks this node: call, peer, name, value; answer sh_remote_node_reply */
-    SH_REMOTE_PEER_LOST,  /* a peer that was watched is dead: peer */
-    SH_REMOTE_BAD_PEER,   /* a peer broke the protocol, its connection was ended: peer, text */
+    SH_REMOTE_RESULT =
+        1, /* a call of names: call, code (SH_RESULT_MORE: an item, others follow), pid, text */
+    SH_REMOTE_NODE_CALL, /* an administrator asks this node: call, peer, name, value; answer sh_remote_node_reply */
+    SH_REMOTE_PEER_LOST, /* a peer that was watched is dead: peer */
+    SH_REMOTE_BAD_PEER,  /* a peer broke the protocol, its connection was ended: peer, text */
 };
 struct sh_remote_event {
     enum sh_remote_event_kind kind;
@@ -74,14 +76,15 @@ struct sh_remote_event {
 bool sh_remote_event(sh_remote *r, struct sh_remote_event *out);
 
 /* Answers a NODE_CALL, once; dropped if the asker is gone. */
-void sh_remote_node_reply(sh_remote *r, uint64_t call, const struct sh_result *result, uint64_t now_us);
+void sh_remote_node_reply(sh_remote *r, uint64_t call, const struct sh_result *result,
+                          uint64_t now_us);
 
 /* --- names of actors. A call is the caller's number (not 0, unique); its end is a RESULT event --- */
 
 /* 0 and RESULT follows when the name is findable (alone: at once), or TIMEOUT at the deadline, going on trying.
  * USAGE (not an actor of this node), BAD_VALUE (name), NAME_TAKEN, NOT_RUNNING, LIMIT: at once, no event. */
-int sh_remote_register(sh_remote *r, uint64_t call, sh_pid pid, sh_span name, sh_span type_id, uint64_t deadline_us,
-                       uint64_t now_us);
+int sh_remote_register(sh_remote *r, uint64_t call, sh_pid pid, sh_span name, sh_span type_id,
+                       uint64_t deadline_us, uint64_t now_us);
 int sh_remote_unregister(sh_remote *r, sh_pid pid, sh_span name); /* 0, NOT_FOUND */
 
 struct sh_lookup_options {
@@ -90,7 +93,8 @@ struct sh_lookup_options {
     bool follow;          /* all, and later ones as they appear, until cancelled */
 };
 /* A local holder first, without the network. 0 and RESULT follows (NOT_FOUND: nobody); BAD_VALUE, LIMIT. */
-int sh_remote_lookup(sh_remote *r, uint64_t call, sh_span name, const struct sh_lookup_options *o, uint64_t now_us);
+int sh_remote_lookup(sh_remote *r, uint64_t call, sh_span name, const struct sh_lookup_options *o,
+                     uint64_t now_us);
 /* Ends a register's waiting or a lookup without a RESULT (register: the name stays). */
 void sh_remote_cancel(sh_remote *r, uint64_t call);
 /* Rows for info: names of this node, i from 0 until false. */
@@ -111,6 +115,7 @@ int sh_remote_export(sh_remote *r, sh_pid pid);
 
 /* Says goodbye to every peer; what waits comes back as `closed`. Replies and deaths still due are sent. */
 void sh_remote_goodbye(sh_remote *r, uint64_t left_ms, sh_span text, uint64_t now_us);
-bool sh_remote_goodbye_done(const sh_remote *r); /* every session has ended or sent all that was due */
+bool sh_remote_goodbye_done(
+    const sh_remote *r); /* every session has ended or sent all that was due */
 
 #endif

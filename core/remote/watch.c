@@ -93,7 +93,8 @@ static struct sh_watch *watch_entry(struct sh_rpeer *p, uint64_t target, uint64_
         return NULL;
     }
     uint8_t key[KEY_BYTES];
-    if (sh_map_bytes_put(&p->watches.watch_index, watch_key(key, target, watcher), sh_map_of_ptr(w)) != 0) {
+    if (sh_map_bytes_put(&p->watches.watch_index, watch_key(key, target, watcher),
+                         sh_map_of_ptr(w)) != 0) {
         sh_mem_free(p->r->mem, w, sizeof *w);
         sh_quota_give(p->r->quota, sizeof *w);
         return NULL;
@@ -107,7 +108,8 @@ static struct sh_watch *watch_entry(struct sh_rpeer *p, uint64_t target, uint64_
 
 static bool watch_has_local(const struct sh_watch *w, sh_pid watcher)
 {
-    SH_LIST_FOREACH (it, &w->locals) {
+    SH_LIST_FOREACH(it, &w->locals)
+    {
         if (sh_pid_eq(SH_CONTAINER(it, struct sh_watch_local, link)->watcher, watcher)) {
             return true;
         }
@@ -135,8 +137,8 @@ static bool watch_add_local(struct sh_rpeer *p, struct sh_watch *w, sh_pid watch
     return true;
 }
 
-static void watch_tell(struct sh_rpeer *p, sh_msg *down, sh_pid watcher, uint64_t target, bool linked, int kind,
-                       sh_pid cause)
+static void watch_tell(struct sh_rpeer *p, sh_msg *down, sh_pid watcher, uint64_t target,
+                       bool linked, int kind, sh_pid cause)
 {
     down->to = watcher;
     down->from = sh_rpeer_pid(p, target);
@@ -171,7 +173,8 @@ static void watch_fail(struct sh_rpeer *p, const sh_msg *m, const char *text)
     struct sh_msg_parts parts = {.text = sh_span_str(text)};
     sh_msg *down = sh_runtime_msg_new(p->r->rt, SH_MSG_DOWN, &parts);
     if (down) {
-        watch_tell(p, down, m->from, m->to.actor, (m->flags & SH_MSG_LINK) != 0, SH_GONE, sh_pid_none());
+        watch_tell(p, down, m->from, m->to.actor, (m->flags & SH_MSG_LINK) != 0, SH_GONE,
+                   sh_pid_none());
     }
 }
 
@@ -206,7 +209,8 @@ void sh_unwatch_out(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
     }
     if (w) {
         link = link && w->linked;
-        SH_LIST_FOREACH_SAFE (it, &w->locals) {
+        SH_LIST_FOREACH_SAFE(it, &w->locals)
+        {
             struct sh_watch_local *l = SH_CONTAINER(it, struct sh_watch_local, link);
             if (sh_pid_eq(l->watcher, m->from)) {
                 watch_local_free(p, l);
@@ -251,7 +255,8 @@ int sh_held_add(struct sh_rpeer *p, uint64_t target, uint64_t watcher)
         return SH_E_LIMIT;
     }
     uint8_t key[KEY_BYTES];
-    if (sh_map_bytes_put(&p->watches.held_index, watch_key(key, target, watcher), sh_map_of_ptr(h)) != 0) {
+    if (sh_map_bytes_put(&p->watches.held_index, watch_key(key, target, watcher),
+                         sh_map_of_ptr(h)) != 0) {
         sh_mem_free(p->r->mem, h, sizeof *h);
         sh_quota_give(p->r->quota, sizeof *h);
         return SH_E_LIMIT;
@@ -297,7 +302,8 @@ void sh_watch_peer_lost(struct sh_rpeer *p, sh_span text)
 
 void sh_watch_unreachable(struct sh_rpeer *p, int kind, sh_span text)
 {
-    SH_LIST_FOREACH_SAFE (it, &p->watches.watches) {
+    SH_LIST_FOREACH_SAFE(it, &p->watches.watches)
+    {
         struct sh_watch *w = SH_CONTAINER(it, struct sh_watch, link);
         if (!w->confirmed) {
             sh_watch_fire(p, w, kind, text, sh_pid_none());

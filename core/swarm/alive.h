@@ -8,7 +8,9 @@
 
 #include "swarm/inner.h"
 
-uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l); /* for a link that is UP: when to look again */
-void sh_alive_clock(struct sh_swarm *s, uint64_t now_us);      /* first thing in every call that knows the time */
+uint64_t sh_alive_check(struct sh_swarm *s,
+                        struct sh_link *l); /* for a link that is UP: when to look again */
+void sh_alive_clock(struct sh_swarm *s,
+                    uint64_t now_us); /* first thing in every call that knows the time */
 
 #endif

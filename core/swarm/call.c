@@ -9,7 +9,8 @@ enum { CALL_BACKOFF_MS = 1000 };
 
 void sh_call_free(struct sh_swarm *s, struct sh_call *c)
 {
-    SH_LIST_FOREACH (it, &s->all_links) {
+    SH_LIST_FOREACH(it, &s->all_links)
+    {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
         l->call = l->call == c ? NULL : l->call;
     }
@@ -51,7 +52,8 @@ static void call_failed(struct sh_swarm *s, struct sh_call *c, int err, const ch
     call_result(s, c, err, why);
     if (c->keep) {
         c->backoff_ms = c->backoff_ms == 0 ? CALL_BACKOFF_MS : 2 * c->backoff_ms;
-        c->backoff_ms = c->backoff_ms < SH_KEEP_BACKOFF_MAX_MS ? c->backoff_ms : SH_KEEP_BACKOFF_MAX_MS;
+        c->backoff_ms =
+            c->backoff_ms < SH_KEEP_BACKOFF_MAX_MS ? c->backoff_ms : SH_KEEP_BACKOFF_MAX_MS;
         sh_alarm_set(s, &c->alarm, s->now_us + c->backoff_ms * UINT64_C(1000));
     }
 }
@@ -106,7 +108,8 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
     unsigned count = 0;
     sh_alive_clock(s, now_us);
     int err = sh_addr_endpoint(addr, &e);
-    SH_LIST_FOREACH (it, &s->calls) {
+    SH_LIST_FOREACH(it, &s->calls)
+    {
         count++;
     }
     if (err == 0 && count >= SH_CALLS_MAX) {
@@ -139,10 +142,12 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
     return 0;
 }
 
-void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size_t n, int err, uint64_t now_us)
+void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size_t n, int err,
+                       uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    SH_LIST_FOREACH_SAFE (it, &s->calls) {
+    SH_LIST_FOREACH_SAFE(it, &s->calls)
+    {
         struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
         if (!c->resolving || c->request != request) {
             continue;
@@ -152,7 +157,8 @@ void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size
             call_link(s, c, &addrs[i]);
         }
         if (c->in_flight == 0) {
-            call_failed(s, c, SH_E_UNREACHABLE, "the name does not resolve to an address that can be dialled");
+            call_failed(s, c, SH_E_UNREACHABLE,
+                        "the name does not resolve to an address that can be dialled");
         }
         return;
     }
@@ -166,7 +172,8 @@ void sh_call_up(struct sh_swarm *s, struct sh_link *l)
         l->call = NULL;
         call_peer(s, c, l->peer);
     }
-    SH_LIST_FOREACH (it, &s->calls) {
+    SH_LIST_FOREACH(it, &s->calls)
+    {
         struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
         if (c->peer == l->peer) {
             c->backoff_ms = 0;
@@ -182,13 +189,18 @@ void sh_call_over(struct sh_swarm *s, struct sh_link *l)
     c->in_flight--;
     if (c->in_flight == 0 && !c->resolving && !(c->peer && c->peer->link_count > 0)) {
         /* A port that refuses, another peer there: all the same to the caller, who is told the text. */
-        call_failed(s, c, l->gated ? SH_E_REFUSED : l->err == SH_E_TIMEOUT ? SH_E_TIMEOUT : SH_E_UNREACHABLE, l->why);
+        call_failed(s, c,
+                    l->gated                 ? SH_E_REFUSED
+                    : l->err == SH_E_TIMEOUT ? SH_E_TIMEOUT
+                                             : SH_E_UNREACHABLE,
+                    l->why);
     }
 }
 
 void sh_call_down(struct sh_swarm *s, struct sh_peer *p)
 {
-    SH_LIST_FOREACH (it, &s->calls) {
+    SH_LIST_FOREACH(it, &s->calls)
+    {
         struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
         if (c->keep && c->peer == p && c->in_flight == 0) {
             c->backoff_ms = CALL_BACKOFF_MS;

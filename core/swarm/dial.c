@@ -11,8 +11,8 @@
 enum {
     DIAL_STAGGER_NEAR_US = 30000,
     DIAL_STAGGER_FAR_US = 250000,
-    DIAL_BUSY_US = 100000,       /* too many dials in all: try again then */
-    DIAL_AGAIN_US = 50000,       /* between the jobs while a loss is being judged */
+    DIAL_BUSY_US = 100000, /* too many dials in all: try again then */
+    DIAL_AGAIN_US = 50000, /* between the jobs while a loss is being judged */
     DIAL_BACKOFF_US = 5000000,
     DIAL_BACKOFF_MAX_US = 300000000,
     DIAL_REDIAL_MS = 1000,
@@ -73,7 +73,8 @@ static void job_start(struct sh_swarm *s, struct sh_peer *p, bool eager)
         p->job++;
         p->next_start_us = s->now_us;
         sh_peer_use(p);
-        sh_alarm_set(s, &p->alarm, s->now_us); /* from the next tick: nothing fails inside the caller */
+        sh_alarm_set(s, &p->alarm,
+                     s->now_us); /* from the next tick: nothing fails inside the caller */
     }
 }
 
@@ -203,7 +204,8 @@ static void job_end(struct sh_swarm *s, struct sh_peer *p)
 static void job_step(struct sh_swarm *s, struct sh_peer *p)
 {
     struct sh_peer_addr *a;
-    while (p->in_flight < SH_DIALS_PER_PEER_MAX && s->now_us >= p->next_start_us && (a = job_best(s, p)) != NULL) {
+    while (p->in_flight < SH_DIALS_PER_PEER_MAX && s->now_us >= p->next_start_us &&
+           (a = job_best(s, p)) != NULL) {
         sh_addr addr;
         sh_peer_addr_load(a, &addr);
         if (sh_link_dial(s, &addr, p, NULL) != 0) {
@@ -214,7 +216,8 @@ static void job_step(struct sh_swarm *s, struct sh_peer *p)
         a->dialling = true;
         p->in_flight++;
         if (p->loss != SH_LOSS_OPEN) {
-            p->next_start_us = s->now_us + (addr_is_near(&addr) ? DIAL_STAGGER_NEAR_US : DIAL_STAGGER_FAR_US);
+            p->next_start_us =
+                s->now_us + (addr_is_near(&addr) ? DIAL_STAGGER_NEAR_US : DIAL_STAGGER_FAR_US);
         }
     }
     if (p->in_flight == 0 && !job_best(s, p)) {
@@ -281,10 +284,12 @@ void sh_dial_accepted(struct sh_swarm *s, struct sh_link *l)
  * the winner is a dial of ours too, else two nodes dialling each other could end each other's connection. */
 static void dial_cancel_others(struct sh_swarm *s, const struct sh_link *winner)
 {
-    SH_LIST_FOREACH_SAFE (it, &s->all_links) {
+    SH_LIST_FOREACH_SAFE(it, &s->all_links)
+    {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        bool loser = l != winner && l->target == winner->peer && l->job &&
-                     (l->state == SH_LINK_DIALLING || (l->state == SH_LINK_SECURING && winner->dialer));
+        bool loser =
+            l != winner && l->target == winner->peer && l->job &&
+            (l->state == SH_LINK_DIALLING || (l->state == SH_LINK_SECURING && winner->dialer));
         if (loser) {
             sh_link_die(s, l, 0, SH_E_CANCELLED, "another address answered first");
         }
@@ -328,7 +333,8 @@ static void failure_push(struct sh_swarm *s, const sh_addr *addr, const char *te
     if (s->failure_count == SH_DIAL_FAILURES_MAX) {
         return;
     }
-    struct sh_dial_failure *f = &s->failures[(s->failure_first + s->failure_count++) % SH_DIAL_FAILURES_MAX];
+    struct sh_dial_failure *f =
+        &s->failures[(s->failure_first + s->failure_count++) % SH_DIAL_FAILURES_MAX];
     f->addr = *addr;
     sh_text_copy(f->text, sizeof f->text, text);
 }
@@ -341,7 +347,9 @@ static void addr_failed(struct sh_swarm *s, struct sh_peer_addr *a, int err, boo
     }
     /* Bytes that make no sense, or another peer's proof: whoever accepted there is not the one we look for. */
     bool other = accepted && (err == SH_E_CRYPTO || err == SH_E_PROTO || err == SH_E_UNSUPPORTED);
-    a->outcome = err == SH_E_REFUSED || other ? SH_DIAL_REFUSED : accepted ? SH_DIAL_ACCEPTED : SH_DIAL_SILENT;
+    a->outcome = err == SH_E_REFUSED || other ? SH_DIAL_REFUSED
+                 : accepted                   ? SH_DIAL_ACCEPTED
+                                              : SH_DIAL_SILENT;
     a->fails = (uint8_t)(a->fails < UINT8_MAX ? a->fails + 1 : UINT8_MAX);
     uint64_t wait = DIAL_BACKOFF_US + (uint64_t)a->fails * a->fails * 1000000;
     a->retry_us = s->now_us + (wait < DIAL_BACKOFF_MAX_US ? wait : DIAL_BACKOFF_MAX_US);
@@ -412,8 +420,10 @@ void sh_swarm_hold(sh_swarm *s, struct sh_peer_ref peer)
     if (p->holds++ > 0) {
         return;
     }
-    SH_LIST_FOREACH (it, &p->links) {
-        sh_link_touch(s, SH_CONTAINER(it, struct sh_link, of_peer)); /* its alarm follows the stricter rule */
+    SH_LIST_FOREACH(it, &p->links)
+    {
+        sh_link_touch(
+            s, SH_CONTAINER(it, struct sh_link, of_peer)); /* its alarm follows the stricter rule */
     }
     if (p->link_count == 0 && p->up_told) { /* it went before this: PEER_DOWN is still on its way */
         sh_dial_down(s, p, false, "");

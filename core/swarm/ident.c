@@ -47,7 +47,8 @@ static bool ident_push_allowed(struct sh_swarm *s, struct sh_link *l)
     uint64_t earned = (s->now_us - l->push_us) / 1000000;
     if (earned > 0) {
         l->push_us = s->now_us;
-        l->pushes = l->pushes + earned < SH_IDENTIFY_PUSHES_MAX ? l->pushes + (unsigned)earned : SH_IDENTIFY_PUSHES_MAX;
+        l->pushes = l->pushes + earned < SH_IDENTIFY_PUSHES_MAX ? l->pushes + (unsigned)earned
+                                                                : SH_IDENTIFY_PUSHES_MAX;
     }
     if (l->pushes == 0) {
         return false;
@@ -151,10 +152,12 @@ void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err)
 void sh_ident_push_all(struct sh_swarm *s)
 {
     unsigned proto = ident_proto(s, SH_SERVE_PUSH);
-    SH_LIST_FOREACH (it, &s->all_links) {
+    SH_LIST_FOREACH(it, &s->all_links)
+    {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
         sh_stream *st;
-        bool wants = l->state == SH_LINK_UP && (l->peer->spoken >> proto & 1) != 0 && sh_peer_link(l->peer) == l;
+        bool wants = l->state == SH_LINK_UP && (l->peer->spoken >> proto & 1) != 0 &&
+                     sh_peer_link(l->peer) == l;
         if (wants && sh_streams_open(s, l, proto, &st) == 0 && ident_write(s, st) != 0) {
             sh_stream_drop(s, st, 0);
         }
@@ -164,7 +167,8 @@ void sh_ident_push_all(struct sh_swarm *s)
 bool sh_ident_ping_open(struct sh_swarm *s, sh_stream *st)
 {
     unsigned open = 0;
-    SH_LIST_FOREACH (it, &st->link->streams) {
+    SH_LIST_FOREACH(it, &st->link->streams)
+    {
         const sh_stream *other = SH_CONTAINER(it, sh_stream, of_link);
         open += other->service == SH_SERVE_PING && other->state == SH_STREAM_OPEN ? 1u : 0u;
     }

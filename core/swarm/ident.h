@@ -8,15 +8,17 @@
 
 #include "swarm/inner.h"
 
-void sh_ident_up(struct sh_swarm *s, struct sh_link *l);   /* a new connection: ask who it is */
-bool sh_ident_open(struct sh_swarm *s, sh_stream *st);     /* an identify or push stream was agreed on */
+void sh_ident_up(struct sh_swarm *s, struct sh_link *l); /* a new connection: ask who it is */
+bool sh_ident_open(struct sh_swarm *s,
+                   sh_stream *st); /* an identify or push stream was agreed on */
 void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data);
 void sh_ident_fin(struct sh_swarm *s, sh_stream *st);
 void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err); /* the stream is being freed */
-void sh_ident_push_all(struct sh_swarm *s);                /* our addresses or mode changed */
+void sh_ident_push_all(struct sh_swarm *s);                     /* our addresses or mode changed */
 bool sh_ident_ping_open(struct sh_swarm *s, sh_stream *st);
 void sh_ident_ping(struct sh_swarm *s, sh_stream *st, sh_span data);
 void sh_ident_ping_fin(struct sh_swarm *s, sh_stream *st);
-bool sh_ident_addr_fits(const struct sh_link *l, const sh_addr *addr); /* may be believed of what came over l */
+bool sh_ident_addr_fits(const struct sh_link *l,
+                        const sh_addr *addr); /* may be believed of what came over l */
 
 #endif

@@ -99,7 +99,8 @@ static void peer_row(const struct sh_swarm *s, const struct sh_peer *p, struct s
 /* Connected peers in order of their first connection, then those only in the routing table. */
 int sh_swarm_peer_row(const sh_swarm *s, size_t i, struct sh_peer_row *out)
 {
-    SH_LIST_FOREACH (it, &s->all_links) {
+    SH_LIST_FOREACH(it, &s->all_links)
+    {
         const struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
         if (l->state == SH_LINK_UP && sh_peer_link(l->peer) == l && i-- == 0) {
             peer_row(s, l->peer, out);

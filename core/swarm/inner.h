@@ -23,14 +23,30 @@
 #include "swarm/records.h"
 #include "swarm/swarm.h"
 
-enum sh_alarm_kind { SH_ALARM_LINK, SH_ALARM_PEER, SH_ALARM_STREAM, SH_ALARM_CALL, SH_ALARM_REQUEST, SH_ALARM_QUERY,
-                     SH_ALARM_PUB, SH_ALARM_BOOT, SH_ALARM_SWEEP };
+enum sh_alarm_kind {
+    SH_ALARM_LINK,
+    SH_ALARM_PEER,
+    SH_ALARM_STREAM,
+    SH_ALARM_CALL,
+    SH_ALARM_REQUEST,
+    SH_ALARM_QUERY,
+    SH_ALARM_PUB,
+    SH_ALARM_BOOT,
+    SH_ALARM_SWEEP
+};
 struct sh_alarm {
     sh_timer t;
     enum sh_alarm_kind kind;
 };
 
-enum sh_note_kind { SH_NOTE_PEER, SH_NOTE_LINK, SH_NOTE_STREAM, SH_NOTE_CALL, SH_NOTE_QUERY, SH_NOTE_PUB };
+enum sh_note_kind {
+    SH_NOTE_PEER,
+    SH_NOTE_LINK,
+    SH_NOTE_STREAM,
+    SH_NOTE_CALL,
+    SH_NOTE_QUERY,
+    SH_NOTE_PUB
+};
 struct sh_note {
     sh_list at; /* in swarm->notes while something is to be told */
     enum sh_note_kind kind;
@@ -51,7 +67,7 @@ struct sh_peer_addr {
     uint64_t retry_us; /* back-off: opportunistic dials wait until then */
     uint32_t job;      /* the last dialling job that used it */
     uint8_t fails;
-    bool reached;      /* a dial to it was secured with this peer */
+    bool reached; /* a dial to it was secured with this peer */
     bool dialling;
     enum sh_outcome outcome; /* of the last try */
     uint16_t n;
@@ -64,18 +80,19 @@ struct sh_peer {
     struct sh_peer_ref ref;
     sh_peer_id id;
     uint8_t key[32];
-    uint32_t uses;  /* holds, links, streams, requests, candidates, routing entry: not evicted while > 0 */
+    uint32_t
+        uses; /* holds, links, streams, requests, candidates, routing entry: not evicted while > 0 */
     uint32_t holds;
-    sh_list idle; /* in swarm->idle while uses = 0 */
+    sh_list idle;  /* in swarm->idle while uses = 0 */
     sh_list links; /* secured ones, oldest first */
     uint32_t link_count;
     struct sh_peer_addr *addrs[SH_PEER_ADDRS_MAX];
     unsigned addr_count;
-    uint64_t spoken;  /* protocols known to be spoken: from identify, or negotiated */
-    bool identified;  /* spoken is all there is */
-    bool server;      /* answers the DHT protocol as a server */
-    bool routed;      /* in the routing table or its replacement list */
-    bool pushed;      /* own publications were sent since it connected */
+    uint64_t spoken; /* protocols known to be spoken: from identify, or negotiated */
+    bool identified; /* spoken is all there is */
+    bool server;     /* answers the DHT protocol as a server */
+    bool routed;     /* in the routing table or its replacement list */
+    bool pushed;     /* own publications were sent since it connected */
     uint64_t rtt_us;
     char agent[64];
     /* events to tell */
@@ -89,23 +106,34 @@ struct sh_peer {
     /* dialling: dial.c */
     struct sh_alarm alarm;
     bool dialling;
-    bool wanted;       /* UNREACHABLE is owed when it fails */
-    bool eager;        /* this job ignores back-off */
-    bool searched;     /* FIND_NODE was tried for this want */
+    bool wanted;   /* UNREACHABLE is owed when it fails */
+    bool eager;    /* this job ignores back-off */
+    bool searched; /* FIND_NODE was tried for this want */
     uint32_t job;
     unsigned in_flight;
     uint64_t next_start_us;
     uint64_t redial_us; /* held and lost: next job; UINT64_MAX: none planned */
     uint32_t redial_ms; /* its back-off */
     enum sh_loss loss;
-    uint64_t lost_us;   /* when the last connection went */
-    sh_list waiting;    /* DHT requests until it is connected */
+    uint64_t lost_us; /* when the last connection went */
+    sh_list waiting;  /* DHT requests until it is connected */
 };
 
 /* --- links.c --- */
-enum sh_link_state { SH_LINK_DIALLING, SH_LINK_SECURING, SH_LINK_UP, SH_LINK_DEAD, SH_LINK_CLOSING };
-enum { SH_ACT_DIAL = 1u << 0, SH_ACT_READ = 1u << 1, SH_ACT_WRITE = 1u << 2, SH_ACT_CLOSE = 1u << 3,
-       SH_ACT_CANCEL = 1u << 4 };
+enum sh_link_state {
+    SH_LINK_DIALLING,
+    SH_LINK_SECURING,
+    SH_LINK_UP,
+    SH_LINK_DEAD,
+    SH_LINK_CLOSING
+};
+enum {
+    SH_ACT_DIAL = 1u << 0,
+    SH_ACT_READ = 1u << 1,
+    SH_ACT_WRITE = 1u << 2,
+    SH_ACT_CLOSE = 1u << 3,
+    SH_ACT_CANCEL = 1u << 4
+};
 
 struct sh_link {
     sh_conn_id id;
@@ -122,12 +150,12 @@ struct sh_link {
     unsigned acts;
     sh_conn *conn;
     sh_quota quota;
-    sh_addr addr;          /* dialled, or accepted from */
-    struct sh_peer *peer;  /* once secured */
+    sh_addr addr;           /* dialled, or accepted from */
+    struct sh_peer *peer;   /* once secured */
     struct sh_peer *target; /* of a dial on behalf of a peer */
-    struct sh_call *call;  /* of a dial of an address */
+    struct sh_call *call;   /* of a dial of an address */
     sh_list all, of_peer, ready, dirty, acting;
-    sh_list streams;       /* oldest first */
+    sh_list streams; /* oldest first */
     unsigned negotiating, kad_in_count, ping_count;
     uint64_t heard_us, pinged_us, opened_us;
     struct sh_alarm alarm;
@@ -136,12 +164,12 @@ struct sh_link {
     uint64_t code;
     char why[96];
     /* identify of this connection: ident.c */
-    unsigned pushes;      /* tokens for inbound pushes */
+    unsigned pushes; /* tokens for inbound pushes */
     uint64_t push_us;
     /* DHT client: kad.c */
     sh_stream *kad_out;
-    sh_list kad_queue;    /* not yet written */
-    sh_list kad_sent;     /* in order of the answers */
+    sh_list kad_queue; /* not yet written */
+    sh_list kad_sent;  /* in order of the answers */
     unsigned kad_sent_count;
 };
 
@@ -151,24 +179,24 @@ enum sh_stream_state { SH_STREAM_NEGOTIATING, SH_STREAM_OPEN, SH_STREAM_OVER };
 
 struct sh_stream {
     struct sh_swarm *swarm;
-    struct sh_link *link;   /* NULL once the connection is gone */
+    struct sh_link *link; /* NULL once the connection is gone */
     struct sh_peer *peer;
     sh_conn_id conn_id;
     uint64_t id;
     sh_list of_link;
     enum sh_stream_state state;
     enum sh_service service;
-    unsigned proto;         /* index in swarm->protocols */
+    unsigned proto; /* index in swarm->protocols */
     bool outbound;
-    bool fin_in, fin_out;   /* told by the peer; asked by the user */
-    bool shut;              /* our FIN was handed to the connection */
-    bool cut;               /* a write was cut short: WRITABLE is owed */
+    bool fin_in, fin_out; /* told by the peer; asked by the user */
+    bool shut;            /* our FIN was handed to the connection */
+    bool cut;             /* a write was cut short: WRITABLE is owed */
     bool tell_writable, tell_end;
     int err;
     uint64_t code;
     void *user;
     sh_mss mss;
-    struct sh_alarm alarm;  /* negotiation, or a service's patience */
+    struct sh_alarm alarm; /* negotiation, or a service's patience */
     struct sh_note note;
     /* of services */
     struct sh_buf in, out;
@@ -181,7 +209,7 @@ struct sh_call { /* a dial of an address, asked for by the user */
     sh_list all;
     uint64_t number;
     bool keep;
-    bool told;      /* DIALLED went out */
+    bool told; /* DIALLED went out */
     bool tell;
     bool resolving, resolve_act;
     int err;
@@ -235,7 +263,7 @@ struct sh_query {
     struct sh_peer_ref found[SH_QUERY_FOUND_MAX];
     unsigned found_count, found_told;
     bool has_value;
-    struct sh_buf value;    /* FOR_GET */
+    struct sh_buf value; /* FOR_GET */
     struct sh_peer_ref from;
     uint16_t key_n;
     uint8_t key[SH_KAD_KEY_MAX];
@@ -248,7 +276,7 @@ struct sh_pub {
     sh_span key, value_key, value; /* in the same block */
     size_t bytes;
     uint8_t kad_key[32];
-    uint8_t far[32];   /* key of the farthest peer of the last round; a closer newcomer gets it too */
+    uint8_t far[32]; /* key of the farthest peer of the last round; a closer newcomer gets it too */
     bool has_far;
     bool confirmed, tell, echoed;
     struct sh_query *query;
@@ -284,8 +312,8 @@ struct sh_swarm {
     sh_list all_links, ready, dirty, acting, call_acting;
     unsigned link_count, inbound_pending, dials, connected_peers;
     /* streams */
-    sh_stream *ended;   /* its END is being handled */
-    sh_stream *carry;   /* whose bytes behind the negotiation wait in carried */
+    sh_stream *ended; /* its END is being handled */
+    sh_stream *carry; /* whose bytes behind the negotiation wait in carried */
     struct sh_buf carried;
     /* dials */
     sh_list calls;
@@ -303,14 +331,15 @@ struct sh_swarm {
     char text[96]; /* of the event being told */
 };
 
-/* swarm.c */
+/* inner.c */
 void sh_note_queue(struct sh_swarm *s, struct sh_note *n);
 void sh_alarm_init(struct sh_alarm *a, enum sh_alarm_kind kind);
 void sh_alarm_set(struct sh_swarm *s, struct sh_alarm *a, uint64_t due_us);
 int sh_buf_append(struct sh_swarm *s, struct sh_buf *b, sh_span bytes);
 void sh_buf_consume(struct sh_buf *b, size_t n);
 void sh_buf_free(struct sh_swarm *s, struct sh_buf *b);
-void *sh_swarm_take(struct sh_swarm *s, size_t bytes); /* zeroed and charged; NULL: no memory, or over quota */
+void *sh_swarm_take(struct sh_swarm *s,
+                    size_t bytes); /* zeroed and charged; NULL: no memory, or over quota */
 void sh_swarm_give(struct sh_swarm *s, void *p, size_t bytes);
 
 #endif

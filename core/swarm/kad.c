@@ -64,7 +64,8 @@ static int request_encode(struct sh_swarm *s, const struct sh_request *r, uint8_
     const struct sh_pub *pub = r->owner;
     struct sh_kad_peer self;
     sh_kad_own_addrs(s, &self);
-    struct sh_kad_msg add = {.type = SH_KAD_ADD_PROVIDER, .key = pub->key, .provider_count = 1, .provider = &self};
+    struct sh_kad_msg add = {
+        .type = SH_KAD_ADD_PROVIDER, .key = pub->key, .provider_count = 1, .provider = &self};
     int n = sh_kad_msg_encode(&add, buf, cap);
     if (n < 0) {
         return n;
@@ -127,7 +128,8 @@ static void request_enqueue(struct sh_swarm *s, struct sh_request *r, struct sh_
     kad_pump(s, l);
 }
 
-int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker, void *owner)
+int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker,
+               void *owner)
 {
     struct sh_request *r = s->cfg.dht == SH_DHT_OFF ? NULL : sh_swarm_take(s, sizeof *r);
     if (!r) {
@@ -154,7 +156,8 @@ int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enu
 
 void sh_kad_forget(struct sh_swarm *s, const void *owner)
 {
-    SH_LIST_FOREACH_SAFE (it, &s->requests) {
+    SH_LIST_FOREACH_SAFE(it, &s->requests)
+    {
         struct sh_request *r = SH_CONTAINER(it, struct sh_request, all);
         if (r->owner != owner) {
             continue;
@@ -168,7 +171,8 @@ void sh_kad_forget(struct sh_swarm *s, const void *owner)
 
 void sh_kad_fini(struct sh_swarm *s)
 {
-    SH_LIST_FOREACH_SAFE (it, &s->requests) {
+    SH_LIST_FOREACH_SAFE(it, &s->requests)
+    {
         request_free(s, SH_CONTAINER(it, struct sh_request, all));
     }
 }
@@ -243,7 +247,8 @@ static void kad_route(struct sh_swarm *s, struct sh_peer *p)
     if (s->cfg.dht == SH_DHT_OFF) {
         return;
     }
-    enum sh_kinsert in = sh_ktable_insert(&s->table, p->key, p->ref.index, p->link_count > 0, &dropped);
+    enum sh_kinsert in =
+        sh_ktable_insert(&s->table, p->key, p->ref.index, p->link_count > 0, &dropped);
     if ((in == SH_KIN_ADDED || in == SH_KIN_SPARE) && !p->routed) {
         p->routed = true;
         sh_peer_use(p);

@@ -12,12 +12,14 @@
 #include "swarm/inner.h"
 
 /* One request to a peer, dialled if need be. Its owner hears of it once: reply or fail, never inside this call. */
-int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker, void *owner);
+int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker,
+               void *owner);
 void sh_kad_forget(struct sh_swarm *s, const void *owner); /* it no longer wants to hear */
 void sh_kad_up(struct sh_swarm *s, struct sh_link *l);
 void sh_kad_down(struct sh_swarm *s, struct sh_link *l);
 void sh_kad_known(struct sh_swarm *s, struct sh_peer *p, bool server); /* identify said so */
-void sh_kad_unknown(struct sh_swarm *s, struct sh_link *l, struct sh_peer *p); /* it does not speak identify */
+void sh_kad_unknown(struct sh_swarm *s, struct sh_link *l,
+                    struct sh_peer *p); /* it does not speak identify */
 void sh_kad_unreachable(struct sh_swarm *s, struct sh_peer *p);
 void sh_kad_unroute(struct sh_swarm *s, struct sh_peer *p);
 void sh_kad_request_alarm(struct sh_swarm *s, struct sh_request *r);
@@ -29,7 +31,8 @@ void sh_kad_fin(struct sh_swarm *s, sh_stream *st);
 void sh_kad_over(struct sh_swarm *s, sh_stream *st, int err);
 void sh_kad_writable(struct sh_swarm *s, sh_stream *st);
 /* kad_serve.c: the answer to one request; its length, 0: none is due, < 0: end the stream. */
-int sh_kad_answer(struct sh_swarm *s, sh_stream *st, const struct sh_kad_msg *m, uint8_t *buf, size_t cap);
+int sh_kad_answer(struct sh_swarm *s, sh_stream *st, const struct sh_kad_msg *m, uint8_t *buf,
+                  size_t cap);
 unsigned sh_kad_own_addrs(const struct sh_swarm *s, struct sh_kad_peer *out);
 
 #endif

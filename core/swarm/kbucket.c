@@ -78,7 +78,8 @@ static struct sh_kbucket *table_bucket(sh_ktable *t, const uint8_t key[32], bool
     return t->buckets[prefix];
 }
 
-enum sh_kinsert sh_ktable_insert(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected, uint32_t *dropped)
+enum sh_kinsert sh_ktable_insert(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected,
+                                 uint32_t *dropped)
 {
     *dropped = SH_KTAG_NONE;
     struct sh_kbucket *b = table_bucket(t, key, true);
@@ -168,7 +169,8 @@ bool sh_ktable_remove(sh_ktable *t, const uint8_t key[32], uint32_t tag)
     return false;
 }
 
-unsigned sh_ktable_closest(const sh_ktable *t, const uint8_t target[32], uint32_t skip, uint32_t *tags, unsigned n)
+unsigned sh_ktable_closest(const sh_ktable *t, const uint8_t target[32], uint32_t skip,
+                           uint32_t *tags, unsigned n)
 {
     const struct sh_kentry *best[2 * SH_KAD_K];
     unsigned count = 0;

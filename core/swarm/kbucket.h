@@ -23,7 +23,7 @@ struct sh_kentry {
 struct sh_kbucket {
     uint8_t count;
     uint8_t spare_count;
-    struct sh_kentry at[SH_KAD_K];           /* least recently seen first */
+    struct sh_kentry at[SH_KAD_K];             /* least recently seen first */
     struct sh_kentry spare[SH_KBUCKET_SPARES]; /* oldest first */
 };
 
@@ -42,12 +42,14 @@ enum sh_kinsert { SH_KIN_ADDED, SH_KIN_KNOWN, SH_KIN_SPARE, SH_KIN_REFUSED };
 void sh_ktable_init(sh_ktable *t, const sh_mem *mem, const uint8_t self[32]);
 void sh_ktable_fini(sh_ktable *t);
 /* dropped: the tag that had to leave for it (also out of the replacement list), or SH_KTAG_NONE. */
-enum sh_kinsert sh_ktable_insert(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected, uint32_t *dropped);
+enum sh_kinsert sh_ktable_insert(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected,
+                                 uint32_t *dropped);
 void sh_ktable_set_connected(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected);
 /* Takes it out (bucket or replacement list); true if it was there. */
 bool sh_ktable_remove(sh_ktable *t, const uint8_t key[32], uint32_t tag);
 /* The n closest to target, nearest first, skip left out; returns how many. */
-unsigned sh_ktable_closest(const sh_ktable *t, const uint8_t target[32], uint32_t skip, uint32_t *tags, unsigned n);
+unsigned sh_ktable_closest(const sh_ktable *t, const uint8_t target[32], uint32_t skip,
+                           uint32_t *tags, unsigned n);
 /* The i-th entry in order of buckets; NULL past the end. */
 const struct sh_kentry *sh_ktable_at(const sh_ktable *t, size_t i, uint32_t *bucket);
 

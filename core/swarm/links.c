@@ -85,7 +85,8 @@ void sh_link_unact(struct sh_link *l, unsigned act)
     }
 }
 
-int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target, struct sh_call *call)
+int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target,
+                 struct sh_call *call)
 {
     struct sh_link *l;
     int err = s->dials >= SH_DIALS_MAX ? SH_E_LIMIT : link_new(s, addr, true, &l);
@@ -107,7 +108,8 @@ int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target
 
 int sh_link_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_link **out)
 {
-    if (s->inbound_pending >= SH_CONNS_PENDING_MAX || s->link_count >= 4u * s->cfg.peers_connected_max + 64) {
+    if (s->inbound_pending >= SH_CONNS_PENDING_MAX ||
+        s->link_count >= 4u * s->cfg.peers_connected_max + 64) {
         return SH_E_LIMIT;
     }
     int err = link_new(s, remote, false, out);
@@ -141,7 +143,8 @@ int sh_link_secure(struct sh_swarm *s, struct sh_link *l)
     if (l->target) {
         cfg.expect = l->target->id;
     }
-    int err = s->cfg.conn_new ? s->cfg.conn_new(&cfg, s->now_us, &l->conn) : sh_stack_new(&cfg, s->now_us, &l->conn);
+    int err = s->cfg.conn_new ? s->cfg.conn_new(&cfg, s->now_us, &l->conn)
+                              : sh_stack_new(&cfg, s->now_us, &l->conn);
     if (err != 0) {
         l->conn = NULL;
         return err;
@@ -183,10 +186,12 @@ static bool link_make_room(struct sh_swarm *s)
     if (s->connected_peers < s->cfg.peers_connected_max) {
         return true;
     }
-    SH_LIST_FOREACH (it, &s->all_links) {
+    SH_LIST_FOREACH(it, &s->all_links)
+    {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
         bool idle = l->state == SH_LINK_UP && l->peer->holds == 0 && l->peer->link_count == 1 &&
-                    !sh_streams_has_user(l) && sh_list_empty(&l->kad_queue) && sh_list_empty(&l->kad_sent);
+                    !sh_streams_has_user(l) && sh_list_empty(&l->kad_queue) &&
+                    sh_list_empty(&l->kad_sent);
         if (idle) {
             sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "closed to make room for another peer");
             return true;
@@ -272,7 +277,9 @@ void sh_link_die(struct sh_swarm *s, struct sh_link *l, uint32_t code, int err, 
         sh_link_touch(s, l);
     }
     if (was == SH_LINK_UP) {
-        sh_note_queue(s, &l->note); /* first: the streams end and PEER_DOWN is told before what follows from it */
+        sh_note_queue(
+            s,
+            &l->note); /* first: the streams end and PEER_DOWN is told before what follows from it */
         sh_streams_link_down(s, l);
         sh_kad_down(s, l);
         link_leave_peer(s, l);
@@ -296,7 +303,8 @@ void sh_link_finish(struct sh_swarm *s, struct sh_link *l)
         return;
     }
     if (!l->had_pipe && l->dialer && !l->pipe_gone && !(l->acts & SH_ACT_DIAL)) {
-        l->state = SH_LINK_CLOSING; /* the driver was asked to dial: it must hear that we changed our mind */
+        l->state =
+            SH_LINK_CLOSING; /* the driver was asked to dial: it must hear that we changed our mind */
         l->acts = 0;
         sh_link_act(s, l, SH_ACT_CANCEL);
         return;

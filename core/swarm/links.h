@@ -10,9 +10,11 @@
 
 struct sh_link *sh_link_at(const struct sh_swarm *s, sh_conn_id id);
 /* A link that the driver will be asked to dial: 0, SH_E_LIMIT, SH_E_NOMEM. */
-int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target, struct sh_call *call);
+int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target,
+                 struct sh_call *call);
 int sh_link_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_link **out);
-int sh_link_secure(struct sh_swarm *s, struct sh_link *l); /* the pipe is there: starts the handshake */
+int sh_link_secure(struct sh_swarm *s,
+                   struct sh_link *l); /* the pipe is there: starts the handshake */
 void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id);
 void sh_link_touch(struct sh_swarm *s, struct sh_link *l); /* flush it at the end of the turn */
 void sh_link_ready(struct sh_swarm *s, struct sh_link *l); /* it may have events */

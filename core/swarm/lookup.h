@@ -31,7 +31,7 @@ struct sh_lookup_node {
 
 typedef struct sh_lookup {
     uint8_t target[32];
-    uint32_t self;  /* tag that is never a candidate */
+    uint32_t self; /* tag that is never a candidate */
     unsigned k;
     unsigned alpha;
     unsigned count; /* nodes[0..count), nearest first */
@@ -51,8 +51,9 @@ bool sh_lookup_add(sh_lookup *l, const uint8_t key[32], uint32_t tag, uint32_t *
 bool sh_lookup_next(sh_lookup *l, uint64_t now_us, uint32_t *tag);
 void sh_lookup_on_reply(sh_lookup *l, uint32_t tag);
 void sh_lookup_on_fail(sh_lookup *l, uint32_t tag);
-void sh_lookup_tick(sh_lookup *l, uint64_t now_us);   /* marks slow ones; then ask next again */
-uint64_t sh_lookup_deadline(const sh_lookup *l);      /* when tick changes something; UINT64_MAX: never */
+void sh_lookup_tick(sh_lookup *l, uint64_t now_us); /* marks slow ones; then ask next again */
+uint64_t
+sh_lookup_deadline(const sh_lookup *l); /* when tick changes something; UINT64_MAX: never */
 bool sh_lookup_finished(const sh_lookup *l);
 /* The closest that answered, nearest first; returns how many, at most n. */
 unsigned sh_lookup_closest(const sh_lookup *l, uint32_t *tags, unsigned n);

@@ -62,7 +62,8 @@ struct sh_peer *sh_peers_find(const struct sh_swarm *s, const sh_peer_id *id)
 /* The least recently used entry nobody needs goes; what was still to be told about it keeps it. */
 static bool peers_evict(struct sh_swarm *s)
 {
-    SH_LIST_FOREACH (it, &s->idle) {
+    SH_LIST_FOREACH(it, &s->idle)
+    {
         struct sh_peer *p = SH_CONTAINER(it, struct sh_peer, idle);
         if (sh_list_empty(&p->note.at)) {
             peer_free(s, p);
@@ -195,8 +196,8 @@ bool sh_peer_learn(struct sh_swarm *s, struct sh_peer *p, const sh_addr *addr)
     sh_addr clean = *addr;
     struct sh_endpoint e;
     sh_addr_strip_peer(&clean);
-    if (p == s->self || clean.n == 0 || sh_addr_is_unspecified(&clean) || sh_addr_endpoint(&clean, &e) != 0 ||
-        e.host > SH_HOST_IP6 || sh_swarm_own_addr(s, &clean)) {
+    if (p == s->self || clean.n == 0 || sh_addr_is_unspecified(&clean) ||
+        sh_addr_endpoint(&clean, &e) != 0 || e.host > SH_HOST_IP6 || sh_swarm_own_addr(s, &clean)) {
         return false;
     }
     struct sh_peer_addr *a = sh_peer_addr_find(p, &clean);

@@ -125,7 +125,8 @@ void sh_pub_settle(struct sh_swarm *s, struct sh_pub *pub, bool echoed)
 
 void sh_pub_to(struct sh_swarm *s, struct sh_peer *p)
 {
-    SH_LIST_FOREACH (it, &s->pubs) {
+    SH_LIST_FOREACH(it, &s->pubs)
+    {
         struct sh_pub *pub = SH_CONTAINER(it, struct sh_pub, all);
         bool close = !pub->has_far || sh_kcloser(pub->kad_key, p->key, pub->far) < 0;
         if (s->pub_count <= SH_PUBLISH_EVERYONE_MAX || close) {
@@ -152,11 +153,12 @@ bool sh_pub_note(struct sh_swarm *s, struct sh_pub *pub, struct sh_swarm_event *
     return true;
 }
 
-int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value, uint64_t publication, uint64_t now_us)
+int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value,
+                     uint64_t publication, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    bool fits = key.n > 0 && key.n <= SH_KAD_KEY_MAX && value_key.n > 0 && value_key.n <= SH_KAD_KEY_MAX &&
-                value.n <= SH_KAD_VALUE_MAX;
+    bool fits = key.n > 0 && key.n <= SH_KAD_KEY_MAX && value_key.n > 0 &&
+                value_key.n <= SH_KAD_KEY_MAX && value.n <= SH_KAD_VALUE_MAX;
     if (!fits) {
         return SH_E_BAD_VALUE;
     }
@@ -181,7 +183,8 @@ int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value,
     sh_alarm_init(&pub->alarm, SH_ALARM_PUB);
     sh_list_push_back(&s->pubs, &pub->all);
     s->pub_count++;
-    if (sh_sha256(key, pub->kad_key) != 0 || sh_map_bytes_put(&s->pub_of_key, key, sh_map_of_ptr(pub)) != 0 ||
+    if (sh_sha256(key, pub->kad_key) != 0 ||
+        sh_map_bytes_put(&s->pub_of_key, key, sh_map_of_ptr(pub)) != 0 ||
         sh_map_bytes_put(&s->pub_of_value, value_key, sh_map_of_ptr(pub)) != 0) {
         sh_pub_free(s, pub);
         return SH_E_LIMIT;
@@ -192,7 +195,8 @@ int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value,
 
 void sh_swarm_withdraw(sh_swarm *s, uint64_t publication)
 {
-    SH_LIST_FOREACH_SAFE (it, &s->pubs) {
+    SH_LIST_FOREACH_SAFE(it, &s->pubs)
+    {
         struct sh_pub *pub = SH_CONTAINER(it, struct sh_pub, all);
         if (pub->number == publication) {
             sh_pub_free(s, pub);

@@ -8,7 +8,8 @@
 
 #include "swarm/inner.h"
 
-void sh_pub_targets(struct sh_swarm *s, struct sh_pub *pub, const sh_lookup *l); /* the lookup of a round ended */
+void sh_pub_targets(struct sh_swarm *s, struct sh_pub *pub,
+                    const sh_lookup *l); /* the lookup of a round ended */
 void sh_pub_settle(struct sh_swarm *s, struct sh_pub *pub, bool echoed);
 void sh_pub_to(struct sh_swarm *s, struct sh_peer *p); /* a DHT peer has connected */
 void sh_pub_alarm(struct sh_swarm *s, struct sh_pub *pub);

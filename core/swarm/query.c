@@ -98,7 +98,8 @@ static void query_step(struct sh_swarm *s, struct sh_query *q)
     sh_alarm_set(s, &q->alarm, next < q->end_us ? next : q->end_us);
 }
 
-static int query_new(struct sh_swarm *s, enum sh_purpose purpose, sh_span key, struct sh_query **out)
+static int query_new(struct sh_swarm *s, enum sh_purpose purpose, sh_span key,
+                     struct sh_query **out)
 {
     uint8_t target[32];
     int err = key.n == 0 || key.n > SH_KAD_KEY_MAX ? SH_E_BAD_VALUE : sh_sha256(key, target);
@@ -153,11 +154,13 @@ int sh_query_peer(struct sh_swarm *s, struct sh_peer *p)
     return err;
 }
 
-static void query_learn(struct sh_swarm *s, const struct sh_link *l, struct sh_peer *p, const struct sh_kad_peer *row)
+static void query_learn(struct sh_swarm *s, const struct sh_link *l, struct sh_peer *p,
+                        const struct sh_kad_peer *row)
 {
     for (unsigned i = 0; i < row->addr_count; i++) {
         sh_addr addr;
-        bool ok = row->addrs[i].n <= SH_ADDR_BYTES_MAX && sh_addr_from_bytes(&addr, row->addrs[i]) == 0;
+        bool ok =
+            row->addrs[i].n <= SH_ADDR_BYTES_MAX && sh_addr_from_bytes(&addr, row->addrs[i]) == 0;
         if (ok && l && sh_ident_addr_fits(l, &addr)) {
             sh_peer_learn(s, p, &addr);
         }
@@ -179,7 +182,8 @@ static void query_found(struct sh_swarm *s, struct sh_query *q, struct sh_peer *
 }
 
 /* Rows name peers; entries of peers we cannot hold are skipped. */
-static struct sh_peer *query_row(struct sh_swarm *s, struct sh_peer *from, const struct sh_kad_peer *row)
+static struct sh_peer *query_row(struct sh_swarm *s, struct sh_peer *from,
+                                 const struct sh_kad_peer *row)
 {
     struct sh_peer *p;
     if (sh_peers_get(s, &row->id, &p) != 0) {
@@ -189,7 +193,8 @@ static struct sh_peer *query_row(struct sh_swarm *s, struct sh_peer *from, const
     return p;
 }
 
-static void query_reply(struct sh_swarm *s, struct sh_query *q, struct sh_peer *from, const struct sh_kad_msg *m)
+static void query_reply(struct sh_swarm *s, struct sh_query *q, struct sh_peer *from,
+                        const struct sh_kad_msg *m)
 {
     sh_lookup_on_reply(&q->lookup, from->ref.index);
     for (unsigned i = 0; i < m->closer_count && i < 2 * SH_KAD_K; i++) {
@@ -223,7 +228,8 @@ static void query_get_reply(struct sh_swarm *s, struct sh_query *q, const struct
     query_done(s, q, err);
 }
 
-void sh_query_settle(struct sh_swarm *s, struct sh_query *q, struct sh_peer *from, const struct sh_kad_msg *m)
+void sh_query_settle(struct sh_swarm *s, struct sh_query *q, struct sh_peer *from,
+                     const struct sh_kad_msg *m)
 {
     q->requests--;
     if (q->purpose == SH_FOR_GET) {
@@ -288,7 +294,8 @@ bool sh_query_note(struct sh_swarm *s, struct sh_query *q, struct sh_swarm_event
         ev->kind = SH_SWARM_VALUE;
         ev->peer = q->from;
         s->carried.n = 0; /* outlives the query until the next call */
-        if (q->value.n > 0 && sh_buf_append(s, &s->carried, sh_span_of(q->value.b, q->value.n)) != 0) {
+        if (q->value.n > 0 &&
+            sh_buf_append(s, &s->carried, sh_span_of(q->value.b, q->value.n)) != 0) {
             ev->err = SH_E_LIMIT;
         }
         ev->data = sh_span_of(s->carried.b, s->carried.n);
@@ -380,7 +387,8 @@ int sh_swarm_get(sh_swarm *s, struct sh_peer_ref peer, sh_span key, uint64_t que
 
 void sh_swarm_query_cancel(sh_swarm *s, uint64_t query)
 {
-    SH_LIST_FOREACH_SAFE (it, &s->queries) {
+    SH_LIST_FOREACH_SAFE(it, &s->queries)
+    {
         struct sh_query *q = SH_CONTAINER(it, struct sh_query, all);
         if (q->number == query && q->purpose <= SH_FOR_GET) {
             sh_query_free(s, q);

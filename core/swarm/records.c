@@ -18,7 +18,8 @@ void sh_records_init(sh_records *r, const sh_mem *mem, sh_quota *quota, const sh
 
 int sh_records_check_provider(sh_span key, const sh_peer_id *id, const sh_peer_id *sender)
 {
-    bool ok = key.n > 0 && key.n <= SH_KAD_KEY_MAX && sh_utf8_valid(key) && sh_peer_id_eq(id, sender);
+    bool ok =
+        key.n > 0 && key.n <= SH_KAD_KEY_MAX && sh_utf8_valid(key) && sh_peer_id_eq(id, sender);
     return ok ? 0 : SH_E_PROTO;
 }
 
@@ -56,7 +57,8 @@ static int share_take(sh_records *r, const sh_peer_id *id)
 {
     uint64_t n = 0;
     sh_map_bytes_get(&r->shares, sh_peer_id_span(id), &n);
-    return n >= SH_RECORD_PUBLISHER_MAX ? SH_E_LIMIT : sh_map_bytes_put(&r->shares, sh_peer_id_span(id), n + 1);
+    return n >= SH_RECORD_PUBLISHER_MAX ? SH_E_LIMIT
+                                        : sh_map_bytes_put(&r->shares, sh_peer_id_span(id), n + 1);
 }
 
 static void share_give(sh_records *r, const sh_peer_id *id)
@@ -138,9 +140,11 @@ static void provider_drop(sh_records *r, struct sh_provider *p)
     provider_home_drop(r, home);
 }
 
-static struct sh_provider *provider_make(sh_records *r, struct sh_provider_key *home, const sh_peer_id *id)
+static struct sh_provider *provider_make(sh_records *r, struct sh_provider_key *home,
+                                         const sh_peer_id *id)
 {
-    if (home->count >= SH_KAD_PROVIDERS_MAX || r->provider_count >= SH_KAD_RECORDS_MAX || share_take(r, id) != 0) {
+    if (home->count >= SH_KAD_PROVIDERS_MAX || r->provider_count >= SH_KAD_RECORDS_MAX ||
+        share_take(r, id) != 0) {
         return NULL;
     }
     struct sh_provider *p = records_take(r, sizeof *p);
@@ -166,7 +170,8 @@ int sh_records_add_provider(sh_records *r, sh_span key, const sh_peer_id *id, co
         return SH_E_LIMIT;
     }
     struct sh_provider *p = NULL;
-    SH_LIST_FOREACH (it, &home->providers) {
+    SH_LIST_FOREACH(it, &home->providers)
+    {
         struct sh_provider *have = SH_CONTAINER(it, struct sh_provider, of_key);
         p = sh_peer_id_eq(&have->id, id) ? have : p;
     }
@@ -203,8 +208,8 @@ static void value_drop(sh_records *r, struct sh_value *v)
     records_give(r, v, value_bytes(v));
 }
 
-int sh_records_put_value(sh_records *r, sh_span key, sh_span value, const sh_peer_id *sender, uint32_t ttl_s,
-                         uint64_t now_us)
+int sh_records_put_value(sh_records *r, sh_span key, sh_span value, const sh_peer_id *sender,
+                         uint32_t ttl_s, uint64_t now_us)
 {
     sh_records_tick(r, now_us);
     uint64_t at;
@@ -242,13 +247,15 @@ int sh_records_put_value(sh_records *r, sh_span key, sh_span value, const sh_pee
     return 0;
 }
 
-const struct sh_provider *sh_records_provider(const sh_records *r, sh_span key, unsigned i, uint64_t now_us)
+const struct sh_provider *sh_records_provider(const sh_records *r, sh_span key, unsigned i,
+                                              uint64_t now_us)
 {
     const struct sh_provider_key *home = provider_home(r, key);
     if (!home) {
         return NULL;
     }
-    SH_LIST_FOREACH (it, &home->providers) {
+    SH_LIST_FOREACH(it, &home->providers)
+    {
         const struct sh_provider *p = SH_CONTAINER(it, struct sh_provider, of_key);
         if (p->end_us > now_us && i-- == 0) {
             return p;

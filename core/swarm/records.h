@@ -40,8 +40,9 @@ struct sh_provider_key {
 struct sh_value {
     sh_list by_age;
     sh_peer_id publisher;
-    uint64_t end_us;  /* no longer shown from then on */
-    uint64_t reap_us; /* the longest life there is: so the list is in order whatever lives peers ask for */
+    uint64_t end_us; /* no longer shown from then on */
+    uint64_t
+        reap_us; /* the longest life there is: so the list is in order whatever lives peers ask for */
     uint16_t key_n;
     uint16_t value_n;
     uint8_t bytes[]; /* key, value */
@@ -51,7 +52,7 @@ typedef struct sh_records {
     const sh_mem *mem;
     sh_quota *quota;
     sh_map_bytes providers, values; /* key -> struct */
-    sh_map_bytes shares;            /* peer id -> entries it has here, values and providers together */
+    sh_map_bytes shares; /* peer id -> entries it has here, values and providers together */
     sh_list provider_age, value_age; /* soonest to be forgotten first */
     size_t provider_count, value_count;
 } sh_records;
@@ -66,11 +67,12 @@ int sh_records_check_value(sh_span key, sh_span value, const sh_peer_id *sender)
 /* Checked entries only. 0; SH_E_LIMIT, SH_E_NOMEM: refused, an older entry of the same kind stays as it was. */
 int sh_records_add_provider(sh_records *r, sh_span key, const sh_peer_id *id, const sh_span *addrs,
                             unsigned addr_count, uint64_t now_us);
-int sh_records_put_value(sh_records *r, sh_span key, sh_span value, const sh_peer_id *sender, uint32_t ttl_s,
-                         uint64_t now_us);
+int sh_records_put_value(sh_records *r, sh_span key, sh_span value, const sh_peer_id *sender,
+                         uint32_t ttl_s, uint64_t now_us);
 
 /* The i-th provider of a key that has not ended; NULL past the end. */
-const struct sh_provider *sh_records_provider(const sh_records *r, sh_span key, unsigned i, uint64_t now_us);
+const struct sh_provider *sh_records_provider(const sh_records *r, sh_span key, unsigned i,
+                                              uint64_t now_us);
 const struct sh_value *sh_records_value(const sh_records *r, sh_span key, uint64_t now_us);
 static inline sh_span sh_value_span(const struct sh_value *v)
 {

@@ -21,8 +21,9 @@ static sh_conn *stream_conn(const sh_stream *st)
 
 enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto)
 {
-    return proto < s->cfg.protocol_count ? SH_SERVE_USER
-                                         : (enum sh_service)(SH_SERVE_IDENTIFY + (proto - s->cfg.protocol_count));
+    return proto < s->cfg.protocol_count
+               ? SH_SERVE_USER
+               : (enum sh_service)(SH_SERVE_IDENTIFY + (proto - s->cfg.protocol_count));
 }
 
 static sh_stream *stream_new(struct sh_swarm *s, struct sh_link *l, uint64_t id, bool outbound)
@@ -121,7 +122,8 @@ void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id)
     }
     l->negotiating++;
     /* The DHT is last in the list: switched off, it is simply not offered. */
-    sh_mss_listener(&st->mss, s->protocols, s->cfg.dht == SH_DHT_OFF ? s->protocol_count - 1 : s->protocol_count);
+    sh_mss_listener(&st->mss, s->protocols,
+                    s->cfg.dht == SH_DHT_OFF ? s->protocol_count - 1 : s->protocol_count);
 }
 
 static void event_of(const sh_stream *st, enum sh_swarm_event_kind kind, struct sh_swarm_event *ev)
@@ -138,14 +140,16 @@ static void event_of(const sh_stream *st, enum sh_swarm_event_kind kind, struct 
 static bool stream_tell_end(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
     event_of(st, SH_SWARM_STREAM_END, ev);
-    ev->text = st->err == SH_E_UNSUPPORTED ? "the peer does not speak the protocol" : "the stream ended";
+    ev->text =
+        st->err == SH_E_UNSUPPORTED ? "the peer does not speak the protocol" : "the stream ended";
     sh_list_remove(&st->note.at);
     s->ended = st;
     return true;
 }
 
 /* The stream is over; services are told at once, for the user it is an event. */
-static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t code, struct sh_swarm_event *ev)
+static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t code,
+                        struct sh_swarm_event *ev)
 {
     bool mine = st->service == SH_SERVE_USER && (st->outbound || st->state == SH_STREAM_OPEN);
     if (!mine) {
@@ -198,7 +202,8 @@ static bool stream_refused(struct sh_swarm *s, sh_stream *st, struct sh_swarm_ev
 }
 
 /* Agreed: rest is what came behind the answer. */
-static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest, struct sh_swarm_event *ev)
+static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
+                          struct sh_swarm_event *ev)
 {
     sh_wheel_cancel(&s->wheel, &st->alarm.t);
     if (!st->outbound) {
@@ -231,7 +236,8 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest, struc
     return true;
 }
 
-static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
+static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data,
+                             struct sh_swarm_event *ev)
 {
     size_t used = 0;
     for (;;) {
@@ -371,7 +377,8 @@ void sh_streams_alarm(struct sh_swarm *s, sh_stream *st)
 
 bool sh_streams_has_user(const struct sh_link *l)
 {
-    SH_LIST_FOREACH (it, &l->streams) {
+    SH_LIST_FOREACH(it, &l->streams)
+    {
         if (SH_CONTAINER(it, sh_stream, of_link)->service == SH_SERVE_USER) {
             return true;
         }
@@ -381,9 +388,11 @@ bool sh_streams_has_user(const struct sh_link *l)
 
 void sh_streams_link_down(struct sh_swarm *s, struct sh_link *l)
 {
-    SH_LIST_FOREACH_SAFE (it, &l->streams) {
+    SH_LIST_FOREACH_SAFE(it, &l->streams)
+    {
         sh_stream *st = SH_CONTAINER(it, sh_stream, of_link);
-        bool told = st->service == SH_SERVE_USER && (st->outbound || st->state != SH_STREAM_NEGOTIATING);
+        bool told =
+            st->service == SH_SERVE_USER && (st->outbound || st->state != SH_STREAM_NEGOTIATING);
         if (!told) {
             st->link->kad_out = st->link->kad_out == st ? NULL : st->link->kad_out;
             sh_stream_free(s, st);
@@ -430,7 +439,8 @@ bool sh_stream_drain(sh_stream *st)
         return false;
     }
     if (st->out.n > 0) {
-        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, sh_span_of(st->out.b, st->out.n));
+        int64_t n =
+            stream_conn(st)->ops->write(st->link->conn, st->id, sh_span_of(st->out.b, st->out.n));
         sh_buf_consume(&st->out, n > 0 ? (size_t)n : 0);
     }
     if (st->out.n == 0 && st->fin_out && !st->shut) {

@@ -17,12 +17,16 @@ bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev
 bool sh_streams_reset(struct sh_swarm *s, sh_stream *st, uint64_t code, struct sh_swarm_event *ev);
 bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev);
 bool sh_streams_carried(struct sh_swarm *s, struct sh_swarm_event *ev);
-bool sh_streams_note(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev); /* what its note has to tell */
+bool sh_streams_note(struct sh_swarm *s, sh_stream *st,
+                     struct sh_swarm_event *ev); /* what its note has to tell */
 void sh_streams_alarm(struct sh_swarm *s, sh_stream *st);
-void sh_streams_link_down(struct sh_swarm *s, struct sh_link *l); /* services end here, the user's are told */
-bool sh_streams_link_note(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev); /* END of one of them */
+void sh_streams_link_down(struct sh_swarm *s,
+                          struct sh_link *l); /* services end here, the user's are told */
+bool sh_streams_link_note(struct sh_swarm *s, struct sh_link *l,
+                          struct sh_swarm_event *ev); /* END of one of them */
 bool sh_streams_has_user(const struct sh_link *l);
-void sh_stream_drop(struct sh_swarm *s, sh_stream *st, uint32_t code); /* resets and frees, tells nobody */
+void sh_stream_drop(struct sh_swarm *s, sh_stream *st,
+                    uint32_t code); /* resets and frees, tells nobody */
 void sh_stream_free(struct sh_swarm *s, sh_stream *st);
 /* For services: all of it is taken (kept in st->out when the connection cannot), or < 0. */
 int sh_stream_send(sh_stream *st, sh_span bytes);

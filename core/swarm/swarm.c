@@ -13,96 +13,13 @@
 #include "swarm/query.h"
 #include "swarm/streams.h"
 
-/* --- shared by the files of this room --- */
-
-void sh_note_queue(struct sh_swarm *s, struct sh_note *n)
-{
-    if (sh_list_empty(&n->at)) {
-        sh_list_push_back(&s->notes, &n->at);
-    }
-}
-
-void sh_alarm_init(struct sh_alarm *a, enum sh_alarm_kind kind)
-{
-    sh_timer_init(&a->t);
-    a->kind = kind;
-}
-
-void sh_alarm_set(struct sh_swarm *s, struct sh_alarm *a, uint64_t due_us)
-{
-    sh_wheel_arm(&s->wheel, &a->t, due_us);
-}
-
-void *sh_swarm_take(struct sh_swarm *s, size_t bytes)
-{
-    if (sh_quota_take(s->cfg.quota, bytes) != 0) {
-        return NULL;
-    }
-    void *p = sh_mem_zalloc(s->cfg.mem, bytes);
-    if (!p && s->cfg.quota) {
-        sh_quota_give(s->cfg.quota, bytes);
-    }
-    return p;
-}
-
-void sh_swarm_give(struct sh_swarm *s, void *p, size_t bytes)
-{
-    sh_mem_free(s->cfg.mem, p, bytes);
-    if (s->cfg.quota) {
-        sh_quota_give(s->cfg.quota, bytes);
-    }
-}
-
-int sh_buf_append(struct sh_swarm *s, struct sh_buf *b, sh_span bytes)
-{
-    if (bytes.n == 0) {
-        return 0;
-    }
-    if (b->cap - b->n < bytes.n) {
-        size_t cap = b->cap < 256 ? 256 : b->cap;
-        while (cap - b->n < bytes.n) {
-            cap *= 2;
-        }
-        if (sh_quota_take(s->cfg.quota, cap - b->cap) != 0) {
-            return SH_E_LIMIT;
-        }
-        uint8_t *p = sh_mem_resize(s->cfg.mem, b->b, b->cap, cap);
-        if (!p) {
-            if (s->cfg.quota) {
-                sh_quota_give(s->cfg.quota, cap - b->cap);
-            }
-            return SH_E_NOMEM;
-        }
-        b->b = p;
-        b->cap = cap;
-    }
-    memcpy(b->b + b->n, bytes.p, bytes.n);
-    b->n += bytes.n;
-    return 0;
-}
-
-void sh_buf_consume(struct sh_buf *b, size_t n)
-{
-    if (n > 0) {
-        memmove(b->b, b->b + n, b->n - n);
-        b->n -= n;
-    }
-}
-
-void sh_buf_free(struct sh_swarm *s, struct sh_buf *b)
-{
-    if (b->cap > 0) {
-        sh_swarm_give(s, b->b, b->cap);
-    }
-    memset(b, 0, sizeof *b);
-}
-
 /* --- life --- */
 
 static void swarm_protocols(struct sh_swarm *s)
 {
-    static const char *const ours[] = {"/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0",
-                                       "/kameo/registry/1.0.0"}; /* in the order of enum sh_service */
+    static const char *const ours[] = {
+        "/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0",
+        "/kameo/registry/1.0.0"}; /* in the order of enum sh_service */
     for (unsigned i = 0; i < s->cfg.protocol_count; i++) {
         s->protocols[s->protocol_count++] = s->cfg.protocols[i];
     }
@@ -117,8 +34,8 @@ static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uin
     s->now_us = now_us;
     s->doubt_us = now_us;
     sh_wheel_init(&s->wheel, now_us);
-    sh_list *lists[] = {&s->notes, &s->all_links, &s->ready, &s->dirty, &s->acting, &s->call_acting, &s->calls,
-                        &s->queries, &s->pubs, &s->requests};
+    sh_list *lists[] = {&s->notes,       &s->all_links, &s->ready,   &s->dirty, &s->acting,
+                        &s->call_acting, &s->calls,     &s->queries, &s->pubs,  &s->requests};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         sh_list_init(lists[i]);
     }
@@ -166,24 +83,30 @@ void sh_swarm_free(sh_swarm *s)
     if (!s) {
         return;
     }
-    SH_LIST_FOREACH_SAFE (it, &s->queries) {
+    SH_LIST_FOREACH_SAFE(it, &s->queries)
+    {
         sh_query_free(s, SH_CONTAINER(it, struct sh_query, all));
     }
-    SH_LIST_FOREACH_SAFE (it, &s->pubs) {
+    SH_LIST_FOREACH_SAFE(it, &s->pubs)
+    {
         sh_pub_free(s, SH_CONTAINER(it, struct sh_pub, all));
     }
-    SH_LIST_FOREACH_SAFE (it, &s->calls) {
+    SH_LIST_FOREACH_SAFE(it, &s->calls)
+    {
         sh_call_free(s, SH_CONTAINER(it, struct sh_call, all));
     }
-    SH_LIST_FOREACH_SAFE (it, &s->all_links) {
+    SH_LIST_FOREACH_SAFE(it, &s->all_links)
+    {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
         l->state = SH_LINK_CLOSING; /* its streams go without a word */
-        SH_LIST_FOREACH_SAFE (at, &l->streams) {
+        SH_LIST_FOREACH_SAFE(at, &l->streams)
+        {
             sh_stream_free(s, SH_CONTAINER(at, sh_stream, of_link));
         }
     }
     sh_kad_fini(s);
-    SH_LIST_FOREACH_SAFE (it, &s->all_links) {
+    SH_LIST_FOREACH_SAFE(it, &s->all_links)
+    {
         sh_link_free(s, SH_CONTAINER(it, struct sh_link, all));
     }
     sh_peers_fini(s);
@@ -231,7 +154,8 @@ void sh_swarm_unlistened(sh_swarm *s, const sh_addr *addr, uint64_t now_us)
     sh_addr_strip_peer(&plain);
     for (unsigned i = 0; i < s->listen_count; i++) {
         if (sh_addr_eq(&s->listen[i], &plain)) {
-            memmove(&s->listen[i], &s->listen[i + 1], (s->listen_count - i - 1) * sizeof s->listen[0]);
+            memmove(&s->listen[i], &s->listen[i + 1],
+                    (s->listen_count - i - 1) * sizeof s->listen[0]);
             s->listen_count--;
             swarm_addresses_changed(s);
             return;
@@ -286,7 +210,8 @@ void sh_swarm_dial_failed(sh_swarm *s, sh_conn_id id, int err, const char *text,
 
 static bool link_reads(const struct sh_link *l)
 {
-    return l && l->conn && !l->conn_over && (l->state == SH_LINK_SECURING || l->state == SH_LINK_UP);
+    return l && l->conn && !l->conn_over &&
+           (l->state == SH_LINK_SECURING || l->state == SH_LINK_UP);
 }
 
 uint8_t *sh_swarm_room(sh_swarm *s, sh_conn_id id, size_t *n)
@@ -364,7 +289,9 @@ static void swarm_alarm(struct sh_swarm *s, sh_timer *t)
     case SH_ALARM_PEER: sh_dial_peer_alarm(s, SH_CONTAINER(a, struct sh_peer, alarm)); break;
     case SH_ALARM_STREAM: sh_streams_alarm(s, SH_CONTAINER(a, sh_stream, alarm)); break;
     case SH_ALARM_CALL: sh_call_alarm(s, SH_CONTAINER(a, struct sh_call, alarm)); break;
-    case SH_ALARM_REQUEST: sh_kad_request_alarm(s, SH_CONTAINER(a, struct sh_request, alarm)); break;
+    case SH_ALARM_REQUEST:
+        sh_kad_request_alarm(s, SH_CONTAINER(a, struct sh_request, alarm));
+        break;
     case SH_ALARM_QUERY: sh_query_alarm(s, SH_CONTAINER(a, struct sh_query, alarm)); break;
     case SH_ALARM_PUB: sh_pub_alarm(s, SH_CONTAINER(a, struct sh_pub, alarm)); break;
     case SH_ALARM_BOOT: sh_query_bootstrap(s); break;
@@ -404,8 +331,11 @@ static bool link_action(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_a
     static const struct {
         unsigned act;
         enum sh_swarm_action_kind kind;
-    } order[] = {{SH_ACT_DIAL, SH_SWARM_DIAL},   {SH_ACT_CANCEL, SH_SWARM_CANCEL}, {SH_ACT_READ, SH_SWARM_READ},
-                 {SH_ACT_WRITE, SH_SWARM_WRITE}, {SH_ACT_CLOSE, SH_SWARM_CLOSE}};
+    } order[] = {{SH_ACT_DIAL, SH_SWARM_DIAL},
+                 {SH_ACT_CANCEL, SH_SWARM_CANCEL},
+                 {SH_ACT_READ, SH_SWARM_READ},
+                 {SH_ACT_WRITE, SH_SWARM_WRITE},
+                 {SH_ACT_CLOSE, SH_SWARM_CLOSE}};
     out->conn = l->id;
     for (unsigned i = 0; i < sizeof order / sizeof order[0]; i++) {
         if ((l->acts & order[i].act) == 0) {

@@ -18,7 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t len;
     int prefix = n > 0 ? sh_uvarint_get(sh_span_of(buf, (size_t)n), &len) : 0;
     if (n > 0) {
-        if (prefix <= 0 || sh_kad_msg_decode(sh_mem_system(), sh_span_of(buf + prefix, (size_t)len), &again) != 0 ||
+        if (prefix <= 0 ||
+            sh_kad_msg_decode(sh_mem_system(), sh_span_of(buf + prefix, (size_t)len), &again) !=
+                0 ||
             again.type != m.type || !sh_span_eq(again.key, m.key)) {
             abort();
         }

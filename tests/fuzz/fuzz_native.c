@@ -1,6 +1,8 @@
 /* tests/fuzz/fuzz_native.c - a peer's bytes into a native session: never a crash, never over the limits.
  *
  * Node 0 is ours, node 1 a puppet that opens a stream, says HELLO and then writes the input in pieces. */
+#include "remote/remote.h"
+
 #include "../unit/remote/harness.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,7 +23,19 @@ static size_t hello(uint8_t *buf, size_t cap, uint64_t answers)
     return (size_t)sh_put_len(&w);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* The corpus names this actor; the live one is put in its place. */
+static void name_actor(uint8_t *data, size_t size, uint64_t actor)
+{
+    uint8_t from[8];
+    sh_store_u64le(from, UINT64_C(0x0000000700000001));
+    for (size_t i = 0; i + 8 <= size; i++) {
+        if (memcmp(data + i, from, 8) == 0) {
+            sh_store_u64le(data + i, actor);
+        }
+    }
+}
+
+static void run(const uint8_t *input, size_t size)
 {
     struct harness *h = h_new(9, 1);
     sh_swarm *puppet = fake_net_node(h->net, 1);
@@ -31,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t buf[64];
     sh_pid a = h_spawn(h, 0), b = a;
     sh_remote_export(n->remote, a);
+    uint8_t *data = fake_copy(sh_span_of(input, size));
+    name_actor(data, size, a.actor);
     bool plain = size && (data[0] & 1); /* else the input brings its own HELLO */
     fake_net_connect(h->net, 1, 0);
     sh_swarm_peer(puppet, &h->net->ids[0], &ref);
@@ -70,6 +86,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         }
     }
+    free(data);
     h_free(h);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    run(data, size);
     return 0;
 }

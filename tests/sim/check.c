@@ -113,10 +113,41 @@ static void check_names(struct world *w)
     }
 }
 
+static void check_monitors(struct world *w)
+{
+    for (uint32_t i = 0; i < w->monitor_count; i++) {
+        const struct monitor *m = &w->monitors[i];
+        const struct actor *watcher = &w->actors[m->watcher], *target = &w->actors[m->target];
+        const struct process *p = &w->nodes[watcher->node];
+        if (!m->ended && target->dead && !watcher->dead && p->alive && p->life == watcher->life) {
+            world_broken(
+                w, "actor %u died %" PRIu64 " us ago and actor %u, who monitors it, was not told",
+                m->target, sh_sim_now_us(w->sim) - target->dead_us, m->watcher);
+        }
+    }
+}
+
+/* Windows are whole again: an ask behind more tells than they hold is answered by whoever lives. */
+static void check_bursts(struct world *w)
+{
+    work_burst(w);
+    sh_sim_run(w->sim, sh_sim_now_us(w->sim) + 8000000);
+    for (uint32_t i = 0; i < w->ask_count; i++) {
+        const struct ask *a = &w->asks[i];
+        if (a->must && !w->actors[a->to].dead && !w->actors[a->from].dead && a->code != 0) {
+            world_broken(w, "actor %u lives and did not answer a burst of actor %u: %s", a->to,
+                         a->from, sh_err_name(a->code));
+        }
+    }
+    check_asks(w);
+}
+
 void check_quiet(struct world *w)
 {
     check_always(w);
     check_watches(w);
+    check_monitors(w);
+    check_bursts(w);
     if (!w->fault[0]) {
         check_names(w);
     }

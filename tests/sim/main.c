@@ -64,7 +64,9 @@ static bool seed_run(uint64_t seed, const struct options *o)
     w->actors = sh_mem_array(mem, ACTORS_MAX, sizeof *w->actors);
     w->asks = sh_mem_array(mem, ASKS_MAX, sizeof *w->asks);
     w->watches = sh_mem_array(mem, WATCHES_MAX, sizeof *w->watches);
-    bool fine = w->actors && w->asks && w->watches && sh_sim_new(mem, seed, &w->sim) == 0;
+    w->monitors = sh_mem_array(mem, MONITORS_MAX, sizeof *w->monitors);
+    bool fine =
+        w->actors && w->asks && w->watches && w->monitors && sh_sim_new(mem, seed, &w->sim) == 0;
     if (fine) {
         w->rng = sh_sim_rng(w->sim);
         world_run(w, o);
@@ -88,6 +90,7 @@ static bool seed_run(uint64_t seed, const struct options *o)
     sh_mem_free(mem, w->actors, ACTORS_MAX * sizeof *w->actors);
     sh_mem_free(mem, w->asks, ASKS_MAX * sizeof *w->asks);
     sh_mem_free(mem, w->watches, WATCHES_MAX * sizeof *w->watches);
+    sh_mem_free(mem, w->monitors, MONITORS_MAX * sizeof *w->monitors);
     sh_mem_free(mem, w->pairs, w->pair_cap * sizeof *w->pairs);
     sh_mem_free(mem, w, sizeof *w);
     return fine;

@@ -131,9 +131,10 @@ static bool some_other(struct actor *me, sh_pid *pid, uint32_t *uid)
     return true;
 }
 
-/* Handlers: put takes a message; go makes the actor do something itself; slow answers later; boom fails. */
-enum { H_PUT, H_GO, H_SLOW, H_BOOM, H_TIMER };
-static const char *const handler_names[] = {"put", "go", "slow", "boom", "timer"};
+/* Handlers: put takes a message; go makes the actor do something itself; slow answers when its timer has come;
+ * boom fails; burst sends more than a window holds. */
+enum { H_PUT, H_GO, H_SLOW, H_BOOM, H_BURST, HANDLERS };
+static const char *const handler_names[HANDLERS] = {"put", "go", "slow", "boom", "burst"};
 
 static void go_tell(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid)
 {
@@ -148,17 +149,15 @@ static void go_tell(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid)
     }
 }
 
-static void go_ask(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid)
+static void go_ask(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid, const char *name, uint64_t us)
 {
-    static const char *const names[] = {"put", "put", "put", "slow", "boom", "nosuch"};
     uint8_t room[VALUE_BYTES];
-    uint64_t us = 50000 + below(me->world, 3000000);
     struct ask *a = ask_new(me->world, uid_of(me), us);
     if (!a) {
         return;
     }
+    a->to = uid;
     struct pair *p = work_pair(me->world, uid_of(me), uid);
-    const char *name = names[below(me->world, 6)];
     int64_t call = sh_cx_ask(cx, to, sh_span_str(name), value_put(room, uid_of(me), p->sent + 1),
                              us, on_ask_ended, a);
     if (call > 0) {
@@ -169,17 +168,109 @@ static void go_ask(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid)
     }
 }
 
+static struct monitor *monitor_open(struct world *w, uint32_t watcher, sh_pid target)
+{
+    for (uint32_t i = w->monitor_count; i-- > 0;) {
+        struct monitor *m = &w->monitors[i];
+        if (m->watcher == watcher && sh_pid_eq(m->pid, target) && !m->ended) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+static void go_monitor(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid)
+{
+    struct world *w = me->world;
+    if (w->monitor_count == MONITORS_MAX || monitor_open(w, uid_of(me), to) || uid == uid_of(me)) {
+        return;
+    }
+    struct monitor *m = &w->monitors[w->monitor_count++];
+    *m = (struct monitor){
+        .watcher = uid_of(me), .target = uid, .pid = to, .begun_us = sh_sim_now_us(w->sim)};
+    if (sh_cx_monitor(cx, to) != 0) {
+        m->ended = true;
+    }
+}
+
+static int on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct sh_reason *reason,
+                   unsigned flags)
+{
+    (void)ud, (void)cx, (void)flags;
+    struct actor *me = ((struct state *)state)->me;
+    struct world *w = me->world;
+    struct monitor *m = monitor_open(w, uid_of(me), dead);
+    w->deaths++;
+    if (!m) {
+        world_broken(w, "actor %u was told of a death it does not watch, or twice", uid_of(me));
+        return SH_RESUME;
+    }
+    m->ended = true;
+    if (reason->kind != SH_PEER_LOST && !w->actors[m->target].dead) {
+        world_broken(w, "actor %u lives, but actor %u was told %s", m->target, uid_of(me),
+                     sh_reason_name(reason->kind));
+    }
+    return SH_RESUME;
+}
+
 static int handle_go(struct actor *me, sh_cx *cx)
 {
+    static const char *const names[] = {"put", "put", "put", "slow", "boom", "nosuch"};
     sh_pid to;
     uint32_t uid;
     if (!some_other(me, &to, &uid)) {
         return 0;
     }
-    if (below(me->world, 3) == 0) {
-        go_ask(me, cx, to, uid);
-    } else {
-        go_tell(me, cx, to, uid);
+    switch (below(me->world, 6)) {
+    case 0: go_monitor(me, cx, to, uid); break;
+    case 1:
+    case 2:
+        go_ask(me, cx, to, uid, names[below(me->world, 6)], 50000 + below(me->world, 3000000));
+        break;
+    default: go_tell(me, cx, to, uid); break;
+    }
+    return 0;
+}
+
+/* More messages than any window holds. */
+static int handle_burst(struct actor *me, sh_cx *cx)
+{
+    uint8_t room[VALUE_BYTES];
+    sh_pid to;
+    uint32_t uid;
+    if (!some_other(me, &to, &uid)) {
+        return 0;
+    }
+    struct pair *p = work_pair(me->world, uid_of(me), uid);
+    for (int i = 0; i < 200; i++) {
+        if (sh_cx_tell(cx, to, sh_span_str("put"), value_put(room, uid_of(me), p->sent + 1)) == 0) {
+            p->sent++;
+            me->world->tells++;
+        }
+    }
+    me->burst_to = to;
+    me->burst_uid = uid;
+    return 0;
+}
+
+static int on_slow_ended(sh_cx *cx, void *ud, const struct sh_result *r)
+{
+    (void)cx, (void)ud, (void)r;
+    return 0;
+}
+
+/* Stays open over an ask of another actor: messages wait behind it, as the type is not reentrant. */
+static int handle_slow(struct actor *me, sh_cx *cx)
+{
+    sh_pid to;
+    uint32_t uid;
+    uint8_t room[VALUE_BYTES];
+    if (some_other(me, &to, &uid)) {
+        struct pair *p = work_pair(me->world, uid_of(me), uid);
+        sh_span value = value_put(room, uid_of(me), p->sent + 1);
+        if (sh_cx_ask(cx, to, sh_span_str("put"), value, 300000, on_slow_ended, NULL) > 0) {
+            p->sent++;
+        }
     }
     return 0;
 }
@@ -191,11 +282,8 @@ static int handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_
     switch (index) {
     case H_PUT: note_message(me, value); return 0;
     case H_GO: return handle_go(me, cx);
-    case H_SLOW:
-        note_message(me, value);
-        sh_cx_hold(cx); /* the timer ends it; other messages wait behind it: not reentrant */
-        sh_cx_finish(cx, 0);
-        return 0;
+    case H_SLOW: note_message(me, value); return handle_slow(me, cx);
+    case H_BURST: return handle_burst(me, cx);
     case H_BOOM:
         note_message(me, value);
         return sh_cx_fail(cx, sh_span_str("boom"), sh_span_none(), sh_span_none());
@@ -232,20 +320,21 @@ static void on_stop(void *ud, sh_cx *cx, void *state, const struct sh_reason *re
 
 static int actor_type(sh_runtime *rt, const sh_type **out)
 {
-    static sh_span names[5];
-    for (size_t i = 0; i < 5; i++) {
+    static sh_span names[HANDLERS];
+    for (size_t i = 0; i < HANDLERS; i++) {
         names[i] = sh_span_str(handler_names[i]);
     }
     struct sh_actor_type def = {
         .id = sh_span_str("sim.worker"),
         .state_size = sizeof(struct state),
         .names = names,
-        .name_count = 5,
+        .name_count = HANDLERS,
         .mailbox = -1,
         .init = init,
         .handle = handle,
         .on_stop = on_stop,
         .on_error = on_error,
+        .on_down = on_down,
     };
     return sh_runtime_type(rt, &def, out);
 }
@@ -481,5 +570,44 @@ void work_do(struct world *w)
         do_watch(w);
     } else {
         do_end_actor(w);
+    }
+}
+
+static void on_must(void *ud, const struct sh_result *r)
+{
+    struct ask *a = ud;
+    a->ended = true;
+    a->code = r ? r->code : SH_E_CLOSED;
+}
+
+/* An ask from outside of actors, which waits in no mailbox of its own: answered only if all credits came back. */
+static void burst_ask(struct world *w, struct actor *a)
+{
+    struct ask *k = a->burst_to.actor ? ask_new(w, uid_of(a), 5000000) : NULL;
+    if (!k) {
+        return;
+    }
+    k->must = true;
+    k->to = a->burst_uid;
+    int64_t call = sh_runtime_ask(runtime_of(w, a->node), SH_SIM_TOKEN, a->burst_to,
+                                  sh_span_str("go"), sh_span_none(), k->deadline_us, on_must, k);
+    if (call <= 0) {
+        k->ended = true;
+        k->code = (int)call;
+    }
+    sh_sim_touch(w->sim, a->node);
+}
+
+void work_burst(struct world *w)
+{
+    for (uint32_t i = 0; i < w->actor_count; i++) {
+        struct actor *a = &w->actors[i];
+        if (!a->dead && w->nodes[a->node].alive && w->nodes[a->node].life == a->life) {
+            sh_runtime_tell(runtime_of(w, a->node), SH_SIM_TOKEN, a->pid, sh_span_str("burst"),
+                            sh_span_none());
+            sh_sim_touch(w->sim, a->node);
+            sh_sim_run(w->sim, sh_sim_now_us(w->sim) + 1000);
+            burst_ask(w, a);
+        }
     }
 }

@@ -13,6 +13,7 @@ enum {
     ACTORS_MAX = NODES_MAX * ACTORS_PER_NODE * 4, /* restarts make new ones */
     ASKS_MAX = 20000,
     WATCHES_MAX = 8000,
+    MONITORS_MAX = 8000,
     LATE_US = 350000, /* an ask ends by its deadline, 0.1 s for the withdrawal, and slow turns */
 };
 
@@ -30,6 +31,8 @@ struct actor {
     sh_pid others[8]; /* refs it got by messages or look-ups, as its node names them */
     uint32_t other_uids[8];
     unsigned other_count;
+    sh_pid burst_to; /* whom its last burst went to */
+    uint32_t burst_uid;
 };
 
 /* Messages of one pair: what the sender counted, what the receiver saw last. */
@@ -43,6 +46,8 @@ struct ask {
     uint32_t from; /* uid of the asker's node's first actor: its process */
     uint64_t begun_us, deadline_us;
     bool ended;
+    bool must; /* begun when all was quiet: a live target has to answer */
+    uint32_t to;
     int code;
 };
 
@@ -53,6 +58,14 @@ struct watch {
     uint64_t begun_us;
     bool ended;
     int kind;
+};
+
+/* A monitor held by an actor: on_down must come once, when the target has ended. */
+struct monitor {
+    uint32_t watcher, target;
+    sh_pid pid; /* of the target, as the watcher's node names it */
+    uint64_t begun_us;
+    bool ended;
 };
 
 struct process {
@@ -78,6 +91,8 @@ struct world {
     uint32_t ask_count;
     struct watch *watches;
     uint32_t watch_count;
+    struct monitor *monitors;
+    uint32_t monitor_count;
     bool faults;     /* faults may happen */
     bool calm;       /* no more new work */
     char fault[256]; /* the first promise that was broken; "" none */
@@ -90,7 +105,8 @@ void world_broken(struct world *w, const char *format, ...) __attribute__((forma
 /* work.c */
 int work_start_node(struct world *w, unsigned node, bool again);
 void work_do(struct world *w); /* one random thing */
-void work_lookup_all_names(struct world *w, bool *all_found);
+void work_burst(
+    struct world *w); /* every live actor sends one other more than a window holds, then asks it */
 struct pair *work_pair(struct world *w, uint32_t from, uint32_t to);
 void work_node_gone(struct world *w, unsigned node);
 

@@ -66,7 +66,10 @@ static int pinger(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_
     (void)name;
     (void)value;
     unsigned other = 1 - sh_exec_index(sh_cx_exec(cx));
-    return sh_cx_ask(cx, t->sink[other], sh_span_str("ask"), sh_span_str("a"), 60000000, ping_then, t) > 0 ? 0 : -1;
+    return sh_cx_ask(cx, t->sink[other], sh_span_str("ask"), sh_span_str("a"), 60000000, ping_then,
+                     t) > 0
+               ? 0
+               : -1;
 }
 
 static void count_end(void *ud, const struct sh_result *r)
@@ -113,14 +116,14 @@ static void *outside(void *arg)
     for (uint32_t i = 1; i <= TELLS; i++) {
         uint32_t body[2] = {me, i};
         for (int e = 0; e < 2; e++) {
-            while (sh_runtime_tell(t->rt, token, t->sink[e], sh_span_str("tell"), sh_span_of(body, sizeof body)) ==
-                   SH_E_MAILBOX_FULL) {
+            while (sh_runtime_tell(t->rt, token, t->sink[e], sh_span_str("tell"),
+                                   sh_span_of(body, sizeof body)) == SH_E_MAILBOX_FULL) {
                 sched_yield();
             }
         }
         if (i % 8 == 0) {
-            int64_t call = sh_runtime_ask(t->rt, token, t->sink[i / 8 % 2], sh_span_str("ask"), sh_span_str("b"),
-                                          UINT64_MAX - 1, count_end, t);
+            int64_t call = sh_runtime_ask(t->rt, token, t->sink[i / 8 % 2], sh_span_str("ask"),
+                                          sh_span_str("b"), UINT64_MAX - 1, count_end, t);
             assert_true(call > 0);
             atomic_fetch_add(&t->begun, 1);
         }
@@ -145,13 +148,18 @@ static void threads(void **state)
     }
     assert_int_equal(sh_runtime_new(&cfg, 1, &t->rt), 0);
     sh_span names[2] = {sh_span_str("tell"), sh_span_str("ask")};
-    struct sh_actor_type def = {.id = sh_span_str("sink"), .ud = t, .names = names, .name_count = 2, .mailbox = 64,
+    struct sh_actor_type def = {.id = sh_span_str("sink"),
+                                .ud = t,
+                                .names = names,
+                                .name_count = 2,
+                                .mailbox = 64,
                                 .handle = sink};
     const sh_type *type;
     const sh_type *ping;
     assert_int_equal(sh_runtime_type(t->rt, &def, &type), 0);
     sh_span go = sh_span_str("go");
-    def = (struct sh_actor_type){.id = go, .ud = t, .names = &go, .name_count = 1, .mailbox = 0, .handle = pinger};
+    def = (struct sh_actor_type){
+        .id = go, .ud = t, .names = &go, .name_count = 1, .mailbox = 0, .handle = pinger};
     assert_int_equal(sh_runtime_type(t->rt, &def, &ping), 0);
     for (unsigned e = 0; e < 2; e++) {
         assert_int_equal(sh_runtime_spawn(t->rt, 1, e, type, NULL, &t->sink[e]), 0);
@@ -180,8 +188,8 @@ static void threads(void **state)
             assert_int_equal(t->seen[e][i], TELLS);
         }
     }
-    print_message("pings %u %u, asks from outside %u, wakes %u\n", t->pings[0], t->pings[1], atomic_load(&t->ended),
-                  atomic_load(&t->wakes));
+    print_message("pings %u %u, asks from outside %u, wakes %u\n", t->pings[0], t->pings[1],
+                  atomic_load(&t->ended), atomic_load(&t->wakes));
     sh_runtime_free(t->rt);
 }
 

@@ -22,7 +22,8 @@ static void node_boot(struct snet *n, unsigned i)
     assert_int_equal(sh_swarm_new(&node->cfg, n->now_us, &node->swarm), 0);
 }
 
-void snet_init(struct snet *n, unsigned count, uint64_t seed, const char *const *protocols, unsigned protocol_count,
+void snet_init(struct snet *n, unsigned count, uint64_t seed, const char *const *protocols,
+               unsigned protocol_count,
                void (*cfg)(struct snet *n, unsigned i, struct sh_swarm_config *c))
 {
     memset(n, 0, sizeof *n);
@@ -163,8 +164,8 @@ static void log_event(struct snet *n, unsigned i, const struct sh_swarm_event *e
         sh_stream_consumed(ev->stream, ev->data.n);
     }
     if (getenv("SNET_TRACE")) {
-        printf("%9.3f ms  %u kind=%d peer=%d query=%llu err=%d n=%zu %s\n", (double)e->at_us / 1000, i, (int)e->kind,
-               e->peer, (unsigned long long)e->query, e->err, e->data_n, e->text);
+        printf("%9.3f ms  %u kind=%d peer=%d query=%llu err=%d n=%zu %s\n", (double)e->at_us / 1000,
+               i, (int)e->kind, e->peer, (unsigned long long)e->query, e->err, e->data_n, e->text);
     }
 }
 
@@ -203,7 +204,8 @@ static void net_dial(struct snet *n, unsigned from, const struct sh_swarm_action
     p->used = true;
     p->dialling = true;
     p->due_us = n->now_us + 2 * n->latency_us;
-    p->end[0] = (struct snet_end){.node = (int)from, .conn = a->conn, .open = true, .eof_us = UINT64_MAX};
+    p->end[0] =
+        (struct snet_end){.node = (int)from, .conn = a->conn, .open = true, .eof_us = UINT64_MAX};
     p->end[1] = (struct snet_end){.node = known ? to : -1, .eof_us = UINT64_MAX};
     if (known && n->cut[from][to]) {
         p->due_us = UINT64_MAX;
@@ -255,9 +257,7 @@ static bool node_action(struct snet *n, unsigned i, const struct sh_swarm_action
     struct snet_pipe *p;
     switch (a->kind) {
     case SH_SWARM_DIAL: net_dial(n, i, a); break;
-    case SH_SWARM_WRITE:
-        p = pipe_of(n, i, a->conn, &side);
-        return p && end_write(n, p, side);
+    case SH_SWARM_WRITE: p = pipe_of(n, i, a->conn, &side); return p && end_write(n, p, side);
     case SH_SWARM_CLOSE:
     case SH_SWARM_CANCEL:
         p = pipe_of(n, i, a->conn, &side);
@@ -272,7 +272,8 @@ static bool node_action(struct snet *n, unsigned i, const struct sh_swarm_action
         unsigned who = (unsigned)atoi(a->endpoint.name + 1); /* "n7" */
         sh_addr addr = snet_addr(n, who < n->count ? who : 0, false);
         bool known = a->endpoint.name[0] == 'n' && who < n->count;
-        sh_swarm_resolved(n->node[i].swarm, a->request, &addr, known ? 1 : 0, known ? 0 : SH_E_UNREACHABLE, n->now_us);
+        sh_swarm_resolved(n->node[i].swarm, a->request, &addr, known ? 1 : 0,
+                          known ? 0 : SH_E_UNREACHABLE, n->now_us);
         break;
     }
     case SH_SWARM_READ: break;
@@ -310,7 +311,8 @@ static void pipe_dialled(struct snet *n, struct snet_pipe *p)
     p->dialling = false;
     if (!there) {
         p->used = false;
-        sh_swarm_dial_failed(dialer->swarm, from->conn, SH_E_REFUSED, "connection refused", n->now_us);
+        sh_swarm_dial_failed(dialer->swarm, from->conn, SH_E_REFUSED, "connection refused",
+                             n->now_us);
         return;
     }
     to->open = true;
@@ -353,7 +355,8 @@ static void end_deliver(struct snet *n, struct snet_end *e)
     }
     if (e->open && !e->first && e->eof_us <= n->now_us) {
         e->open = false;
-        sh_swarm_closed(node->swarm, e->conn, e->eof_err, e->eof_err ? "connection reset" : "", n->now_us);
+        sh_swarm_closed(node->swarm, e->conn, e->eof_err, e->eof_err ? "connection reset" : "",
+                        n->now_us);
     }
 }
 
@@ -444,8 +447,8 @@ void snet_run(struct snet *n, uint64_t us)
     net_step(n);
 }
 
-const struct snet_event *snet_until(struct snet *n, unsigned node, enum sh_swarm_event_kind kind, size_t *from,
-                                    uint64_t limit_us)
+const struct snet_event *snet_until(struct snet *n, unsigned node, enum sh_swarm_event_kind kind,
+                                    size_t *from, uint64_t limit_us)
 {
     uint64_t end_us = n->now_us + limit_us;
     for (;;) {

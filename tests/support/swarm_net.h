@@ -51,18 +51,18 @@ struct snet_chunk {
 struct snet_end {
     int node; /* -1: never attached */
     sh_conn_id conn;
-    bool open;          /* this node still uses it */
+    bool open; /* this node still uses it */
     bool told_closed;
     struct snet_chunk *first, *last; /* on their way to this end */
-    uint64_t eof_us;    /* when the far side's end arrives; UINT64_MAX: it has not ended */
+    uint64_t eof_us; /* when the far side's end arrives; UINT64_MAX: it has not ended */
     int eof_err;
 };
 
 struct snet_pipe {
     bool used;
     bool dialling;
-    uint64_t due_us; /* outcome of the dial; UINT64_MAX: never */
-    bool accepted;   /* told to end 1 */
+    uint64_t due_us;        /* outcome of the dial; UINT64_MAX: never */
+    bool accepted;          /* told to end 1 */
     struct snet_end end[2]; /* 0: dialler */
 };
 
@@ -82,7 +82,8 @@ struct snet {
 };
 
 /* cfg may be NULL; it changes the defaults of node i before its swarm is made. */
-void snet_init(struct snet *n, unsigned count, uint64_t seed, const char *const *protocols, unsigned protocol_count,
+void snet_init(struct snet *n, unsigned count, uint64_t seed, const char *const *protocols,
+               unsigned protocol_count,
                void (*cfg)(struct snet *n, unsigned i, struct sh_swarm_config *c));
 void snet_fini(struct snet *n); /* checks that no memory is left */
 void snet_listen(struct snet *n, unsigned i);
@@ -91,8 +92,8 @@ int snet_dial(struct snet *n, unsigned from, unsigned to, bool keep, uint64_t ca
 struct sh_peer_ref snet_peer(struct snet *n, unsigned at, unsigned who);
 void snet_run(struct snet *n, uint64_t us); /* lets so much time pass */
 /* Runs until an event of that kind at that node was logged at or behind *from (then *from is behind it). */
-const struct snet_event *snet_until(struct snet *n, unsigned node, enum sh_swarm_event_kind kind, size_t *from,
-                                    uint64_t limit_us);
+const struct snet_event *snet_until(struct snet *n, unsigned node, enum sh_swarm_event_kind kind,
+                                    size_t *from, uint64_t limit_us);
 size_t snet_count(const struct snet *n, unsigned node, enum sh_swarm_event_kind kind, size_t from);
 void snet_kill(struct snet *n, unsigned i);
 void snet_restart(struct snet *n, unsigned i);

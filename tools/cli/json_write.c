@@ -100,7 +100,8 @@ static void write_float(const struct writer *w, double d)
         write_form(w, "$float", isnan(d) ? "nan" : d > 0 ? "inf" : "-inf");
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    bool subnormal = d > -1e-300 && d < 1e-300; /* these have fewer digits than 15 */
+    for (int digits = subnormal ? 1 : 15; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, d);
         if (strtod(text, NULL) == d) {
             break;

@@ -39,13 +39,13 @@ static void on_event(void *ud, const char *event, shoal_bytes info)
 
 static void say_one(const struct host *h, const char *address, const char *peer_id)
 {
-    if (!h->cli->json) {
-        printf(address ? "listening %s\n" : "not listening, peer id %s\n",
-               address ? address : peer_id);
+    const char *quote = address ? "\"" : "";
+    if (h->cli->json) {
+        printf("{\"event\": \"listening\", \"address\": %s%s%s, \"peer_id\": \"%s\"}\n", quote,
+               address ? address : "null", quote, peer_id);
     } else {
-        printf(address ? "{\"event\": \"listening\", \"address\": \"%s\", \"peer_id\": \"%s\"}\n"
-                       : "{\"event\": \"listening\", \"address\": null, \"peer_id\": \"%2$s\"}\n",
-               address, peer_id);
+        printf("%s %s\n", address ? "listening" : "not listening, peer id",
+               address ? address : peer_id);
     }
 }
 

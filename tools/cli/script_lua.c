@@ -6,7 +6,6 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,7 +79,7 @@ static int lua_wait(lua_State *L)
     int signals = (int)lua_tointeger(L, lua_upvalueindex(1));
     int fd = (int)luaL_checkinteger(L, 1);
     double s = luaL_optnumber(L, 2, -1);
-    int64_t ms = s < 0 ? -1 : s > 1e6 ? 1000000000 : (int64_t)ceil(s * 1000);
+    int64_t ms = s < 0 ? -1 : s > 1e6 ? 1000000000 : (int64_t)(s * 1000 + 0.999);
     lua_pushboolean(L, signals_wait(signals, fd, ms));
     return 1;
 }

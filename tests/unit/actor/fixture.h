@@ -21,15 +21,15 @@ struct env {
     sh_rng_seeded seeds[MAX_EXECS];
     sh_rng rng[MAX_EXECS];
     sh_runtime *rt;
-    const sh_type *type;      /* the scripted actor */
+    const sh_type *type; /* the scripted actor */
     const sh_type *reentrant;
     uint64_t now;
     unsigned wakes[MAX_EXECS];
     sh_cx *held;
     sh_pid promise;
-    sh_pid other;             /* target of asking and telling handlers */
+    sh_pid other; /* target of asking and telling handlers */
     int64_t call;
-    int decision;             /* of on_error and on_down; -1: the hook says its default */
+    int decision; /* of on_error and on_down; -1: the hook says its default */
     int init_code;
     char log[8192];
 };
@@ -76,11 +76,29 @@ static inline void on_done(void *ud, const struct sh_result *r)
     }
 }
 
-enum { H_ECHO, H_FAIL, H_BAD, H_DEFER, H_HOLD, H_ASK, H_TELL, H_FWD, H_STOP, H_LINK, H_MONITOR, H_UNLINK,
-       H_CHILD, H_AFTER, H_EVERY, H_NOP, H_SELF, H_COUNT };
+enum {
+    H_ECHO,
+    H_FAIL,
+    H_BAD,
+    H_DEFER,
+    H_HOLD,
+    H_ASK,
+    H_TELL,
+    H_FWD,
+    H_STOP,
+    H_LINK,
+    H_MONITOR,
+    H_UNLINK,
+    H_CHILD,
+    H_AFTER,
+    H_EVERY,
+    H_NOP,
+    H_SELF,
+    H_COUNT
+};
 static const char *const handler_names[H_COUNT] = {
-    "echo", "fail", "bad", "defer", "hold", "ask", "tell", "fwd", "stop", "link", "monitor", "unlink",
-    "child", "after", "every", "nop", "self"};
+    "echo", "fail",    "bad",    "defer", "hold",  "ask",   "tell", "fwd", "stop",
+    "link", "monitor", "unlink", "child", "after", "every", "nop",  "self"};
 
 static inline int scripted_more(struct env *env, sh_cx *cx, int index, sh_span value)
 {
@@ -94,7 +112,9 @@ static inline int scripted_more(struct env *env, sh_cx *cx, int index, sh_span v
     case H_CHILD: return sh_cx_spawn(cx, env->type, &opt, &env->other);
     case H_AFTER: env->call = sh_cx_after(cx, 5000, STR("echo"), STR("after")); return 0;
     case H_EVERY: env->call = sh_cx_every(cx, 10000, STR("echo"), STR("tick")); return 0;
-    case H_SELF: env->call = sh_cx_ask(cx, sh_cx_self(cx), STR("echo"), value, 0, on_then, env); return 0;
+    case H_SELF:
+        env->call = sh_cx_ask(cx, sh_cx_self(cx), STR("echo"), value, 0, on_then, env);
+        return 0;
     default: return 0;
     }
 }
@@ -105,14 +125,18 @@ static inline int scripted(void *ud, sh_cx *cx, void *state, int index, sh_span 
     (void)name;
     ++*(int *)state;
     if (index != H_NOP) {
-        note(env, "%s(%.*s) ", index < 0 ? "any" : handler_names[index], (int)value.n, (const char *)value.p);
+        note(env, "%s(%.*s) ", index < 0 ? "any" : handler_names[index], (int)value.n,
+             (const char *)value.p);
     }
     switch (index) {
     case H_ECHO: return sh_cx_reply(cx, value) < 0 ? -1 : 0;
     case H_FAIL: return sh_cx_fail(cx, STR("broken"), STR("Type"), value);
     case H_BAD: return sh_cx_reject(cx, SH_E_BAD_VALUE, STR("not so"));
     case H_DEFER: sh_cx_defer(cx, &env->promise); return 0;
-    case H_HOLD: sh_cx_hold(cx); env->held = cx; return 0;
+    case H_HOLD:
+        sh_cx_hold(cx);
+        env->held = cx;
+        return 0;
     case H_ASK:
         env->call = sh_cx_ask(cx, env->other, STR("echo"), value, 1000000, on_then, env);
         return env->call < 0 ? (int)env->call : 0;
@@ -152,7 +176,8 @@ static inline int on_error(void *ud, sh_cx *cx, void *state, const struct sh_res
     return env->decision < 0 ? SH_STOP : env->decision;
 }
 
-static inline int on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct sh_reason *r, unsigned flags)
+static inline int on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct sh_reason *r,
+                          unsigned flags)
 {
     struct env *env = ud;
     (void)cx;
@@ -170,7 +195,8 @@ static inline void on_undelivered(void *ud, sh_cx *cx, void *state, sh_span name
 {
     (void)cx;
     (void)state;
-    note(ud, "undelivered(%.*s,%.*s) ", (int)name.n, (const char *)name.p, (int)value.n, (const char *)value.p);
+    note(ud, "undelivered(%.*s,%.*s) ", (int)name.n, (const char *)name.p, (int)value.n,
+         (const char *)value.p);
 }
 
 static inline struct sh_actor_type scripted_type(struct env *env, sh_span *names)
@@ -297,8 +323,8 @@ static inline void events(struct env *env)
     struct sh_runtime_event ev;
     while (sh_runtime_event(env->rt, &ev)) {
         static const char *const kinds[] = {"", "undelivered", "failed", "stalled"};
-        note(env, "event(%s,%.*s,%d,%.*s) ", kinds[ev.kind], (int)ev.name.n, (const char *)ev.name.p,
-             (int)ev.count, (int)ev.text.n, (const char *)ev.text.p);
+        note(env, "event(%s,%.*s,%d,%.*s) ", kinds[ev.kind], (int)ev.name.n,
+             (const char *)ev.name.p, (int)ev.count, (int)ev.text.n, (const char *)ev.text.p);
     }
 }
 

@@ -18,7 +18,8 @@ static void payloads(void **state)
     static const size_t sizes[] = {0, 1, 40, 43, 44, 200, 251, 252, 1000, 4000, 9000};
     sh_msg *out[11];
     for (size_t i = 0; i < 11; i++) {
-        struct sh_msg_parts parts = {STR("name"), STR("t"), sh_span_none(), sh_span_of(big, sizes[i])};
+        struct sh_msg_parts parts = {STR("name"), STR("t"), sh_span_none(),
+                                     sh_span_of(big, sizes[i])};
         out[i] = sh_msg_new(&pool, SH_MSG_TELL, &parts);
         assert_non_null(out[i]);
         assert_true(sh_span_eq(sh_msg_name(out[i]), parts.name));
@@ -122,7 +123,8 @@ static void names(void **state)
     static char text[N][24];
     static sh_span list[N];
     for (int i = 0; i < N; i++) {
-        list[i] = sh_span_of(text[i], (size_t)snprintf(text[i], sizeof text[i], i % 2 ? "n%d" : "a_long_name_%d", i));
+        list[i] = sh_span_of(text[i], (size_t)snprintf(text[i], sizeof text[i],
+                                                       i % 2 ? "n%d" : "a_long_name_%d", i));
     }
     struct sh_actor_type def = {.id = STR("t"), .names = list, .name_count = N, .handle = nothing};
     const sh_type *type = NULL;

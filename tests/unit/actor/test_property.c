@@ -136,7 +136,8 @@ static int error(void *ud, sh_cx *cx, void *state, const struct sh_result *r)
     return pick(ud, 8) == 0 ? SH_RESTART_IT : SH_RESUME;
 }
 
-static int down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct sh_reason *r, unsigned flags)
+static int down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct sh_reason *r,
+                unsigned flags)
 {
     struct world *w = ud;
     (void)cx;
@@ -183,9 +184,16 @@ static void play(uint64_t seed, unsigned execs)
     cfg.shuffle = seed % 2 ? &w->rng : NULL;
     assert_int_equal(sh_runtime_new(&cfg, 1, &w->rt), 0);
     sh_span name = STR("m");
-    struct sh_actor_type def = {.id = STR("a"), .ud = w, .state_size = sizeof(struct state), .names = &name,
-                                .name_count = 1, .mailbox = 4, .init = init, .handle = handle,
-                                .on_error = error, .on_down = down};
+    struct sh_actor_type def = {.id = STR("a"),
+                                .ud = w,
+                                .state_size = sizeof(struct state),
+                                .names = &name,
+                                .name_count = 1,
+                                .mailbox = 4,
+                                .init = init,
+                                .handle = handle,
+                                .on_error = error,
+                                .on_down = down};
     const sh_type *types[2];
     assert_int_equal(sh_runtime_type(w->rt, &def, &types[0]), 0);
     def.flags = SH_TYPE_REENTRANT;
@@ -194,7 +202,8 @@ static void play(uint64_t seed, unsigned execs)
         struct sh_spawn opt;
         sh_spawn_init(&opt);
         opt.user = (void *)(uintptr_t)i;
-        assert_int_equal(sh_runtime_spawn(w->rt, 1, i % execs, types[pick(w, 2)], &opt, &w->pids[i]), 0);
+        assert_int_equal(
+            sh_runtime_spawn(w->rt, 1, i % execs, types[pick(w, 2)], &opt, &w->pids[i]), 0);
     }
     uint64_t now = 1;
     for (uint32_t step = 0; step < STEPS; step++) {
@@ -204,7 +213,8 @@ static void play(uint64_t seed, unsigned execs)
             uint32_t a = pick(w, ACTORS);
             uint32_t b = pick(w, ACTORS);
             bool alive = sh_runtime_alive(w->rt, w->pids[a]);
-            if (a != b && alive && !w->watches[a][b] && sh_runtime_monitor(w->rt, 1, w->pids[a], w->pids[b]) == 0) {
+            if (a != b && alive && !w->watches[a][b] &&
+                sh_runtime_monitor(w->rt, 1, w->pids[a], w->pids[b]) == 0) {
                 w->watches[a][b] = 1;
             }
             break;
@@ -251,8 +261,8 @@ static void play(uint64_t seed, unsigned execs)
     }
     sh_runtime_free(w->rt);
     assert_int_equal(mem.live_blocks, 0);
-    print_message("seed %d execs %u: %u asks, %u refused, %u deaths told\n", (int)seed, execs, w->calls, w->refused,
-                  w->deaths_told);
+    print_message("seed %d execs %u: %u asks, %u refused, %u deaths told\n", (int)seed, execs,
+                  w->calls, w->refused, w->deaths_told);
 }
 
 static void schedules(void **state)

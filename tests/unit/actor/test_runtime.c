@@ -47,8 +47,11 @@ static void errors_at_the_call(void **state)
     assert_int_equal(tell(&env, a, "bad", ""), 0);
     run(&env);
     events(&env);
-    EXPECT(&env, "bad() bad() done(no_handler,1,the actor takes no such message) done(bad_value,1,not so) "
-                 "event(undelivered,unknown,1,the actor takes no such message) event(undelivered,bad,1,not so) ");
+    EXPECT(
+        &env,
+        "bad() bad() done(no_handler,1,the actor takes no such message) done(bad_value,1,not so) "
+        "event(undelivered,unknown,1,the actor takes no such message) event(undelivered,bad,1,not "
+        "so) ");
     env_end(&env);
 }
 
@@ -145,7 +148,9 @@ static void cancelling(void **state)
         assert_int_equal(sh_runtime_cancel(env.rt, 1, second), 0);
         assert_int_equal(sh_runtime_cancel(env.rt, 1, first), 0);
         run(&env);
-        EXPECT(&env, "done(cancelled,1,the call was cancelled) done(cancelled,2,the call was cancelled) ");
+        EXPECT(
+            &env,
+            "done(cancelled,1,the call was cancelled) done(cancelled,2,the call was cancelled) ");
         assert_int_equal(sh_runtime_cancel(env.rt, 1, first), SH_E_NOT_FOUND);
         assert_int_equal(sh_runtime_cancel(env.rt, 1, 0), SH_E_NOT_FOUND);
         env_end(&env);
@@ -221,8 +226,9 @@ static void stop_and_kill(void **state)
         sh_runtime_kill(env.rt, 1, b, STR("die"));
         env.log[0] = 0;
         run(&env);
-        EXPECT(&env, "undelivered(echo,t) stop(killed,die) done(not_running,1,the actor has stopped) "
-                     "done(not_running,2,the actor has stopped) ");
+        EXPECT(&env,
+               "undelivered(echo,t) stop(killed,die) done(not_running,1,the actor has stopped) "
+               "done(not_running,2,the actor has stopped) ");
         sh_cx_finish(env.held, 0); /* an orphan: only freed */
         env_end(&env);
     }
@@ -254,7 +260,9 @@ static void errors_decide(void **state)
         const char *log;
     } cases[] = {
         {SH_RESUME, false, "fail() error(broken) echo(n) event(failed,fail,1,broken) "},
-        {SH_STOP, false, "fail() error(broken) undelivered(echo,n) stop(error,broken) event(failed,fail,1,broken) "},
+        {SH_STOP, false,
+         "fail() error(broken) undelivered(echo,n) stop(error,broken) "
+         "event(failed,fail,1,broken) "},
         {SH_RESTART_IT, false,
          "fail() error(broken) stop(restart,broken) init() echo(n) event(failed,fail,1,broken) "},
         {SH_RESUME, true, "fail() error(broken) echo(n) done(handler,3,broken) "},
@@ -396,7 +404,8 @@ static void promises_and_forwards(void **state)
         EXPECT(&env, "defer() echo(open) done(open) ");
         struct sh_result r = {.value = STR("kept")};
         assert_int_equal(sh_runtime_reply(env.rt, 5, env.promise, &r), 0);
-        assert_int_equal(sh_runtime_reply(env.rt, 5, env.promise, &r), 0); /* a second one is dropped */
+        assert_int_equal(sh_runtime_reply(env.rt, 5, env.promise, &r),
+                         0); /* a second one is dropped */
         run(&env);
         EXPECT(&env, "done(kept) ");
         ask(&env, a, "fwd", "f");
@@ -563,9 +572,11 @@ static void stop_all(void **state)
     env_end(&env);
 }
 
+static uint64_t step_us;
+
 static uint64_t stall_clock(void *ud)
 {
-    return *(uint64_t *)ud += 60000;
+    return *(uint64_t *)ud += step_us;
 }
 
 static void stalls(void **state)
@@ -575,6 +586,7 @@ static void stalls(void **state)
     env_start(&env, 1);
     sh_runtime_free(env.rt);
     uint64_t clock = 0;
+    step_us = 60000;
     struct sh_runtime_config cfg = env_config(&env, 1);
     cfg.stall_clock = stall_clock;
     cfg.stall_ud = &clock;
@@ -587,7 +599,11 @@ static void stalls(void **state)
     run(&env);
     events(&env);
     EXPECT(&env, ""); /* 0.06 s */
-    clock = UINT64_MAX / 2;
+    step_us = 160000; /* from now on each look at the clock is 0.16 s later */
+    tell(&env, a, "nop", "");
+    run(&env);
+    events(&env);
+    EXPECT(&env, "event(stalled,nop,160000,) ");
     env_end(&env);
 }
 
@@ -629,7 +645,9 @@ static void out_of_memory(void **state)
             sh_runtime_done(env.rt, 1, b, on_done, &env);
             run(&env);
             pass(&env, 2000000);
-            sh_runtime_kill(env.rt, 1, a, STR("a long text that does not lie inside the message, as it has more bytes"));
+            sh_runtime_kill(
+                env.rt, 1, a,
+                STR("a long text that does not lie inside the message, as it has more bytes"));
             run(&env);
         }
         env_end(&env);

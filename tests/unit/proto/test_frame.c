@@ -13,21 +13,38 @@
 
 #define ACTOR UINT64_C(0x0000000700000001)
 #define OTHER UINT64_C(0x1122334400000002)
-#define S(text) {(const uint8_t *)(text), sizeof(text) - 1}
-#define TO_ACTOR(a) {.kind = SH_WHO_ACTOR, .actor = (a)}
-#define TO_ENTRY(k) {.kind = SH_WHO_ENTRY, .entry = (k)}
+#define S(text)                                                                                    \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
+#define TO_ACTOR(a)                                                                                \
+    {                                                                                              \
+        .kind = SH_WHO_ACTOR, .actor = (a)                                                         \
+    }
+#define TO_ENTRY(k)                                                                                \
+    {                                                                                              \
+        .kind = SH_WHO_ENTRY, .entry = (k)                                                         \
+    }
 
-static const uint8_t peer_bytes[] = {0x00, 0x24, 0x08, 0x01, 0x12, 0x20, 0x8a, 0x88, 0xe3, 0xdd, 0x74, 0x09, 0xf1,
-                                     0x95, 0xfd, 0x52, 0xdb, 0x2d, 0x3c, 0xba, 0x5d, 0x72, 0xca, 0x67, 0x09, 0xbf,
-                                     0x1d, 0x94, 0x12, 0x1b, 0xf3, 0x74, 0x88, 0x01, 0xb4, 0x0f, 0x6f, 0x5c};
-#define TO_THIRD(a) {.kind = SH_WHO_THIRD, .actor = (a), .peer = {peer_bytes, sizeof peer_bytes}}
+static const uint8_t peer_bytes[] = {0x00, 0x24, 0x08, 0x01, 0x12, 0x20, 0x8a, 0x88, 0xe3, 0xdd,
+                                     0x74, 0x09, 0xf1, 0x95, 0xfd, 0x52, 0xdb, 0x2d, 0x3c, 0xba,
+                                     0x5d, 0x72, 0xca, 0x67, 0x09, 0xbf, 0x1d, 0x94, 0x12, 0x1b,
+                                     0xf3, 0x74, 0x88, 0x01, 0xb4, 0x0f, 0x6f, 0x5c};
+#define TO_THIRD(a)                                                                                \
+    {                                                                                              \
+        .kind = SH_WHO_THIRD, .actor = (a), .peer = { peer_bytes, sizeof peer_bytes }              \
+    }
 
 static const struct {
     const char *name;
     struct sh_frame f;
 } vectors[] = {
     {"hello",
-     {.type = SH_FRAME_HELLO, .version = 1, .incarnation = 0x0123456789abcdef, .number = 1, .message_max = 1048576}},
+     {.type = SH_FRAME_HELLO,
+      .version = 1,
+      .incarnation = 0x0123456789abcdef,
+      .number = 1,
+      .message_max = 1048576}},
     {"hello_answer",
      {.type = SH_FRAME_HELLO,
       .version = 1,
@@ -37,7 +54,8 @@ static const struct {
       .message_max = 1048576}},
     {"intern_name", {.type = SH_FRAME_INTERN, .table = 0, .entry = 0, .name = S("inc")}},
     {"intern_yours", {.type = SH_FRAME_INTERN, .table = 1, .entry = 5, .target = TO_ACTOR(ACTOR)}},
-    {"intern_mine", {.type = SH_FRAME_INTERN, .table = 2, .entry = 4095, .target = TO_ACTOR(OTHER)}},
+    {"intern_mine",
+     {.type = SH_FRAME_INTERN, .table = 2, .entry = 4095, .target = TO_ACTOR(OTHER)}},
     {"tell_plain",
      {.type = SH_FRAME_TELL,
       .target = TO_ACTOR(ACTOR),
@@ -51,7 +69,8 @@ static const struct {
       .name_known = true,
       .name_entry = 0,
       .value = S("\x07")}},
-    {"tell_nil", {.type = SH_FRAME_TELL, .target = TO_ENTRY(0), .name_known = true, .name_entry = 1023}},
+    {"tell_nil",
+     {.type = SH_FRAME_TELL, .target = TO_ENTRY(0), .name_known = true, .name_entry = 1023}},
     {"tell_third_sender",
      {.type = SH_FRAME_TELL,
       .target = TO_ACTOR(ACTOR),
@@ -67,7 +86,12 @@ static const struct {
       .name_known = true,
       .value = S("\x2a")}},
     {"ask_node",
-     {.type = SH_FRAME_ASK, .call = 300, .left_ms = 1, .name = S("info"), .value = S("\xa5" "peers")}},
+     {.type = SH_FRAME_ASK,
+      .call = 300,
+      .left_ms = 1,
+      .name = S("info"),
+      .value = S("\xa5"
+                 "peers")}},
     {"reply_value", {.type = SH_FRAME_REPLY, .call = 1, .flags = 1, .value = S("\xcd\x03\xe8")}},
     {"reply_nil", {.type = SH_FRAME_REPLY, .call = 128}},
     {"reply_timeout",
@@ -84,8 +108,15 @@ static const struct {
       .delivery = SH_HANDLED,
       .text = S("no such item"),
       .type_text = S("KeyError"),
-      .value = S("\xa3" "foo")}},
-    {"credit", {.type = SH_FRAME_CREDIT, .target = TO_ENTRY(7), .messages = 16, .bytes = 4096, .wider = 960, .asks = 3}},
+      .value = S("\xa3"
+                 "foo")}},
+    {"credit",
+     {.type = SH_FRAME_CREDIT,
+      .target = TO_ENTRY(7),
+      .messages = 16,
+      .bytes = 4096,
+      .wider = 960,
+      .asks = 3}},
     {"credit_node", {.type = SH_FRAME_CREDIT, .messages = 1, .bytes = 200, .asks = 1}},
     {"lost",
      {.type = SH_FRAME_LOST,
@@ -97,9 +128,14 @@ static const struct {
     {"drain", {.type = SH_FRAME_DRAIN, .call = 4, .target = TO_ACTOR(ACTOR)}},
     {"cancel", {.type = SH_FRAME_CANCEL, .call = 3}},
     {"watch_link",
-     {.type = SH_FRAME_WATCH, .call = 5, .target = TO_ACTOR(ACTOR), .other = TO_ACTOR(OTHER), .flags = 1}},
+     {.type = SH_FRAME_WATCH,
+      .call = 5,
+      .target = TO_ACTOR(ACTOR),
+      .other = TO_ACTOR(OTHER),
+      .flags = 1}},
     {"watch_renewed", {.type = SH_FRAME_WATCH, .call = 6, .target = TO_ENTRY(0), .flags = 2}},
-    {"unwatch", {.type = SH_FRAME_UNWATCH, .target = TO_ACTOR(ACTOR), .other = TO_ACTOR(OTHER), .flags = 1}},
+    {"unwatch",
+     {.type = SH_FRAME_UNWATCH, .target = TO_ACTOR(ACTOR), .other = TO_ACTOR(OTHER), .flags = 1}},
     {"death",
      {.type = SH_FRAME_DEATH,
       .target = TO_ACTOR(OTHER),
@@ -176,7 +212,8 @@ static void assert_frame(const struct sh_frame *a, const struct sh_frame *b)
     assert_true(a->call == b->call && a->left_ms == b->left_ms && a->count == b->count);
     assert_true(a->incarnation == b->incarnation && a->number == b->number);
     assert_true(a->answers == b->answers && a->message_max == b->message_max);
-    assert_true(a->messages == b->messages && a->bytes == b->bytes && a->wider == b->wider && a->asks == b->asks);
+    assert_true(a->messages == b->messages && a->bytes == b->bytes && a->wider == b->wider &&
+                a->asks == b->asks);
     assert_int_equal(a->name_known, b->name_known);
     assert_int_equal(a->name_entry, b->name_entry);
     assert_true(sh_span_eq(a->name, b->name));
@@ -302,7 +339,8 @@ static void test_any_split(void **state)
 
 static void row_refused(const char *name, sh_span frame)
 {
-    for (size_t step = 1; step <= frame.n; step = step == 1 && frame.n > 1 ? frame.n : frame.n + 1) {
+    for (size_t step = 1; step <= frame.n;
+         step = step == 1 && frame.n > 1 ? frame.n : frame.n + 1) {
         sh_frame_reader r;
         sh_frame_reader_init(&r, sh_mem_system(), NULL, FRAME_BYTES);
         int err = 0;
@@ -350,9 +388,9 @@ static void test_limits(void **state)
         size_t length_max;
         int want;
     } rows[] = {
-        {"\x80\x10", 2, 2047, SH_E_PROTO},         /* 2048 is too long */
-        {"\x80\x10", 2, 2048, SH_E_LIMIT},         /* allowed, but the quota has 1000 */
-        {"\xe7\x07", 2, 2048, 0},                  /* 999 */
+        {"\x80\x10", 2, 2047, SH_E_PROTO}, /* 2048 is too long */
+        {"\x80\x10", 2, 2048, SH_E_LIMIT}, /* allowed, but the quota has 1000 */
+        {"\xe7\x07", 2, 2048, 0},          /* 999 */
         {"\xff\xff\xff\xff\x7f", 5, 2048, SH_E_PROTO},
         {"\x80\x80\x80\x80", 4, SIZE_MAX, SH_E_PROTO}, /* a length of five bytes */
     };

@@ -10,7 +10,8 @@
 #include "base/varint.h"
 #include "proto/identify.h"
 
-static const char *const KNOWN[] = {"/shoal/actor/1.0.0", "/ipfs/id/1.0.0", "/kameo/registry/1.0.0"};
+static const char *const KNOWN[] = {"/shoal/actor/1.0.0", "/ipfs/id/1.0.0",
+                                    "/kameo/registry/1.0.0"};
 
 static sh_addr addr_of(const char *text)
 {
@@ -69,7 +70,8 @@ static void test_merge(void **state)
     }
     assert_int_equal(id.addr_count, 10);
     assert_int_equal(id.spoken, 1);
-    assert_int_equal(sh_identify_decode(sh_mem_system(), body_of(buf, n), KNOWN, 3, &id), SH_E_LIMIT);
+    assert_int_equal(sh_identify_decode(sh_mem_system(), body_of(buf, n), KNOWN, 3, &id),
+                     SH_E_LIMIT);
 }
 
 static void test_bounds(void **state)
@@ -92,21 +94,28 @@ static void test_bounds(void **state)
     assert_int_equal(id.spoken, 7);
     assert_int_equal(encode(buf, 20, many, 1, 3), SH_E_LIMIT);
     uint8_t big[SH_IDENTIFY_MAX + 1] = {0};
-    assert_int_equal(sh_identify_decode(sh_mem_system(), sh_span_of(big, sizeof big), KNOWN, 3, &id), SH_E_PROTO);
+    assert_int_equal(
+        sh_identify_decode(sh_mem_system(), sh_span_of(big, sizeof big), KNOWN, 3, &id),
+        SH_E_PROTO);
 }
 
 static void test_bad_parts_are_dropped(void **state)
 {
     (void)state;
-    static const uint8_t bad_addr[] = {0x12, 2, 0xff, 0xff, 0x1a, 3, '/', 'x', 'y', 0x32, 3, 'a', 1, 'b'};
+    static const uint8_t bad_addr[] = {0x12, 2,   0xff, 0xff, 0x1a, 3, '/',
+                                       'x',  'y', 0x32, 3,    'a',  1, 'b'};
     sh_identify id = {0};
-    assert_int_equal(sh_identify_decode(sh_mem_system(), sh_span_of(bad_addr, sizeof bad_addr), KNOWN, 3, &id), 0);
+    assert_int_equal(
+        sh_identify_decode(sh_mem_system(), sh_span_of(bad_addr, sizeof bad_addr), KNOWN, 3, &id),
+        0);
     assert_int_equal(id.addr_count, 0);
     assert_int_equal(id.protocol_count, 1);
     assert_int_equal(id.spoken, 0);
     assert_string_equal(id.agent, "a?b");
     static const uint8_t cut[] = {0x12, 9, 1};
-    assert_int_equal(sh_identify_decode(sh_mem_system(), sh_span_of(cut, sizeof cut), KNOWN, 3, &id), SH_E_PROTO);
+    assert_int_equal(
+        sh_identify_decode(sh_mem_system(), sh_span_of(cut, sizeof cut), KNOWN, 3, &id),
+        SH_E_PROTO);
 }
 
 static void test_no_memory(void **state)
@@ -127,8 +136,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_merge),     cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_bad_parts_are_dropped), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_bounds),     cmocka_unit_test(test_bad_parts_are_dropped),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

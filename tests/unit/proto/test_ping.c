@@ -25,7 +25,8 @@ static void test_split(void **state)
             eaten += n;
             sh_span echo = sh_span_take(sh_ping_out(&p), (step * 5) % 32 + 1);
             if (echo.n > 0) {
-                assert_int_equal(sh_ping_recv(&p, sh_span_of(in, 1)), 0); /* nothing while an echo waits */
+                assert_int_equal(sh_ping_recv(&p, sh_span_of(in, 1)),
+                                 0); /* nothing while an echo waits */
                 memcpy(out + echoed, echo.p, echo.n);
                 echoed += echo.n;
                 sh_ping_sent(&p, echo.n);
@@ -48,6 +49,7 @@ static void test_half_is_not_echoed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split), cmocka_unit_test(test_half_is_not_echoed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split),
+                                       cmocka_unit_test(test_half_is_not_echoed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,7 +156,9 @@ static void fake_down(struct fake_net *net, struct fake_conn *c, int side)
     struct fake_peer *p = fake_peer_of(s, c->node[!side]);
     FAKE_CHECK(p->conns > 0);
     if (--p->conns == 0) {
-        fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_DOWN, .peer = fake_ref(s, p), .text = "connection lost"});
+        fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_DOWN,
+                                              .peer = fake_ref(s, p),
+                                              .text = "connection lost"});
         if (p->holds) {
             p->redial_us = net->now_us + FAKE_REDIAL_US;
             p->lost_us = net->now_us + FAKE_GRACE_US;
@@ -181,7 +183,8 @@ void fake_net_cut(struct fake_net *net, int a, int b)
 {
     for (unsigned i = 0; i < net->conn_count; i++) {
         struct fake_conn *c = &net->conns[i];
-        if (c->up && ((c->node[0] == a && c->node[1] == b) || (c->node[0] == b && c->node[1] == a))) {
+        if (c->up &&
+            ((c->node[0] == a && c->node[1] == b) || (c->node[0] == b && c->node[1] == a))) {
             fake_conn_lost(net, c);
         }
     }
@@ -218,7 +221,9 @@ void fake_net_connect(struct fake_net *net, int a, int b)
         p->lost = false;
         p->redial_us = p->lost_us = UINT64_MAX;
         if (p->conns++ == 0) {
-            fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_UP, .peer = fake_ref(s, p), .conn = c->id[side]});
+            fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_UP,
+                                                  .peer = fake_ref(s, p),
+                                                  .conn = c->id[side]});
         }
     }
 }
@@ -237,7 +242,10 @@ static void fake_dial(sh_swarm *s, struct fake_peer *p)
     bool refused = !net->silent[p->node];
     if (p->wanted && refused) {
         p->wanted = false;
-        fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_UNREACHABLE, .peer = fake_ref(s, p), .err = SH_E_UNREACHABLE, .text = "refused"});
+        fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_UNREACHABLE,
+                                              .peer = fake_ref(s, p),
+                                              .err = SH_E_UNREACHABLE,
+                                              .text = "refused"});
     }
     if (p->holds && !p->lost && refused && p->lost_us != UINT64_MAX) {
         p->lost_us = net->now_us; /* every address refuses: dead at once */
@@ -261,7 +269,8 @@ void fake_net_tick(struct fake_net *net, uint64_t now_us)
                 p->lost_us = UINT64_MAX;
                 p->lost = true;
                 if (p->holds) {
-                    fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_LOST, .peer = fake_ref(s, p)});
+                    fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_LOST,
+                                                          .peer = fake_ref(s, p)});
                 }
             }
         }
@@ -317,8 +326,11 @@ static void fake_arrive_open(struct fake_net *net, struct fake_conn *c, int side
     st->open = true;
     opener->other = st;
     fake_push(c, !side, (struct fake_item){.kind = FAKE_ECHO, .to = opener});
-    fake_event(net->nodes[c->node[side]],
-               (struct sh_swarm_event){.kind = SH_SWARM_STREAM_IN, .peer = sh_stream_peer(st), .conn = c->id[side], .stream = st, .proto = st->proto});
+    fake_event(net->nodes[c->node[side]], (struct sh_swarm_event){.kind = SH_SWARM_STREAM_IN,
+                                                                  .peer = sh_stream_peer(st),
+                                                                  .conn = c->id[side],
+                                                                  .stream = st,
+                                                                  .proto = st->proto});
 }
 
 static void fake_arrive(struct fake_net *net, struct fake_conn *c, int side)
@@ -333,7 +345,9 @@ static void fake_arrive(struct fake_net *net, struct fake_conn *c, int side)
     }
     /* DATA, FIN and RESET name the sender's end: ours exists once OPEN was delivered */
     sh_stream *mine = item->kind == FAKE_ECHO || item->kind == FAKE_REFUSE ? st : st->other;
-    struct sh_swarm_event ev = {.peer = mine ? sh_stream_peer(mine) : (struct sh_peer_ref){0, 0}, .conn = c->id[side], .stream = mine};
+    struct sh_swarm_event ev = {.peer = mine ? sh_stream_peer(mine) : (struct sh_peer_ref){0, 0},
+                                .conn = c->id[side],
+                                .stream = mine};
     if (!mine || mine->dead || mine->ending) {
         fake_pop(c, side);
         return;
@@ -430,7 +444,11 @@ int sh_swarm_peer(sh_swarm *s, const sh_peer_id *id, struct sh_peer_ref *out)
         return SH_E_LIMIT;
     }
     struct fake_peer *p = &s->peers[s->peer_count];
-    *p = (struct fake_peer){.id = *id, .check = 100 + s->peer_count, .node = -1, .redial_us = UINT64_MAX, .lost_us = UINT64_MAX};
+    *p = (struct fake_peer){.id = *id,
+                            .check = 100 + s->peer_count,
+                            .node = -1,
+                            .redial_us = UINT64_MAX,
+                            .lost_us = UINT64_MAX};
     for (int i = 0; i < FAKE_NODES; i++) {
         if (sh_peer_id_eq(&s->net->ids[i], id)) {
             p->node = i;
@@ -442,7 +460,8 @@ int sh_swarm_peer(sh_swarm *s, const sh_peer_id *id, struct sh_peer_ref *out)
 
 static struct fake_peer *fake_of(const sh_swarm *s, struct sh_peer_ref ref)
 {
-    struct fake_peer *p = ref.index < s->peer_count ? (struct fake_peer *)(uintptr_t)&s->peers[ref.index] : NULL;
+    struct fake_peer *p =
+        ref.index < s->peer_count ? (struct fake_peer *)(uintptr_t)&s->peers[ref.index] : NULL;
     return p && p->check == ref.check ? p : NULL;
 }
 
@@ -582,7 +601,9 @@ int64_t sh_stream_write(sh_stream *st, sh_span data)
     if (n) {
         sh_span taken = sh_span_take(data, n);
         st->unread += n;
-        fake_push(st->conn, !st->side, (struct fake_item){.kind = FAKE_DATA, .to = st, .n = n, .bytes = fake_copy(taken)});
+        fake_push(
+            st->conn, !st->side,
+            (struct fake_item){.kind = FAKE_DATA, .to = st, .n = n, .bytes = fake_copy(taken)});
     }
     return (int64_t)n;
 }
@@ -599,7 +620,10 @@ void sh_stream_consumed(sh_stream *st, size_t n)
     if (roomy && st->other->starved && !st->other->dead && !st->other->ending) {
         st->other->starved = false;
         sh_swarm *s = st->net->nodes[st->conn->node[!st->side]];
-        fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_STREAM_WRITABLE, .peer = sh_stream_peer(st->other), .stream = st->other, .proto = st->proto});
+        fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_STREAM_WRITABLE,
+                                              .peer = sh_stream_peer(st->other),
+                                              .stream = st->other,
+                                              .proto = st->proto});
     }
 }
 
@@ -619,7 +643,8 @@ void sh_stream_reset(sh_stream *st, uint32_t code)
     fake_push(st->conn, !st->side, (struct fake_item){.kind = FAKE_RESET, .to = st});
 }
 
-int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value, uint64_t publication, uint64_t now_us)
+int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value,
+                     uint64_t publication, uint64_t now_us)
 {
     (void)now_us;
     struct fake_net *net = s->net;
@@ -654,10 +679,13 @@ int sh_swarm_find(sh_swarm *s, sh_span key, uint64_t query, uint64_t now_us)
     net->finds++;
     bool told[FAKE_NODES] = {false};
     for (unsigned i = 0; i < net->pub_count; i++) {
-        const struct fake_pub *p = &net->pubs[i]; /* also withdrawn ones: replicas forget by expiry only */
+        const struct fake_pub *p =
+            &net->pubs[i]; /* also withdrawn ones: replicas forget by expiry only */
         if (p->node != s->index && !told[p->node] && sh_span_eq(p->key, key)) {
             told[p->node] = true;
-            fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_FOUND, .query = query, .peer = fake_ref(s, fake_peer_of(s, p->node))});
+            fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_FOUND,
+                                                  .query = query,
+                                                  .peer = fake_ref(s, fake_peer_of(s, p->node))});
         }
     }
     fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_QUERY_DONE, .query = query});
@@ -670,7 +698,8 @@ int sh_swarm_get(sh_swarm *s, struct sh_peer_ref peer, sh_span key, uint64_t que
     struct fake_net *net = s->net;
     net->gets++;
     const struct fake_peer *holder = fake_of(s, peer);
-    struct sh_swarm_event ev = {.kind = SH_SWARM_VALUE, .query = query, .peer = peer, .err = SH_E_NOT_FOUND};
+    struct sh_swarm_event ev = {
+        .kind = SH_SWARM_VALUE, .query = query, .peer = peer, .err = SH_E_NOT_FOUND};
     if (!net->nodes[holder->node] || net->refuse[holder->node]) {
         ev.err = SH_E_UNREACHABLE;
         fake_event(s, ev);

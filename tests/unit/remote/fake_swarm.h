@@ -8,7 +8,14 @@
 
 #include "swarm/swarm.h"
 
-enum { FAKE_NODES = 4, FAKE_PEERS = 8, FAKE_EVENTS = 4096, FAKE_CONNS = 512, FAKE_STREAMS = 4096, FAKE_PUBS = 64 };
+enum {
+    FAKE_NODES = 4,
+    FAKE_PEERS = 8,
+    FAKE_EVENTS = 4096,
+    FAKE_CONNS = 512,
+    FAKE_STREAMS = 4096,
+    FAKE_PUBS = 64
+};
 
 struct fake_item { /* one thing on its way over a connection */
     struct fake_item *next;
@@ -21,7 +28,7 @@ struct fake_item { /* one thing on its way over a connection */
 struct fake_conn {
     bool up;
     int node[2];
-    sh_conn_id id[2]; /* each side's number */
+    sh_conn_id id[2];                     /* each side's number */
     struct fake_item *first[2], *last[2]; /* towards node[i] */
 };
 
@@ -35,8 +42,8 @@ struct sh_stream {
     bool ending; /* its END event waits to be taken */
     bool dead;   /* void: a use fails the test */
     bool open, shut;
-    size_t unread;   /* bytes sent to the other end and not consumed there */
-    bool starved;    /* a write was cut short */
+    size_t unread; /* bytes sent to the other end and not consumed there */
+    bool starved;  /* a write was cut short */
 };
 
 struct fake_event {
@@ -74,13 +81,13 @@ struct fake_net {
     sh_rng_seeded seeded;
     sh_rng rng;
     uint64_t now_us;
-    size_t window;  /* bytes a stream takes before the reader consumes */
-    size_t piece;   /* largest piece delivered at once */
+    size_t window; /* bytes a stream takes before the reader consumes */
+    size_t piece;  /* largest piece delivered at once */
     sh_swarm *nodes[FAKE_NODES];
     sh_peer_id ids[FAKE_NODES];
-    bool native[FAKE_NODES];       /* speaks our protocols */
-    bool refuse[FAKE_NODES];       /* dials to it are refused at once */
-    bool silent[FAKE_NODES];       /* dials to it hang */
+    bool native[FAKE_NODES]; /* speaks our protocols */
+    bool refuse[FAKE_NODES]; /* dials to it are refused at once */
+    bool silent[FAKE_NODES]; /* dials to it hang */
     struct fake_conn conns[FAKE_CONNS];
     unsigned conn_count;
     sh_stream *streams[FAKE_STREAMS];
@@ -95,11 +102,13 @@ struct fake_net {
 
 struct fake_net *fake_net_new(uint64_t seed);
 void fake_net_free(struct fake_net *net);
-sh_swarm *fake_net_node(struct fake_net *net, int index); /* made, or remade (its old one is gone) */
-void fake_net_leave(struct fake_net *net, int index);      /* kill -9 */
+sh_swarm *fake_net_node(struct fake_net *net,
+                        int index);                   /* made, or remade (its old one is gone) */
+void fake_net_leave(struct fake_net *net, int index); /* kill -9 */
 void fake_net_connect(struct fake_net *net, int a, int b);
-void fake_net_cut(struct fake_net *net, int a, int b);     /* every connection between them is lost */
-bool fake_net_run(struct fake_net *net, unsigned items);   /* delivers up to that many items; false: nothing was there */
+void fake_net_cut(struct fake_net *net, int a, int b); /* every connection between them is lost */
+bool fake_net_run(struct fake_net *net,
+                  unsigned items); /* delivers up to that many items; false: nothing was there */
 void fake_net_tick(struct fake_net *net, uint64_t now_us);
 
 #endif

@@ -72,7 +72,7 @@ static uint32_t h_u32(sh_span value)
     return value.n == 5 ? sh_load_u32be(value.p + 1) : 0;
 }
 
-static sh_span h_value(uint8_t buf[5], uint32_t v)
+static inline sh_span h_value(uint8_t buf[5], uint32_t v)
 {
     buf[0] = 0xce;
     sh_store_u32be(buf + 1, v);
@@ -110,7 +110,8 @@ static int h_handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, s
     }
 }
 
-static int h_on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct sh_reason *reason, unsigned flags)
+static int h_on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct sh_reason *reason,
+                     unsigned flags)
 {
     (void)cx;
     (void)state;
@@ -119,7 +120,8 @@ static int h_on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct
         n->downs[n->downs_n].kind = reason->kind;
         n->downs[n->downs_n].dead = dead;
         n->downs[n->downs_n].link = (flags & SH_DOWN_LINK) != 0;
-        snprintf(n->downs[n->downs_n].text, 64, "%.*s", (int)reason->text.n, (const char *)reason->text.p);
+        snprintf(n->downs[n->downs_n].text, 64, "%.*s", (int)reason->text.n,
+                 (const char *)reason->text.p);
         n->downs_n++;
     }
     return SH_RESUME;
@@ -131,7 +133,7 @@ static void h_wake(void *ud, unsigned exec)
     (void)exec;
 }
 
-static void h_start(struct harness *h, int index)
+static inline void h_start(struct harness *h, int index)
 {
     struct h_node *n = &h->node[index];
     static const char *const names[] = {"n", "never", "die", "big"};
@@ -235,14 +237,14 @@ static void h_step(struct harness *h)
     fake_net_run(h->net, 64);
 }
 
-static void h_run(struct harness *h, unsigned ms)
+static inline void h_run(struct harness *h, unsigned ms)
 {
     for (unsigned i = 0; i < ms; i++) {
         h_step(h);
     }
 }
 
-static void h_stop(struct harness *h, int index) /* kill -9 */
+static inline void h_stop(struct harness *h, int index) /* kill -9 */
 {
     struct h_node *n = &h->node[index];
     if (!n->rt) {
@@ -258,7 +260,7 @@ static void h_stop(struct harness *h, int index) /* kill -9 */
     assert_int_equal(atomic_load(&n->counter.live_bytes), 0);
 }
 
-static struct harness *h_new(uint64_t seed, int nodes)
+static inline struct harness *h_new(uint64_t seed, int nodes)
 {
     struct harness *h = fake_alloc(sizeof *h);
     h->net = fake_net_new(seed);
@@ -269,7 +271,7 @@ static struct harness *h_new(uint64_t seed, int nodes)
     return h;
 }
 
-static void h_free(struct harness *h)
+static inline void h_free(struct harness *h)
 {
     for (int i = 0; i < FAKE_NODES; i++) {
         h_stop(h, i);
@@ -281,7 +283,7 @@ static void h_free(struct harness *h)
     free(h);
 }
 
-static sh_pid h_spawn(struct harness *h, int index)
+static inline sh_pid h_spawn(struct harness *h, int index)
 {
     struct h_node *n = &h->node[index];
     struct sh_spawn opt;
@@ -292,7 +294,7 @@ static sh_pid h_spawn(struct harness *h, int index)
 }
 
 /* The pid by which node `from` names an actor of node `to`; exported there. */
-static sh_pid h_pid(struct harness *h, int from, int to, sh_pid local)
+static inline sh_pid h_pid(struct harness *h, int from, int to, sh_pid local)
 {
     uint8_t ref[64];
     if (h->node[to].remote) {
@@ -301,11 +303,13 @@ static sh_pid h_pid(struct harness *h, int from, int to, sh_pid local)
     sh_store_u64le(ref, local.actor);
     memcpy(ref + 8, h->net->ids[to].b, h->net->ids[to].n);
     sh_pid pid;
-    assert_int_equal(sh_remote_pid_of_ref(h->node[from].remote, sh_span_of(ref, 8u + h->net->ids[to].n), &pid), 0);
+    assert_int_equal(
+        sh_remote_pid_of_ref(h->node[from].remote, sh_span_of(ref, 8u + h->net->ids[to].n), &pid),
+        0);
     return pid;
 }
 
-static int h_tell(struct harness *h, int from, sh_pid to, uint32_t v)
+static inline int h_tell(struct harness *h, int from, sh_pid to, uint32_t v)
 {
     uint8_t buf[5];
     return sh_runtime_tell(h->node[from].rt, TOKEN, to, sh_span_str("n"), h_value(buf, v));
@@ -320,15 +324,15 @@ static void h_answered(void *ud, const struct sh_result *r)
     a->value = h_u32(r->value);
 }
 
-static struct ask_note *h_ask(struct harness *h, int from, sh_pid to, const char *name, uint32_t v, unsigned ms,
-                              int64_t *call)
+static inline struct ask_note *h_ask(struct harness *h, int from, sh_pid to, const char *name,
+                                     uint32_t v, unsigned ms, int64_t *call)
 {
     uint8_t buf[5];
     assert_true(h->asks_n < ASKS);
     struct ask_note *a = &h->asks[h->asks_n];
     *a = (struct ask_note){.number = v, .node = &h->node[from]};
-    int64_t id = sh_runtime_ask(h->node[from].rt, TOKEN, to, sh_span_str(name), h_value(buf, v), h->now + ms * 1000,
-                                h_answered, a);
+    int64_t id = sh_runtime_ask(h->node[from].rt, TOKEN, to, sh_span_str(name), h_value(buf, v),
+                                h->now + ms * 1000, h_answered, a);
     if (call) {
         *call = id;
     }

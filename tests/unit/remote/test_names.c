@@ -3,13 +3,15 @@
 
 static int h_register(struct harness *h, int i, uint64_t call, sh_pid pid, const char *name)
 {
-    return sh_remote_register(h->node[i].remote, call, pid, sh_span_str(name), sh_span_str("peer"), h->now + 1000000,
-                              h->now);
+    return sh_remote_register(h->node[i].remote, call, pid, sh_span_str(name), sh_span_str("peer"),
+                              h->now + 1000000, h->now);
 }
 
-static int h_lookup(struct harness *h, int i, uint64_t call, const char *name, unsigned ms, bool all, bool follow)
+static int h_lookup(struct harness *h, int i, uint64_t call, const char *name, unsigned ms,
+                    bool all, bool follow)
 {
-    struct sh_lookup_options o = {.deadline_us = ms ? h->now + ms * 1000u : 0, .all = all, .follow = follow};
+    struct sh_lookup_options o = {
+        .deadline_us = ms ? h->now + ms * 1000u : 0, .all = all, .follow = follow};
     return sh_remote_lookup(h->node[i].remote, call, sh_span_str(name), &o, h->now);
 }
 
@@ -89,15 +91,24 @@ static void test_refusals(void **state)
         const char *name;
         int want;
     } rows[] = {
-        {a, "", SH_E_BAD_VALUE},        {a, longest, SH_E_BAD_VALUE}, {a, longest + 1, 0},
-        {a, "a:meta:b", SH_E_BAD_VALUE}, {a, "shoal.x", SH_E_BAD_VALUE}, {a, "\xc3\x28", SH_E_BAD_VALUE},
-        {far, "far", SH_E_USAGE},       {none, "none", SH_E_NOT_RUNNING}, {a, "taken", 0},
-        {a2, "taken", SH_E_NAME_TAKEN}, {a, "taken", 0},              {a, "second name", 0},
+        {a, "", SH_E_BAD_VALUE},
+        {a, longest, SH_E_BAD_VALUE},
+        {a, longest + 1, 0},
+        {a, "a:meta:b", SH_E_BAD_VALUE},
+        {a, "shoal.x", SH_E_BAD_VALUE},
+        {a, "\xc3\x28", SH_E_BAD_VALUE},
+        {far, "far", SH_E_USAGE},
+        {none, "none", SH_E_NOT_RUNNING},
+        {a, "taken", 0},
+        {a2, "taken", SH_E_NAME_TAKEN},
+        {a, "taken", 0},
+        {a, "second name", 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(h_register(h, 0, 100 + i, rows[i].pid, rows[i].name), rows[i].want);
     }
-    assert_int_equal(sh_remote_unregister(h->node[0].remote, a2, sh_span_str("taken")), SH_E_NOT_FOUND);
+    assert_int_equal(sh_remote_unregister(h->node[0].remote, a2, sh_span_str("taken")),
+                     SH_E_NOT_FOUND);
     assert_int_equal(sh_remote_unregister(h->node[0].remote, a, sh_span_str("taken")), 0);
     assert_int_equal(h_register(h, 0, 200, a2, "taken"), 0);
     sh_span name;
@@ -117,7 +128,8 @@ static void test_never_the_dead(void **state)
     h_register(h, 1, 1, b, "svc");
     h_register(h, 2, 1, c, "svc");
     h_run(h, 5);
-    sh_runtime_kill(h->node[1].rt, TOKEN, b, sh_span_none()); /* its holder forgets at once, replicas do not */
+    sh_runtime_kill(h->node[1].rt, TOKEN, b,
+                    sh_span_none()); /* its holder forgets at once, replicas do not */
     h_run(h, 5);
     for (uint64_t call = 10; call < 15; call++) {
         h_lookup(h, 0, call, "svc", 0, false, false);
@@ -189,7 +201,8 @@ static void test_all_and_follow(void **state)
 static void test_memory(void **state)
 {
     (void)state;
-    for (size_t fail = 1; fail < 12; fail++) { /* every allocation of a register and a lookup may fail */
+    for (size_t fail = 1; fail < 12;
+         fail++) { /* every allocation of a register and a lookup may fail */
         struct harness *h = h_new(7, 2);
         sh_pid a = h_spawn(h, 0), b = h_spawn(h, 1);
         h_register(h, 1, 1, b, "far");
@@ -211,9 +224,12 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_register_and_lookup), cmocka_unit_test(test_record_bytes),
-        cmocka_unit_test(test_refusals),            cmocka_unit_test(test_never_the_dead),
-        cmocka_unit_test(test_waits_for_a_name),    cmocka_unit_test(test_all_and_follow),
+        cmocka_unit_test(test_register_and_lookup),
+        cmocka_unit_test(test_record_bytes),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_never_the_dead),
+        cmocka_unit_test(test_waits_for_a_name),
+        cmocka_unit_test(test_all_and_follow),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* tests/unit/remote/test_native.c - two and three nodes over the native wire: messages, windows, loss, watches. */
 #include "harness.h"
+#include "proto/frame.h"
 
 static void test_tell_and_ask(void **state)
 {
@@ -200,6 +201,7 @@ static void test_watch(void **state)
     h_run(h, 60);
     assert_int_equal(n->downs_n, 2);
     assert_true(sh_pid_eq(n->downs[1].dead, ab3));
+    assert_int_equal(h->node[1].downs_n, 0); /* the link is held there too, and was renewed */
     /* the peer dies: what is left fires once, as a link */
     h_stop(h, 1);
     h_run(h, 400);
@@ -306,7 +308,9 @@ static void test_large(void **state)
         sh_store_u32be(big + 1, (uint32_t)sizes[i]);
         sh_span value = sh_span_of(big, sizes[i] + 5);
         assert_int_equal(sh_runtime_tell(h->node[0].rt, TOKEN, ab, sh_span_str("big"), value), 0);
-        h_run(h, 2); /* the queue's gate lets one message overshoot, and no other before that has left */
+        h_run(
+            h,
+            2); /* the queue's gate lets one message overshoot, and no other before that has left */
         assert_int_equal(h_tell(h, 0, ab, (uint32_t)i), 0);
         h_run(h, 300);
     }
@@ -324,7 +328,8 @@ static void test_node_calls(void **state)
     sh_pid a = h_spawn(h, 0), b = h_spawn(h, 1), nb, na;
     assert_int_equal(sh_remote_node_pid(h->node[0].remote, &h->net->ids[1], &nb), 0);
     assert_int_equal(sh_remote_node_pid(h->node[1].remote, &h->net->ids[0], &na), 0);
-    struct ask_note *x = h_ask(h, 0, nb, "info", 5, 1000, NULL); /* node 0 is the administrator of all */
+    struct ask_note *x =
+        h_ask(h, 0, nb, "info", 5, 1000, NULL); /* node 0 is the administrator of all */
     struct ask_note *y = h_ask(h, 1, na, "info", 6, 1000, NULL);
     h_run(h, 40);
     assert_int_equal(x->code, 0);
@@ -389,12 +394,14 @@ static void test_third_node(void **state)
     assert_int_equal(x->code, 0);
     assert_int_equal(sh_remote_pid_of_ref(h->node[2].remote, sh_span_of(ref, (size_t)n), &ac), 0);
     assert_true(sh_pid_eq(ac, c)); /* at its own node it is the actor itself */
-    assert_int_equal(sh_remote_pid_of_ref(h->node[0].remote, sh_span_of(ref, 20), &ac), SH_E_BAD_VALUE);
+    assert_int_equal(sh_remote_pid_of_ref(h->node[0].remote, sh_span_of(ref, 20), &ac),
+                     SH_E_BAD_VALUE);
     /* a ref inside a value exports its actor */
     sh_pid s = h_spawn(h, 0), first = h_pid(h, 0, 2, c);
     uint8_t value[64] = {0xc7, 46, 1};
     n = sh_remote_ref_of_pid(h->node[0].remote, s, value + 3, sizeof value - 3);
-    assert_int_equal(sh_runtime_tell(h->node[0].rt, TOKEN, first, sh_span_str("big"), sh_span_of(value, 49)), 0);
+    assert_int_equal(
+        sh_runtime_tell(h->node[0].rt, TOKEN, first, sh_span_str("big"), sh_span_of(value, 49)), 0);
     h_run(h, 40);
     sh_pid cs;
     assert_int_equal(sh_remote_pid_of_ref(h->node[2].remote, sh_span_of(value + 3, 46), &cs), 0);
@@ -412,8 +419,7 @@ static void chaos(uint64_t seed, bool restarts)
     sh_rng rng = sh_rng_seeded_init(&s, seed * 7919);
     h->net->piece = 1 + (size_t)sh_rng_below(&rng, 300);
     sh_pid a = h_spawn(h, 0), b = h_spawn(h, 1), ab = h_pid(h, 0, 1, b), ba = h_pid(h, 1, 0, a);
-    uint32_t sent = 0, number = 0, before = 0;
-    int lives = 1;
+    uint32_t sent = 0, number = 0;
     for (int i = 0; i < 400; i++) {
         uint64_t what = sh_rng_below(&rng, 100);
         if (what < 50) {
@@ -423,7 +429,8 @@ static void chaos(uint64_t seed, bool restarts)
         } else if (what < 75) {
             int64_t call;
             number++;
-            h_ask(h, 0, ab, what < 70 ? "n" : "never", number, 20 + (unsigned)sh_rng_below(&rng, 300), &call);
+            h_ask(h, 0, ab, what < 70 ? "n" : "never", number,
+                  20 + (unsigned)sh_rng_below(&rng, 300), &call);
             if (call > 0 && sh_rng_below(&rng, 4) == 0) {
                 h_run(h, (unsigned)sh_rng_below(&rng, 4));
                 sh_runtime_cancel(h->node[0].rt, TOKEN, call);
@@ -435,7 +442,6 @@ static void chaos(uint64_t seed, bool restarts)
         } else if (what < 94) {
             h->node[1].frozen = !h->node[1].frozen;
         } else if (what < 96 && restarts) {
-            before += (uint32_t)h->node[1].seen_n;
             h_stop(h, 1);
             for (size_t k = 0; k < h->asks_n; k++) {
                 assert_true(h->asks[k].node != &h->node[1] || h->asks[k].ends == 1);
@@ -444,10 +450,10 @@ static void chaos(uint64_t seed, bool restarts)
             b = h_spawn(h, 1);
             ab = h_pid(h, 0, 1, b);
             ba = h_pid(h, 1, 0, a);
-            lives++;
         }
         h->now += sh_rng_below(&rng, 2000);
-        fake_net_run(h->net, (unsigned)sh_rng_below(&rng, 20)); /* cut positions anywhere in the bytes */
+        fake_net_run(h->net,
+                     (unsigned)sh_rng_below(&rng, 20)); /* cut positions anywhere in the bytes */
         if (sh_rng_below(&rng, 3)) {
             h_step(h);
         }
@@ -475,6 +481,74 @@ static void chaos(uint64_t seed, bool restarts)
     h_free(h);
 }
 
+/* Watches and links over cuts at any byte: each death is told exactly once, with no death that did not happen. */
+static void chaos_watches(uint64_t seed)
+{
+    enum { ACTORS = 12 };
+    struct harness *h = h_new(seed, 2);
+    sh_rng_seeded s;
+    sh_rng rng = sh_rng_seeded_init(&s, seed * 104729);
+    h->net->piece = 1 + (size_t)sh_rng_below(&rng, 60);
+    sh_pid a = h_spawn(h, 0), b[ACTORS], ab[ACTORS];
+    bool dead[ACTORS] = {false}, watched[ACTORS] = {false};
+    for (int i = 0; i < ACTORS; i++) {
+        b[i] = h_spawn(h, 1);
+        ab[i] = h_pid(h, 0, 1, b[i]); fprintf(stderr,"%d is %lx\n",i,b[i].actor);
+    }
+    for (int step = 0; step < 150; step++) {
+        uint64_t what = sh_rng_below(&rng, 10);
+        int i = (int)sh_rng_below(&rng, ACTORS);
+        if (what < 3 && !watched[i]) {
+            watched[i] = true;
+            if (i % 2) {
+                sh_runtime_link(h->node[0].rt, TOKEN, a, ab[i]);
+            } else {
+                sh_runtime_monitor(h->node[0].rt, TOKEN, a, ab[i]);
+            }
+        } else if (what == 3 && step > 20 && !dead[i]) {
+            dead[i] = true;
+            sh_runtime_kill(h->node[1].rt, TOKEN, b[i], sh_span_str("chaos"));
+        } else if (what == 4) {
+            fake_net_cut(h->net, 0, 1);
+        } else if (what == 5) {
+            h_tell(h, 0, ab[i], (uint32_t)step);
+        }
+        h->now += sh_rng_below(&rng, 3000);
+        fake_net_run(h->net, (unsigned)sh_rng_below(&rng, 6));
+        if (sh_rng_below(&rng, 3)) {
+            h_step(h);
+        }
+    }
+    h_run(h, 300);
+    for (int i = 0; i < ACTORS; i++) {
+        size_t told = 0;
+        for (size_t k = 0; k < h->node[0].downs_n; k++) {
+            told += sh_pid_eq(h->node[0].downs[k].dead, ab[i]);
+            assert_int_not_equal(h->node[0].downs[k].kind, SH_PEER_LOST);
+        }
+        if (told != (dead[i] && watched[i])) fprintf(stderr, "seed %d actor %d told %zu dead %d watched %d out %p\n", (int)seed, i, told, dead[i], watched[i], (void*)0);
+        assert_int_equal(told, dead[i] && watched[i]);
+    }
+    assert_int_equal(h->node[1].downs_n, 0);
+    assert_int_equal(h->node[0].peers_lost + h->node[0].bad_peers + h->node[1].bad_peers, 0);
+    h_stop(h, 1); /* and the rest when the node dies */
+    h_run(h, 400);
+    size_t all = 0;
+    for (int i = 0; i < ACTORS; i++) {
+        all += watched[i];
+    }
+    assert_int_equal(h->node[0].downs_n, all);
+    h_free(h);
+}
+
+static void test_chaos_watches(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 6; seed <= 6; seed++) {
+        chaos_watches(seed);
+    }
+}
+
 static void test_chaos(void **state)
 {
     (void)state;
@@ -491,18 +565,177 @@ static void test_chaos_restarts(void **state)
     }
 }
 
+/* Out of memory at any allocation: an error for who asked, never a crash, a leak or an ask that hangs. */
+static void test_memory(void **state)
+{
+    (void)state;
+    for (size_t fail = 1; fail < 120; fail++) {
+        struct harness *h = h_new(20, 2);
+        sh_pid a = h_spawn(h, 0), ab = h_pid(h, 0, 1, h_spawn(h, 1));
+        for (int i = 0; i < 2; i++) {
+            sh_mem_counter *c = &h->node[i].counter;
+            atomic_store(&c->fail_at, atomic_load(&c->allocations) + fail);
+        }
+        sh_runtime_monitor(h->node[0].rt, TOKEN, a, ab);
+        for (uint32_t i = 0; i < 20; i++) {
+            h_tell(h, 0, ab, i);
+            h_ask(h, 0, ab, "n", i, 1000, NULL);
+        }
+        h_run(h, 100);
+        fake_net_cut(h->net, 0, 1);
+        h_ask(h, 0, ab, "n", 30, 1000, NULL);
+        h_run(h, 1300);
+        for (size_t i = 0; i < h->asks_n; i++) {
+            assert_int_equal(h->asks[i].ends, 1);
+        }
+        for (int i = 0; i < 2; i++) {
+            atomic_store(&h->node[i].counter.fail_at, 0);
+        }
+        struct ask_note *last = h_ask(h, 0, ab, "n", 40, 2000, NULL);
+        h_run(h, 100);
+        assert_int_equal(last->code, 0); /* and afterwards all is well */
+        h_free(h);
+    }
+}
+
+static void puppet_hello(uint8_t *buf, size_t *n, uint64_t incarnation, uint64_t number,
+                         uint64_t answers)
+{
+    struct sh_frame f = {.type = SH_FRAME_HELLO,
+                         .version = 1,
+                         .incarnation = incarnation,
+                         .number = number,
+                         .answers = answers,
+                         .message_max = 1 << 20};
+    int bytes = sh_frame_put(&f, buf, 64);
+    assert_true(bytes > 0);
+    *n = (size_t)bytes;
+}
+
+/* Bytes of a peer that break a rule: the connection ends with 0x1003 and an event, and nothing of it stays. */
+static void test_hostile(void **state)
+{
+    (void)state;
+    static const uint64_t actor = UINT64_C(0x0000000700000001);
+    const struct sh_frame_who who = {.kind = SH_WHO_ACTOR, .actor = actor},
+                              empty = {.kind = SH_WHO_ENTRY, .entry = 9};
+    const sh_span x = {(const uint8_t *)"x", 1};
+    const struct {
+        struct sh_frame f;
+        int times;
+        bool bad;
+    } rows[] = {
+        {{.type = SH_FRAME_TELL, .target = who, .name = x}, 64, false},
+        {{.type = SH_FRAME_TELL, .target = who, .name = x},
+         65,
+         false}, /* refused ones come back at once */
+        {{.type = SH_FRAME_TELL, .target = empty, .name = x}, 1, true},
+        {{.type = SH_FRAME_TELL, .target = who, .other = empty, .name = x}, 1, true},
+        {{.type = SH_FRAME_TELL, .target = who, .name_known = true, .name_entry = 3}, 1, true},
+        {{.type = SH_FRAME_ASK, .call = 2, .left_ms = 1, .target = who, .name = x}, 1, true},
+        {{.type = SH_FRAME_ASK, .call = 1, .left_ms = 1, .target = who, .name = x}, 2, true},
+        {{.type = SH_FRAME_HELLO, .version = 1, .number = 2}, 1, true},
+        {{.type = SH_FRAME_CREDIT, .target = who, .messages = 1}, 1, true},
+        {{.type = SH_FRAME_REPLY, .call = 99}, 1, false},
+        {{.type = SH_FRAME_CANCEL, .call = 99}, 1, false},
+        {{.type = SH_FRAME_DEATH, .target = who, .other = who}, 1, false},
+        {{.type = SH_FRAME_LOST, .target = who, .name = x, .count = 5, .code = SH_E_LIMIT},
+         1,
+         false},
+        {{.type = SH_FRAME_UNWATCH, .target = who, .other = who, .flags = 1}, 1, false},
+        {{.type = SH_FRAME_WATCH, .call = 1, .target = who, .other = who}, 1, false},
+        {{.type = SH_FRAME_WATCH, .call = 1, .target = who, .other = who}, 2, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct harness *h = h_new(21 + i, 1);
+        sh_swarm *puppet = fake_net_node(h->net, 1);
+        struct sh_peer_ref ref;
+        sh_stream *st;
+        uint8_t buf[4096];
+        size_t n;
+        fake_net_connect(h->net, 1, 0);
+        sh_swarm_peer(puppet, &h->net->ids[0], &ref);
+        assert_int_equal(sh_swarm_open(puppet, ref, 0, NULL, &st), 0);
+        puppet_hello(buf, &n, 5, 1, 0);
+        sh_stream_write(st, sh_span_of(buf, n));
+        for (int k = 0; k < rows[i].times; k++) {
+            int bytes = sh_frame_put(&rows[i].f, buf, sizeof buf);
+            assert_true(bytes > 0);
+            sh_stream_write(st, sh_span_of(buf, (size_t)bytes));
+            h_run(h, 2);
+            if (st->ending) {
+                break;
+            }
+        }
+        h_run(h, 30);
+        assert_int_equal(h->node[0].bad_peers, rows[i].bad);
+        assert_int_equal(h->net->closed_conns, rows[i].bad);
+        assert_int_equal(h->node[0].lost, 0);
+        h_free(h);
+    }
+}
+
+/* The pairing rules of the wire, one row each, seen from a node that has opened number 1. */
+static void test_pairing(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t incarnation, number, answers;
+        bool kept; /* the stream is the session's incoming one */
+    } rows[] = {
+        {5, 1, 1, true},  /* 3: answers ours */
+        {5, 1, 0, true},  /* 3: simultaneous open */
+        {5, 1, 7, false}, /* 5: a stream we do not know */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct harness *h = h_new(40 + i, 1);
+        sh_swarm *puppet = fake_net_node(h->net, 1);
+        struct sh_peer_ref ref;
+        sh_stream *st, *late;
+        uint8_t buf[64];
+        size_t n;
+        fake_net_connect(h->net, 1, 0);
+        sh_swarm_peer(puppet, &h->net->ids[0], &ref);
+        h_tell(h, 0, h_pid(h, 0, 1, (sh_pid){UINT64_C(1) << 32, 0, 0}), 1);
+        h_run(h, 5);
+        sh_swarm_open(puppet, ref, 0, NULL, &st);
+        puppet_hello(buf, &n, rows[i].incarnation, rows[i].number, rows[i].answers);
+        sh_stream_write(st, sh_span_of(buf, n));
+        h_run(h, 10);
+        assert_int_equal(st->ending, !rows[i].kept);
+        sh_swarm_open(puppet, ref, 0, NULL, &late); /* 2: a number seen before is late */
+        sh_stream_write(late, sh_span_of(buf, n));
+        h_run(h, 10);
+        assert_true(late->ending);
+        assert_int_equal(st->ending, !rows[i].kept);
+        h_free(h);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tell_and_ask),  cmocka_unit_test(test_simultaneous_open),
-        cmocka_unit_test(test_window),        cmocka_unit_test(test_refused_and_not_running),
-        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_unreachable),   cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_tell_and_ask),
+        cmocka_unit_test(test_simultaneous_open),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_refused_and_not_running),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_watch),
         cmocka_unit_test(test_watch_gone_and_unlink),
-        cmocka_unit_test(test_restart),       cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_large),         cmocka_unit_test(test_node_calls),
-        cmocka_unit_test(test_goodbye),       cmocka_unit_test(test_third_node),
-        cmocka_unit_test(test_chaos),         cmocka_unit_test(test_chaos_restarts),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_node_calls),
+        cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_third_node),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_pairing),
+        cmocka_unit_test(test_chaos),
+        cmocka_unit_test(test_chaos_restarts),
+        cmocka_unit_test(test_chaos_watches),
     };
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);

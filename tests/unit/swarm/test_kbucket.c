@@ -47,7 +47,8 @@ static void test_connected_push_out_the_oldest_unconnected(void **state)
     }
     /* 0, 1, 2 are not connected; 0 is seen again and so is the youngest. */
     assert_int_equal(sh_ktable_insert(&t, far_key(0), 0, false, &dropped), SH_KIN_KNOWN);
-    assert_int_equal(sh_ktable_insert(&t, far_key(100), 100, false, &dropped), SH_KIN_SPARE); /* no better than they */
+    assert_int_equal(sh_ktable_insert(&t, far_key(100), 100, false, &dropped),
+                     SH_KIN_SPARE); /* no better than they */
     assert_int_equal(sh_ktable_insert(&t, far_key(101), 101, true, &dropped), SH_KIN_ADDED);
     assert_int_equal(dropped, 1);
     sh_ktable_insert(&t, far_key(102), 102, true, &dropped);
@@ -93,7 +94,8 @@ static void test_closest_against_brute_force(void **state)
         unsigned n = sh_ktable_closest(&t, target, skip, tags, SH_KAD_K);
         const struct sh_kentry *e, *last = NULL;
         for (unsigned i = 0; i < n; i++) {
-            for (size_t k = 0; (e = sh_ktable_at(&t, k, &bucket)) != NULL && e->tag != tags[i]; k++) {
+            for (size_t k = 0; (e = sh_ktable_at(&t, k, &bucket)) != NULL && e->tag != tags[i];
+                 k++) {
             }
             assert_non_null(e);
             assert_int_not_equal(e->tag, skip);

@@ -26,7 +26,8 @@ static void make_world(uint64_t seed)
     sh_rng_fill(&rng, target, sizeof target);
     for (unsigned i = 0; i < PEERS; i++) {
         sh_ktable_init(&tables[i], sh_mem_system(), keys[i]);
-        for (unsigned n = 0; n < PEERS; n++) { /* everyone has met everyone; the buckets keep 20 each */
+        for (unsigned n = 0; n < PEERS;
+             n++) { /* everyone has met everyone; the buckets keep 20 each */
             uint32_t dropped;
             unsigned other = (n * 37 + i) % PEERS;
             sh_ktable_insert(&tables[i], keys[other], other, (other + i) % 3 == 0, &dropped);
@@ -125,7 +126,8 @@ static void test_finds_the_closest(void **state)
         true_closest(want, NULL);
         assert_int_equal(sh_lookup_closest(&l, got, SH_KAD_K), SH_KAD_K);
         unsigned at = 0;
-        for (unsigned i = 0; i < SH_KAD_K && at < SH_KAD_K; i++) { /* the asker is not its own candidate */
+        for (unsigned i = 0; i < SH_KAD_K && at < SH_KAD_K;
+             i++) { /* the asker is not its own candidate */
             if (want[i] != 1) {
                 assert_int_equal(got[at++], want[i]);
             }
@@ -172,7 +174,9 @@ static void test_liars_cannot_prolong_it(void **state)
         assert_true(l.count <= SH_LOOKUP_NODES_MAX);
         assert_true(asked <= SH_LOOKUP_ASKED_MAX);
     }
-    assert_true(asked >= SH_LOOKUP_NODES_MAX); /* all places are taken by peers that answered: no more come in */
+    assert_true(
+        asked >=
+        SH_LOOKUP_NODES_MAX); /* all places are taken by peers that answered: no more come in */
 }
 
 static void test_odd_calls(void **state)

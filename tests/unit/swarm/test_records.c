@@ -67,20 +67,25 @@ static void test_rules(void **state)
     uint8_t value[100];
     sh_span v = value_of(&a, value);
     assert_int_equal(sh_records_check_provider(sh_span_str("name"), &a, &a), 0);
-    assert_int_equal(sh_records_check_provider(sh_span_str("name"), &a, &b), SH_E_PROTO); /* somebody else's */
+    assert_int_equal(sh_records_check_provider(sh_span_str("name"), &a, &b),
+                     SH_E_PROTO); /* somebody else's */
     assert_int_equal(sh_records_check_provider(sh_span_str(""), &a, &a), SH_E_PROTO);
     assert_int_equal(sh_records_check_provider(sh_span_str("\xff"), &a, &a), SH_E_PROTO);
     assert_int_equal(sh_records_check_value(key_of("n", &a, key), v, &a), 0);
-    assert_int_equal(sh_records_check_value(key_of("n", &a, key), v, &b), SH_E_PROTO); /* replication is refused */
+    assert_int_equal(sh_records_check_value(key_of("n", &a, key), v, &b),
+                     SH_E_PROTO); /* replication is refused */
     assert_int_equal(sh_records_check_value(key_of("", &a, key), v, &a), SH_E_PROTO);
-    assert_int_equal(sh_records_check_value(key_of("a:meta:b", &a, other), v, &a), SH_E_PROTO); /* first mark counts */
+    assert_int_equal(sh_records_check_value(key_of("a:meta:b", &a, other), v, &a),
+                     SH_E_PROTO); /* first mark counts */
     assert_int_equal(sh_records_check_value(sh_span_str("plain"), v, &a), SH_E_PROTO);
     key_of("n", &a, key);
     assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_none(), &a), SH_E_PROTO);
     for (size_t n = 0; n < 9u + a.n; n++) { /* the byte 26 alone stops a Kameo node */
-        assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_take(v, n), &a), SH_E_PROTO);
+        assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_take(v, n), &a),
+                         SH_E_PROTO);
     }
-    assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_take(v, 9u + a.n), &a), 0); /* empty type */
+    assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_take(v, 9u + a.n), &a),
+                     0); /* empty type */
     value[12 + a.n] = 0xff;
     assert_int_equal(sh_records_check_value(sh_span_str(key), v, &a), SH_E_PROTO);
 }
@@ -96,7 +101,8 @@ static void test_lives(void **state)
     assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 0, now), 0);
     assert_non_null(sh_records_value(&r, k, now + HOUR - 1));
     assert_null(sh_records_value(&r, k, now + HOUR));
-    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 10, now), 0); /* replaced: shorter */
+    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 10, now),
+                     0); /* replaced: shorter */
     assert_int_equal(r.value_count, 1);
     assert_null(sh_records_value(&r, k, now + 10 * SECOND));
     assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, UINT32_MAX, now), 0);
@@ -106,7 +112,8 @@ static void test_lives(void **state)
     assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now)->id, &a));
     assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 1, now)->id, &b));
     assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now + 48 * HOUR)->id, &b));
-    assert_int_equal(sh_records_add_provider(&r, name, &a, NULL, 0, now + 2 * HOUR), 0); /* told again: lives on */
+    assert_int_equal(sh_records_add_provider(&r, name, &a, NULL, 0, now + 2 * HOUR),
+                     0); /* told again: lives on */
     assert_int_equal(r.provider_count, 2);
     sh_records_tick(&r, now + 49 * HOUR);
     assert_int_equal(r.provider_count, 1);
@@ -130,17 +137,23 @@ static void test_bounds(void **state)
     sh_peer_id late = peer(5000);
     assert_int_equal(sh_records_add_provider(&r, name, &late, NULL, 0, 1), SH_E_LIMIT);
     sh_peer_id old = peer(3);
-    assert_int_equal(sh_records_add_provider(&r, name, &old, NULL, 0, 2), 0); /* who is in may stay */
+    assert_int_equal(sh_records_add_provider(&r, name, &old, NULL, 0, 2),
+                     0); /* who is in may stay */
     /* One publisher cannot take all room. */
     unsigned taken = 0;
     for (unsigned i = 0; i < SH_RECORD_PUBLISHER_MAX + 10; i++) {
         char n[32];
         sprintf(n, "n%u", i);
-        taken += sh_records_put_value(&r, key_of(n, &late, key), value_of(&late, value), &late, 0, 1) == 0 ? 1u : 0u;
+        taken += sh_records_put_value(&r, key_of(n, &late, key), value_of(&late, value), &late, 0,
+                                      1) == 0
+                     ? 1u
+                     : 0u;
     }
     assert_int_equal(taken, SH_RECORD_PUBLISHER_MAX);
     sh_peer_id other = peer(6000);
-    assert_int_equal(sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 1), 0);
+    assert_int_equal(
+        sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 1),
+        0);
     /* All together neither. */
     for (unsigned p = 7000; p < 7010; p++) {
         sh_peer_id id = peer(p);
@@ -152,9 +165,11 @@ static void test_bounds(void **state)
     }
     assert_int_equal(r.value_count, SH_RECORD_VALUES_MAX);
     quota.limit = quota.used; /* no memory: refused, what is there stays */
-    assert_int_equal(sh_records_add_provider(&r, sh_span_str("new"), &other, NULL, 0, 3), SH_E_LIMIT);
-    assert_int_equal(sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 3),
-                     SH_E_NOMEM);
+    assert_int_equal(sh_records_add_provider(&r, sh_span_str("new"), &other, NULL, 0, 3),
+                     SH_E_LIMIT);
+    assert_int_equal(
+        sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 3),
+        SH_E_NOMEM);
     assert_non_null(sh_records_value(&r, sh_span_str(key), 3));
     quota.limit = SIZE_MAX;
 }
@@ -165,7 +180,8 @@ static void test_addresses(void **state)
     sh_peer_id a = peer(1);
     static const uint8_t good[] = {4, 192, 0, 2, 7, 6, 0x0f, 0xa1}, bad[] = {4, 1};
     uint8_t huge[200] = {0};
-    sh_span addrs[] = {{bad, 2}, {good, 8}, {huge, 200}, {good, 8}, {good, 8}, {good, 8}, {good, 8}};
+    sh_span addrs[] = {{bad, 2},  {good, 8}, {huge, 200}, {good, 8},
+                       {good, 8}, {good, 8}, {good, 8}};
     assert_int_equal(sh_records_add_provider(&r, sh_span_str("n"), &a, addrs, 7, 1), 0);
     const struct sh_provider *p = sh_records_provider(&r, sh_span_str("n"), 0, 1);
     assert_int_equal(p->addr_count, SH_RECORD_ADDRS_MAX);

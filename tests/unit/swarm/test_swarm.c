@@ -196,10 +196,39 @@ static void test_crossed_dials(void **state)
     snet_fini(&net);
 }
 
+/* Both lose the connection and dial again at once, by their jobs: neither may end what the other keeps. */
+static void test_crossed_jobs(void **state)
+{
+    (void)state;
+    start(2, NULL);
+    snet_dial(&net, 0, 1, false, 1);
+    snet_run(&net, SECOND);
+    for (unsigned round = 0; round < 5; round++) {
+        sh_swarm_disconnect(net.node[0].swarm, snet_peer(&net, 0, 1), 0);
+        snet_run(&net, SECOND);
+        size_t at = net.log_count;
+        sh_swarm_want(net.node[0].swarm, snet_peer(&net, 0, 1), net.now_us);
+        sh_swarm_want(net.node[1].swarm, snet_peer(&net, 1, 0), net.now_us);
+        snet_run(&net, 3 * SECOND);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_true(sh_swarm_is_connected(net.node[i].swarm, snet_peer(&net, i, 1 - i)));
+            assert_int_equal(snet_count(&net, i, SH_SWARM_PEER_UP, at), 1);
+            assert_int_equal(snet_count(&net, i, SH_SWARM_PEER_DOWN, at), 0);
+        }
+    }
+    snet_fini(&net);
+}
+
+static void clients(struct snet *n, unsigned i, struct sh_swarm_config *c)
+{
+    (void)n;
+    c->dht = i == 2 ? SH_DHT_CLIENT : SH_DHT_AUTO;
+}
+
 static void test_want(void **state)
 {
     (void)state;
-    start(3, NULL);
+    start(3, clients); /* 2 is in no routing table */
     size_t at = 0;
     sh_swarm_want(net.node[0].swarm, snet_peer(&net, 0, 2), net.now_us);
     const struct snet_event *e = snet_until(&net, 0, SH_SWARM_UNREACHABLE, &at, SECOND);
@@ -256,8 +285,10 @@ static void publish(unsigned node, const char *name, uint64_t number)
 {
     uint8_t value[64];
     char key[400];
-    assert_int_equal(sh_swarm_publish(net.node[node].swarm, sh_span_str(name), value_key(node, name, key),
-                                      registration(node, value), number, net.now_us), 0);
+    assert_int_equal(sh_swarm_publish(net.node[node].swarm, sh_span_str(name),
+                                      value_key(node, name, key), registration(node, value), number,
+                                      net.now_us),
+                     0);
 }
 
 /* Does `who` find node `holder` under name, and its metadata? */
@@ -270,7 +301,8 @@ static bool finds(unsigned who, const char *name, int holder)
     assert_non_null(done);
     for (size_t i = 0; i < net.log_count; i++) {
         const struct snet_event *e = &net.log[i];
-        found = found || (e->node == who && e->kind == SH_SWARM_FOUND && e->query == 77 && e->peer == holder);
+        found = found || (e->node == who && e->kind == SH_SWARM_FOUND && e->query == 77 &&
+                          e->peer == holder);
     }
     for (size_t i = 0; i < net.log_count; i++) { /* seen: not again */
         net.log[i].query = net.log[i].kind == SH_SWARM_FOUND ? 0 : net.log[i].query;
@@ -281,7 +313,8 @@ static bool finds(unsigned who, const char *name, int holder)
     char key[400];
     at = net.log_count;
     assert_int_equal(sh_swarm_get(net.node[who].swarm, snet_peer(&net, who, (unsigned)holder),
-                                  value_key((unsigned)holder, name, key), 78, net.now_us), 0);
+                                  value_key((unsigned)holder, name, key), 78, net.now_us),
+                     0);
     const struct snet_event *v = snet_until(&net, who, SH_SWARM_VALUE, &at, 30 * SECOND);
     assert_non_null(v);
     return v->err == 0 && v->data_n == 13u + net.node[holder].id.n;
@@ -304,7 +337,8 @@ static void test_publish_alone_then_found(void **state)
     /* The holder forgets at once, so who asks it for the metadata gets none. */
     at = net.log_count;
     char key[400];
-    sh_swarm_get(net.node[1].swarm, snet_peer(&net, 1, 0), value_key(0, "lonely", key), 9, net.now_us);
+    sh_swarm_get(net.node[1].swarm, snet_peer(&net, 1, 0), value_key(0, "lonely", key), 9,
+                 net.now_us);
     e = snet_until(&net, 1, SH_SWARM_VALUE, &at, SECOND);
     assert_non_null(e);
     assert_int_equal(e->err, SH_E_NOT_FOUND);
@@ -320,6 +354,10 @@ static void test_twenty(void **state)
         snet_dial(&net, i, (i - 1) / 2, false, i); /* a tree: nobody knows all */
     }
     snet_run(&net, 5 * SECOND);
+    for (unsigned i = 0; i < 20; i++) { /* the self look-up has made everyone known to everyone */
+        struct sh_routing_row row;
+        assert_int_equal(sh_swarm_routing_row(net.node[i].swarm, 18, &row), 0);
+    }
     size_t at = net.log_count;
     publish(13, "worker", 4);
     const struct snet_event *e = snet_until(&net, 13, SH_SWARM_PUBLISHED, &at, 5 * SECOND);
@@ -330,12 +368,6 @@ static void test_twenty(void **state)
         }
     }
     snet_fini(&net);
-}
-
-static void clients(struct snet *n, unsigned i, struct sh_swarm_config *c)
-{
-    (void)n;
-    c->dht = i == 2 ? SH_DHT_CLIENT : SH_DHT_AUTO;
 }
 
 static void test_client_serves_its_names(void **state)
@@ -373,7 +405,8 @@ static void test_killed_is_lost_at_once(void **state)
     snet_kill(&net, 1);
     const struct snet_event *e = snet_until(&net, 0, SH_SWARM_PEER_LOST, &at, SECOND);
     assert_non_null(e);
-    assert_true(e->at_us - killed_us < 20 * MS); /* its address refuses: no need to wait for the grace */
+    assert_true(e->at_us - killed_us <
+                20 * MS); /* its address refuses: no need to wait for the grace */
     snet_run(&net, 30 * SECOND);
     assert_int_equal(snet_count(&net, 0, SH_SWARM_PEER_LOST, 0), 1);
     snet_fini(&net);
@@ -456,7 +489,8 @@ static void test_silence_is_death(void **state)
     assert_true(e->at_us - cut_us <= 10 * SECOND + 10 * MS);
     assert_true(e->at_us - cut_us >= 8900 * MS);
     snet_cut(&net, 0, 1, false);
-    assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_UP, &at, 60 * SECOND)); /* re-dialled with back-off */
+    assert_non_null(
+        snet_until(&net, 0, SH_SWARM_PEER_UP, &at, 60 * SECOND)); /* re-dialled with back-off */
     assert_int_equal(snet_count(&net, 0, SH_SWARM_PEER_LOST, 0), 1);
     snet_fini(&net);
 }
@@ -468,7 +502,8 @@ static void test_accepting_but_stuck(void **state)
     size_t at = net.log_count;
     uint64_t stuck_us = net.now_us;
     snet_pause(&net, 1);
-    sh_swarm_disconnect(net.node[0].swarm, snet_peer(&net, 0, 1), 0); /* its kernel accepts, it does not answer */
+    sh_swarm_disconnect(net.node[0].swarm, snet_peer(&net, 0, 1),
+                        0); /* its kernel accepts, it does not answer */
     assert_null(snet_until(&net, 0, SH_SWARM_PEER_LOST, &at, 9 * SECOND));
     const struct snet_event *e = snet_until(&net, 0, SH_SWARM_PEER_LOST, &at, 5 * SECOND);
     assert_non_null(e);
@@ -514,7 +549,8 @@ static uint64_t trace_hash(void)
     uint64_t h = 1469598103934665603u;
     for (size_t i = 0; i < net.log_count; i++) {
         const struct snet_event *e = &net.log[i];
-        uint64_t words[] = {e->node, e->at_us, (uint64_t)e->kind, (uint64_t)(int64_t)e->peer, e->query};
+        uint64_t words[] = {e->node, e->at_us, (uint64_t)e->kind, (uint64_t)(int64_t)e->peer,
+                            e->query};
         for (size_t k = 0; k < 5; k++) {
             h = (h ^ words[k]) * 1099511628211u;
         }
@@ -553,12 +589,12 @@ static void test_out_of_memory(void **state)
             start(3, NULL);
             atomic_store(&net.node[0].mem.allocations, 0);
             atomic_store(for_good ? &net.node[0].mem.fail_from : &net.node[0].mem.fail_at, k);
-            snet_dial(&net, 0, 1, true, 1);
+            bool dials = snet_dial(&net, 0, 1, true, 1) == 0; /* else it was told at once */
             snet_dial(&net, 2, 0, false, 2);
             uint8_t value[64];
             char key[400];
-            sh_swarm_publish(net.node[0].swarm, sh_span_str("n"), value_key(0, "n", key), registration(0, value), 1,
-                             net.now_us);
+            sh_swarm_publish(net.node[0].swarm, sh_span_str("n"), value_key(0, "n", key),
+                             registration(0, value), 1, net.now_us);
             snet_run(&net, SECOND);
             struct sh_peer_ref ref;
             sh_stream *st;
@@ -570,7 +606,7 @@ static void test_out_of_memory(void **state)
             snet_run(&net, 2 * SECOND);
             snet_kill(&net, 2);
             snet_run(&net, 30 * SECOND);
-            if (!for_good) {
+            if (!for_good && dials) {
                 assert_true(sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, 1)));
             }
             snet_fini(&net);
@@ -599,7 +635,8 @@ static void test_peers_max(void **state)
         connected += sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, i)) ? 1u : 0u;
     }
     assert_int_equal(connected, 2);
-    assert_true(sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, 1))); /* held: not pushed out */
+    assert_true(
+        sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, 1))); /* held: not pushed out */
     snet_fini(&net);
 }
 
@@ -640,6 +677,20 @@ static void test_republished_and_expired(void **state)
     publish(0, "long", 1);
     snet_run(&net, 7200 * (uint64_t)SECOND); /* twice the life of a value: it was sent again */
     assert_true(finds(2, "long", 0));
+    size_t at = net.log_count;
+    char key[400];
+    sh_swarm_get(net.node[2].swarm, snet_peer(&net, 2, 1), value_key(0, "long", key), 9,
+                 net.now_us);
+    const struct snet_event *v = snet_until(&net, 2, SH_SWARM_VALUE, &at, SECOND);
+    assert_non_null(v);
+    assert_int_equal(v->err, 0); /* a replica has it too */
+    snet_kill(&net, 0);
+    snet_run(&net, 3601 * (uint64_t)SECOND);
+    at = net.log_count;
+    sh_swarm_get(net.node[2].swarm, snet_peer(&net, 2, 1), sh_span_str(key), 10, net.now_us);
+    v = snet_until(&net, 2, SH_SWARM_VALUE, &at, SECOND);
+    assert_non_null(v);
+    assert_int_equal(v->err, SH_E_NOT_FOUND); /* nobody renews it any more */
     snet_fini(&net);
 }
 
@@ -653,6 +704,7 @@ int main(void)
         cmocka_unit_test(test_allow_list),
         cmocka_unit_test(test_self_dial),
         cmocka_unit_test(test_crossed_dials),
+        cmocka_unit_test(test_crossed_jobs),
         cmocka_unit_test(test_want),
         cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_publish_alone_then_found),

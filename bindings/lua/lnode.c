@@ -1,0 +1,665 @@
+/* lnode.c - a node: its options, driving it, what it tells unasked, its end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lshoal.h"
+
+static char nodes_key; /* registry: address of lnode -> its userdata, values weak */
+
+lnode *lnode_check(lua_State *L, int arg)
+{
+    return luaL_checkudata(L, arg, "shoal.node");
+}
+
+/* While inside the library the registry holds the userdata itself under the node's address, else false. */
+void lnode_push(lua_State *L, lnode *n)
+{
+    if (n->entered) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, n);
+        return;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &nodes_key);
+    lua_rawgetp(L, -1, n);
+    lua_remove(L, -2);
+}
+
+void lnode_push_box(lua_State *L, lnode *n, int field)
+{
+    luaL_checkstack(L, 6, "node");
+    lnode_push(L, n);
+    if (lua_isnil(L, -1)) {
+        return;
+    }
+    lcompat_pushowned(L, -1);
+    lua_rawgeti(L, -1, field);
+    lua_insert(L, -3);
+    lua_pop(L, 2);
+}
+
+void lnode_enter(lua_State *L, lnode *n, lua_State **outer)
+{
+    *outer = n->vm->L;
+    if (n->entered == 0) {
+        lnode_push(L, n);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+    }
+    n->entered++;
+    n->vm->L = L;
+}
+
+void lnode_leave(lnode *n, lua_State *outer)
+{
+    lua_State *L = n->vm->L;
+    n->entered--;
+    if (n->entered == 0) {
+        lua_pushboolean(L, 0);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+    }
+    n->vm->L = outer;
+}
+
+bool lnode_protect(lnode *n, lua_CFunction fn, void *ud)
+{
+    lua_State *L = n->vm->L;
+    if (!lua_checkstack(L, 4)) {
+        return false;
+    }
+    lua_pushcfunction(L, fn);
+    lua_pushlightuserdata(L, ud);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
+        return true;
+    }
+    lua_pop(L, 1);
+    return false;
+}
+
+/* --- the log --- */
+
+static const char *const levels[] = {"off", "error", "warn", "info", "debug"};
+
+/* From any thread: kept until the host polls. A line that finds no memory is lost. */
+static void node_log(void *ud, int level, const char *text)
+{
+    lnode *n = ud;
+    size_t size = strlen(text) + 1;
+    llog *line = malloc(sizeof *line + size);
+    if (!line) {
+        return;
+    }
+    line->next = NULL;
+    line->level = level;
+    memcpy(line->text, text, size);
+    pthread_mutex_lock(&n->log_lock);
+    *n->logs_end = line;
+    n->logs_end = &line->next;
+    pthread_mutex_unlock(&n->log_lock);
+}
+
+static llog *log_take(lnode *n)
+{
+    pthread_mutex_lock(&n->log_lock);
+    llog *line = n->logs;
+    if (line) {
+        n->logs = line->next;
+        if (!n->logs) {
+            n->logs_end = &n->logs;
+        }
+    }
+    pthread_mutex_unlock(&n->log_lock);
+    return line;
+}
+
+void lnode_log(lnode *n, int level, const char *text)
+{
+    if (level > n->log_level) {
+        return;
+    }
+    if (n->has_log) {
+        node_log(n, level, text);
+    } else {
+        fprintf(stderr, "shoal %s lua: %s\n", levels[level], text);
+    }
+}
+
+struct log_call {
+    lnode *n;
+    llog *line;
+};
+
+static int log_call(lua_State *L)
+{
+    struct log_call *call = lua_touserdata(L, 1);
+    lnode_push_box(L, call->n, BOX_LOG);
+    lua_pushstring(L, levels[call->line->level]);
+    lua_pushstring(L, call->line->text);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+/* Inside enter and leave. */
+static void deliver_logs(lnode *n)
+{
+    llog *line;
+    while (n->has_log && (line = log_take(n))) {
+        struct log_call call = {n, line};
+        if (!lnode_protect(n, log_call, &call)) {
+            fprintf(stderr, "shoal error lua: on_log failed; its line was: %s\n", line->text);
+        }
+        free(line);
+    }
+}
+
+/* --- events --- */
+
+void lnode_note(lnode *n, shoal_pid pid, const char *trace)
+{
+    ltrace *t = &n->traces[n->trace_next++ % LTRACES];
+    free(t->text);
+    t->pid = pid;
+    t->text = lcopy(trace);
+    lnode_log(n, SHOAL_LOG_INFO, trace);
+}
+
+/* The oldest trace of that actor, to be freed; NULL. */
+static char *trace_take(lnode *n, shoal_pid pid)
+{
+    for (unsigned i = 0; i < LTRACES; i++) {
+        ltrace *t = &n->traces[(n->trace_next + i) % LTRACES];
+        if (t->text && shoal_pid_equal(t->pid, pid)) {
+            char *text = t->text;
+            t->text = NULL;
+            return text;
+        }
+    }
+    return NULL;
+}
+
+struct event {
+    lnode *n;
+    const char *name;
+    shoal_bytes info;
+    const char *text; /* instead of info: its one field */
+    char *trace;
+};
+
+static int event_trace(lua_State *L)
+{
+    lua_settop(L, 1);
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
+static int event_call(lua_State *L)
+{
+    struct event *e = lua_touserdata(L, 1);
+    lua_pushcfunction(L, event_trace);
+    lnode_push_box(L, e->n, BOX_EVENT);
+    if (!lua_isfunction(L, -1)) {
+        return 0;
+    }
+    lua_pushstring(L, e->name);
+    if (e->text) {
+        lua_createtable(L, 0, 1);
+        lua_pushstring(L, e->text);
+        lua_setfield(L, -2, "text");
+    } else if (!lcodec_push(L, e->n, e->info)) {
+        return luaL_error(L, "event %s: %s", e->name, lua_tostring(L, -1));
+    }
+    if (e->trace) {
+        lua_pushstring(L, e->trace);
+        lua_setfield(L, -2, "text");
+    }
+    if (lua_pcall(L, 2, 0, 2) != LUA_OK) {
+        lnode_log(e->n, SHOAL_LOG_ERROR, lua_pushfstring(L, "on_event failed: %s", lua_tostring(L, -1)));
+    }
+    return 0;
+}
+
+static void node_event(void *ud, const char *event, shoal_bytes info)
+{
+    lnode *n = ud;
+    struct event e = {.n = n, .name = event, .info = info};
+    shoal_pid pid = {0};
+    if (strcmp(event, "actor_failed") == 0) {
+        pid = shoal_field_ref(n->node, info, "ref", pid);
+        e.trace = trace_take(n, pid);
+    }
+    if (e.trace) {
+        lnode_log(n, SHOAL_LOG_WARN, e.trace);
+    }
+    if (!lnode_protect(n, event_call, &e)) {
+        lnode_log(n, SHOAL_LOG_ERROR, "an event could not be told: out of memory");
+    }
+    free(e.trace);
+}
+
+void lnode_event_text(lnode *n, const char *event, const char *text)
+{
+    struct event e = {.n = n, .name = event, .text = text};
+    lnode_log(n, SHOAL_LOG_WARN, text);
+    lnode_protect(n, event_call, &e);
+}
+
+/* --- birth: the options were checked by shoal.lua --- */
+
+static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer otherwise)
+{
+    lua_Integer value = lua_getfield(L, 1, key) == LUA_TNIL ? otherwise : lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static void opt_u32(lua_State *L, const char *key, uint32_t *out)
+{
+    lua_Integer value = opt_integer(L, key, *out);
+    *out = value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+/* The texts of a list; they and the array live until the stack is popped. */
+static const char *const *opt_list(lua_State *L, const char *key, size_t *count)
+{
+    *count = 0;
+    if (lua_getfield(L, 1, key) != LUA_TTABLE) {
+        return NULL;
+    }
+    *count = (size_t)lua_rawlen(L, -1);
+    const char **list = lcompat_newuserdata(L, (*count + 1) * sizeof *list);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, -2, (lua_Integer)i + 1);
+        list[i] = lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    return list;
+}
+
+static void config_read(lua_State *L, lnode *n, shoal_node_config *c)
+{
+    shoal_node_config_init(c, sizeof *c);
+    c->listen = opt_list(L, "listen", &c->listen_count);
+    c->announce = opt_list(L, "announce", &c->announce_count);
+    c->dial = opt_list(L, "dial", &c->dial_count);
+    c->allow = opt_list(L, "allow", &c->allow_count);
+    c->admin = opt_list(L, "admin", &c->admin_count);
+    lua_getfield(L, 1, "key");
+    c->key = lua_tostring(L, -1);
+    opt_u32(L, "threads", &c->threads);
+    opt_u32(L, "mailbox", &c->mailbox);
+    opt_u32(L, "ask_timeout_ms", &c->ask_timeout_ms);
+    opt_u32(L, "stop_timeout_ms", &c->stop_timeout_ms);
+    opt_u32(L, "peer_timeout_ms", &c->peer_timeout_ms);
+    opt_u32(L, "max_message", &c->max_message);
+    opt_u32(L, "max_peers", &c->max_peers);
+    opt_u32(L, "max_actors", &c->max_actors);
+    opt_u32(L, "max_asks", &c->max_asks);
+    c->dht = (int)opt_integer(L, "dht", c->dht);
+    c->log_level = (int)opt_integer(L, "log", c->log_level);
+    c->on_log = n->has_log ? node_log : NULL;
+    c->log_ud = n;
+    c->on_event = node_event;
+    c->event_ud = n;
+    n->log_level = c->log_level;
+    n->max_message = c->max_message;
+}
+
+static void box_set(lua_State *L, int box, int field, const char *key)
+{
+    lua_getfield(L, 1, key);
+    lua_rawseti(L, box, field);
+}
+
+/* What the node keeps alive, owned by the userdata at idx. */
+static void box_new(lua_State *L, int idx)
+{
+    lua_createtable(L, 4, 0);
+    int box = lua_gettop(L);
+    lua_newtable(L);
+    lua_rawseti(L, box, BOX_ANCHOR);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, box, BOX_REFS);
+    box_set(L, box, BOX_EVENT, "on_event");
+    box_set(L, box, BOX_LOG, "on_log");
+    lcompat_setowned(L, idx);
+}
+
+static void logs_free(lnode *n)
+{
+    llog *line;
+    while ((line = log_take(n))) {
+        free(line);
+    }
+}
+
+/* node(options) -> node */
+static int node_new(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lnode *n = lcompat_newuserdata(L, sizeof *n);
+    int idx = lua_gettop(L);
+    memset(n, 0, sizeof *n);
+    n->vm = lvm_of(L);
+    n->logs_end = &n->logs;
+    pthread_mutex_init(&n->log_lock, NULL);
+    luaL_setmetatable(L, "shoal.node");
+    box_new(L, idx);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &nodes_key);
+    lua_pushvalue(L, idx);
+    lua_rawsetp(L, -2, n);
+    lua_pushboolean(L, 0);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+    n->has_log = lua_getfield(L, 1, "on_log") == LUA_TFUNCTION;
+    shoal_node_config config;
+    config_read(L, n, &config);
+    lua_State *outer;
+    lnode_enter(L, n, &outer);
+    int code = shoal_node_new(&config, &n->node);
+    deliver_logs(n);
+    lnode_leave(n, outer);
+    if (code < 0) {
+        n->node = NULL;
+        return lfail(L, code, SHOAL_NOT_SENT, shoal_last_error(NULL));
+    }
+    shoal_peer_id(n->node, n->peer_id, sizeof n->peer_id);
+    char text[160];
+    snprintf(text, sizeof text, "%016x@%s", 1, n->peer_id);
+    shoal_pid_parse(n->node, text, &n->nobody);
+    lua_settop(L, idx);
+    return 1;
+}
+
+/* --- end --- */
+
+static void node_end(lua_State *L, lnode *n, int idx)
+{
+    lua_State *outer;
+    lua_pushvalue(L, idx);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, n); /* while it is collected, the table of nodes has it no more */
+    n->entered++;
+    outer = n->vm->L;
+    n->vm->L = L;
+    n->closing = true;
+    lcoro_close_all(&n->tasks);
+    shoal_node_free(n->node);
+    n->node = NULL;
+    while (n->actors) {
+        lcoro_close_all(&n->actors->coros);
+        lactor_release(n->actors);
+    }
+    lcoro_pool_free(n);
+    lactor_types_free(n);
+    ltimer_close(n);
+    deliver_logs(n);
+    shoal_pack_free(&n->pack);
+    for (unsigned i = 0; i < LTRACES; i++) {
+        free(n->traces[i].text);
+        n->traces[i].text = NULL;
+    }
+    lnode_leave(n, outer);
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+}
+
+/* node:close(): at once; peers see it lost */
+static int node_close(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    if (n->entered) {
+        return luaL_error(L, "node:close inside a handler, a task or a callback of the node: use node:stop there");
+    }
+    if (n->node && !n->closing) {
+        node_end(L, n, 1);
+    }
+    return 0;
+}
+
+static int node_gc(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    if (n->node && !n->closing && !n->entered) {
+        node_end(L, n, 1);
+    }
+    logs_free(n);
+    pthread_mutex_destroy(&n->log_lock);
+    return 0;
+}
+
+static void node_stopped(void *ud, const shoal_result *result)
+{
+    lnode *n = ud;
+    n->stopped = true;
+    (void)result;
+}
+
+static void node_stopped_wake(void *ud, const shoal_result *result)
+{
+    lcoro *c = ud;
+    c->node->stopped = true;
+    lcoro_done(c, result);
+}
+
+/* node:stop([options]) -> true */
+static int node_stop(lua_State *L)
+{
+    static const char *const allowed[] = {"timeout", NULL};
+    lnode *n = lnode_check(L, 1);
+    lopt_check(L, 2, "node:stop", allowed);
+    uint32_t ms = lopt_ms(L, 2, "timeout", 1, 0);
+    lcoro *c = lcoro_handler(L, n);
+    if (!lnode_usable(n)) {
+        return lfail_closed(L);
+    }
+    n->stopping = true;
+    if (c) { /* a handler cannot wait for its own end */
+        int64_t id = shoal_node_stop(n->node, ms, node_stopped, n);
+        if (id < 0) {
+            return lfail_last(L, n, id);
+        }
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    c = lcoro_waiter(L, n, "node:stop");
+    return lcoro_call(L, c, shoal_node_stop(n->node, ms, node_stopped_wake, c), WHAT_TRUE);
+}
+
+/* --- driving --- */
+
+static int64_t opt_time(lua_State *L, int arg, double scale, const char *what)
+{
+    double seconds = luaL_optnumber(L, arg, 0);
+    if (!(seconds >= 0)) {
+        luaL_error(L, "node:poll: %s must be a number of seconds from 0", what);
+    }
+    return seconds * scale > 1e15 ? (int64_t)1e15 : (int64_t)(seconds * scale);
+}
+
+/* node:poll([budget [, wait]]) -> handled, left */
+static int node_poll(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    int64_t budget_us = opt_time(L, 2, 1e6, "the budget"), wait_ms = opt_time(L, 3, 1e3, "the wait");
+    if (n->vm->running || n->entered) {
+        return luaL_error(L, "node:poll inside a handler, a task or a callback of the node");
+    }
+    if (!n->node) {
+        return lfail_closed(L);
+    }
+    if (ltimer_due(n)) {
+        ltimer_arm(n);
+    }
+    lua_State *outer;
+    lnode_enter(L, n, &outer);
+    int handled = shoal_poll(n->node, budget_us, ltimer_wait_ms(n, wait_ms));
+    if (handled == 0 && ltimer_due(n)) {
+        ltimer_arm(n);
+        handled = shoal_poll(n->node, budget_us, 0);
+    }
+    deliver_logs(n);
+    lnode_leave(n, outer);
+    if (handled < 0) {
+        return lfail_last(L, n, handled);
+    }
+    lua_pushinteger(L, handled);
+    lua_pushinteger(L, (lua_Integer)shoal_backlog(n->node));
+    return 2;
+}
+
+/* node:next_timeout() -> seconds, or nil */
+static int node_next_timeout(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    int64_t ms = n->node ? ltimer_wait_ms(n, shoal_next_timeout_ms(n->node)) : -1;
+    if (ms < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushnumber(L, (lua_Number)ms / 1000);
+    }
+    return 1;
+}
+
+/* node:fd() -> file descriptor */
+static int node_fd(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    int fd = n->node ? shoal_fd(n->node) : -1;
+    if (fd < 0) {
+        return lfail_closed(L);
+    }
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* stopped() -> whether run must end: stopped or closed */
+static int node_ended(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    lua_pushboolean(L, n->stopped || !n->node);
+    return 1;
+}
+
+/* --- calls --- */
+
+static int node_spawn(lua_State *L)
+{
+    return lactor_spawn(L, lnode_check(L, 1), NULL);
+}
+
+/* node:lookup(name [, options]) -> ref */
+static int node_lookup(lua_State *L)
+{
+    static const char *const allowed[] = {"timeout", NULL};
+    lnode *n = lnode_check(L, 1);
+    const char *name = lcheck_name(L, 2, "the name");
+    lopt_check(L, 3, "lookup", allowed);
+    uint32_t ms = lopt_ms(L, 3, "timeout", 0, 5000);
+    lcoro *c = lcoro_waiter(L, n, "lookup");
+    if (!lnode_usable(n)) {
+        return lfail_closed(L);
+    }
+    return lcoro_call(L, c, shoal_lookup(n->node, name, ms, lcoro_done, c), WHAT_REF);
+}
+
+/* node:ref(text) -> ref */
+static int node_ref(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    const char *text = lcheck_name(L, 2, "the text");
+    shoal_pid pid;
+    if (!n->node) {
+        return lfail_closed(L);
+    }
+    int code = shoal_pid_parse(n->node, text, &pid);
+    if (code < 0) {
+        return lfail_last(L, n, code);
+    }
+    lref_push(L, n, pid);
+    return 1;
+}
+
+/* node:dial(address) -> peer id */
+static int node_dial(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    const char *address = lcheck_name(L, 2, "the address");
+    lcoro *c = lcoro_waiter(L, n, "dial");
+    if (!lnode_usable(n)) {
+        return lfail_closed(L);
+    }
+    return lcoro_call(L, c, shoal_dial(n->node, address, lcoro_done, c), WHAT_TEXT);
+}
+
+/* node:info(what [, options]) -> rows */
+static int node_info(lua_State *L)
+{
+    static const char *const allowed[] = {"peer", NULL};
+    lnode *n = lnode_check(L, 1);
+    const char *what = lcheck_name(L, 2, "what to tell"), *peer = NULL;
+    lopt_check(L, 3, "info", allowed);
+    if (lua_istable(L, 3) && lua_getfield(L, 3, "peer") != LUA_TNIL) {
+        peer = luaL_checkstring(L, -1);
+    }
+    lcoro *c = lcoro_waiter(L, n, "info");
+    if (!lnode_usable(n)) {
+        return lfail_closed(L);
+    }
+    return lcoro_call(L, c, shoal_info(n->node, what, peer, lcoro_done, c), WHAT_ROWS);
+}
+
+/* --- properties --- */
+
+static int node_peer_id(lua_State *L)
+{
+    lua_pushstring(L, lnode_check(L, 1)->peer_id);
+    return 1;
+}
+
+static int node_addresses(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    char text[1280];
+    lua_newtable(L);
+    for (size_t i = 0; n->node && shoal_address(n->node, i, text, sizeof text) > 0; i++) {
+        lua_pushstring(L, text);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int node_tostring(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    lua_pushfstring(L, "shoal.node %s%s", n->peer_id, n->node ? "" : " (closed)");
+    return 1;
+}
+
+void lnode_open(lua_State *L)
+{
+    static const luaL_Reg meta[] = {
+        {"__gc", node_gc}, {"__close", node_close}, {"__tostring", node_tostring}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"spawn", node_spawn}, {"lookup", node_lookup}, {"lookup_all", liter_lookup_all},
+        {"ref", node_ref},     {"dial", node_dial},     {"info", node_info},
+        {"stop", node_stop},   {"poll", node_poll},     {"next_timeout", node_next_timeout},
+        {"task", lcoro_task},  {"fd", node_fd},         {"close", node_close},
+        {NULL, NULL},
+    };
+    static const luaL_Reg getters[] = {
+        {"peer_id", node_peer_id}, {"addresses", node_addresses}, {NULL, NULL}};
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &nodes_key);
+    luaL_newmetatable(L, "shoal.node");
+    luaL_setfuncs(L, meta, 0);
+    lmeta_index(L, methods, getters);
+    lua_pop(L, 1);
+    lua_pushcfunction(L, node_new); /* the module's table is on top */
+    lua_setfield(L, -2, "node");
+    lua_pushcfunction(L, node_ended);
+    lua_setfield(L, -2, "ended");
+}

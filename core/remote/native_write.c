@@ -1,0 +1,215 @@
+/* remote/native_write.c - the native session's bytes out, and the tables of its writing side.
+ *
+ * Frames are encoded into the remote's scratch, which the stream takes in one piece; what it does not take waits in the
+ * session's backlog. While bytes wait there no message is encoded, only control frames are. */
+#include "remote/native.h"
+
+/* --- bytes --- */
+
+void native_backlog_drop(struct native *n)
+{
+    if (n->backlog) {
+        sh_mem_free(n->r->mem, n->backlog, n->backlog_cap);
+        sh_quota_give(&n->quota, n->backlog_cap);
+    }
+    n->backlog = NULL;
+    n->backlog_at = n->backlog_n = n->backlog_cap = 0;
+}
+
+static void native_backlog_add(struct native *n, sh_span s)
+{
+    if (s.n == 0 || n->broken) {
+        return;
+    }
+    size_t limit = SH_SESSION_UNREAD_MAX + n->message_max + SH_FRAME_EXTRA_MAX;
+    if (n->backlog_at + n->backlog_n + s.n > n->backlog_cap && n->backlog_at) {
+        memmove(n->backlog, n->backlog + n->backlog_at, n->backlog_n);
+        n->backlog_at = 0;
+    }
+    size_t need = n->backlog_n + s.n;
+    if (need > n->backlog_cap) {
+        size_t cap = n->backlog_cap ? n->backlog_cap : 1024;
+        while (cap < need) {
+            cap *= 2;
+        }
+        if (need > limit || sh_quota_take(&n->quota, cap - n->backlog_cap) != 0) {
+            n->broken = true; /* the peer does not read what it asked for */
+            return;
+        }
+        uint8_t *at = sh_mem_resize(n->r->mem, n->backlog, n->backlog_cap, cap);
+        if (!at) {
+            sh_quota_give(&n->quota, cap - n->backlog_cap);
+            n->broken = true;
+            return;
+        }
+        n->backlog = at;
+        n->backlog_cap = cap;
+    }
+    memcpy(n->backlog + n->backlog_at + n->backlog_n, s.p, s.n);
+    n->backlog_n += s.n;
+}
+
+void native_write_backlog(struct native *n)
+{
+    if (!n->out || !n->out_open || n->backlog_n == 0) {
+        return;
+    }
+    int64_t took = sh_stream_write(n->out, sh_span_of(n->backlog + n->backlog_at, n->backlog_n));
+    if (took < 0) {
+        n->broken = true;
+        return;
+    }
+    n->backlog_at += (size_t)took;
+    n->backlog_n -= (size_t)took;
+    if (n->backlog_n == 0) {
+        native_backlog_drop(n);
+    }
+}
+
+static void native_write(struct native *n, sh_span s)
+{
+    int64_t took = n->backlog_n ? 0 : sh_stream_write(n->out, s);
+    if (took < 0) {
+        n->broken = true;
+        return;
+    }
+    native_backlog_add(n, sh_span_skip(s, (size_t)took));
+}
+
+void native_scratch_flush(sh_remote *r)
+{
+    struct native *n = r->scratch_owner;
+    if (n && r->scratch_n) {
+        size_t bytes = r->scratch_n;
+        r->scratch_n = 0;
+        native_write(n, sh_span_of(r->scratch, bytes));
+    }
+    r->scratch_owner = NULL;
+}
+
+static bool native_blocked(const struct native *n)
+{
+    return !n->out || !n->out_open || n->backlog_n != 0;
+}
+
+void native_frame(struct native *n, const struct sh_frame *f)
+{
+    sh_remote *r = n->r;
+    sh_remote_touch(n->peer);
+    if (n->broken || !n->out || n->fin_sent) {
+        return; /* replies, deaths and credits of a session that is over go nowhere */
+    }
+    if (native_blocked(n)) {
+        uint8_t head[SH_FRAME_HEAD_MAX];
+        int bytes = sh_frame_put_head(f, head, sizeof head);
+        SH_ASSERT(bytes > 0);
+        native_backlog_add(n, sh_span_of(head, (size_t)bytes));
+        native_backlog_add(n, f->value);
+        return;
+    }
+    if (r->scratch_owner != n || SH_REMOTE_SCRATCH - r->scratch_n < SH_FRAME_HEAD_MAX) {
+        native_scratch_flush(r);
+        r->scratch_owner = n;
+        if (native_blocked(n)) { /* the flush was cut short */
+            r->scratch_owner = NULL;
+            native_frame(n, f);
+            return;
+        }
+    }
+    int bytes = sh_frame_put_head(f, r->scratch + r->scratch_n, SH_REMOTE_SCRATCH - r->scratch_n);
+    SH_ASSERT(bytes > 0);
+    r->scratch_n += (size_t)bytes;
+    if (f->value.n <= SH_REMOTE_SCRATCH - r->scratch_n) {
+        if (f->value.n) {
+            memcpy(r->scratch + r->scratch_n, f->value.p, f->value.n);
+        }
+        r->scratch_n += f->value.n;
+        return;
+    }
+    native_scratch_flush(r);
+    native_write(n, f->value);
+}
+
+/* --- tables --- */
+
+static void native_intern(struct native *n, uint8_t table, uint32_t entry, uint64_t actor,
+                          sh_span name)
+{
+    struct sh_frame f = {.type = SH_FRAME_INTERN,
+                         .table = table,
+                         .entry = entry,
+                         .name = name,
+                         .target = {.kind = SH_WHO_ACTOR, .actor = actor}};
+    native_frame(n, &f);
+}
+
+void native_name(struct native *n, struct sh_frame *f, sh_span name)
+{
+    uint64_t entry;
+    f->name = name;
+    f->name_known = sh_map_bytes_get(&n->names_out, name, &entry);
+    if (!f->name_known) {
+        entry = n->names_out.count;
+        if (entry >= SH_INTERN_NAMES_MAX || sh_map_bytes_put(&n->names_out, name, entry) != 0) {
+            return; /* the table is full: as text */
+        }
+        native_intern(n, SH_TABLE_NAMES, (uint32_t)entry, 0, name);
+        f->name_known = true;
+    }
+    f->name_entry = (uint32_t)entry;
+}
+
+struct sh_frame_who native_mine(struct native *n, uint64_t actor)
+{
+    uint64_t entry;
+    if (actor == 0) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    if (!sh_map_u64_get(&n->mine_out, actor, &entry)) {
+        entry = n->mine_out.count;
+        if (entry >= SH_INTERN_ACTORS_MAX || sh_map_u64_put(&n->mine_out, actor, entry) != 0) {
+            return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
+        }
+        native_intern(n, SH_TABLE_MINE, (uint32_t)entry, actor, sh_span_none());
+    }
+    return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = (uint32_t)entry};
+}
+
+/* Only targets of messages have an entry: what is sent to again and again. */
+struct sh_frame_who native_yours(struct native *n, uint64_t actor)
+{
+    if (actor == 0) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    struct native_target *t = native_target_of(n, actor, false);
+    if (t && t->entry != NATIVE_NO_ENTRY) {
+        return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = t->entry};
+    }
+    return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
+}
+
+struct sh_frame_who native_target_who(struct native *n, struct native_target *t)
+{
+    if (t->actor && t->entry == NATIVE_NO_ENTRY && n->yours_count < SH_INTERN_ACTORS_MAX) {
+        t->entry = n->yours_count++;
+        native_intern(n, SH_TABLE_YOURS, t->entry, t->actor, sh_span_none());
+    }
+    return native_yours(n, t->actor);
+}
+
+struct sh_frame_who native_who(struct native *n, sh_pid pid)
+{
+    if (sh_pid_is_none(pid) || sh_pid_is_slot(pid) || pid.actor == 0) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    if (pid.node == 0) {
+        return native_mine(n, pid.actor);
+    }
+    struct sh_peer_ref ref = {pid.node, pid.check};
+    const sh_peer_id *id = sh_swarm_peer_id(n->r->swarm, ref);
+    if (!id) {
+        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
+    }
+    return (struct sh_frame_who){
+        .kind = SH_WHO_THIRD, .actor = pid.actor, .peer = sh_peer_id_span(id)};
+}
