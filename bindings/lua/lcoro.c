@@ -583,13 +583,13 @@ int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what)
 /* shoal.sleep(seconds) -> true */
 int lcoro_sleep(lua_State *L)
 {
-    uint64_t ms = lcheck_ms(L, 1, 0);
+    uint64_t us = lcheck_us(L, 1);
     lcoro *c = lvm_of(L)->running;
     c = lcoro_waiter(L, c ? c->node : NULL, "shoal.sleep");
     if (!lnode_usable(c->node)) {
         return lfail_closed(L);
     }
-    if (!ltimer_add(c, ltimer_now_us() + ms * 1000)) {
+    if (!ltimer_add(c, ltimer_now_us() + us)) {
         return lfail(L, SHOAL_E_LIMIT, SHOAL_NOT_SENT, "out of memory");
     }
     return lcoro_wait(L, c, WAIT_SLEEP, lcoro_ended, (void *)(intptr_t)WHAT_TRUE);
@@ -769,6 +769,9 @@ int lcoro_unpark(lua_State *L)
 int lcoro_drop(lua_State *L)
 {
     lcoro *c = lvm_of(L)->running;
+    if (c) {
+        c->woken = false;
+    }
     if (c && c->forks) {
         lua_State *outer;
         lnode_enter(L, c->node, &outer);

@@ -137,33 +137,39 @@ void lopt_check(lua_State *L, int arg, const char *what, const char *const *allo
     }
 }
 
-static uint64_t seconds_ms(lua_State *L, int idx, const char *what, uint64_t least, uint64_t most)
+/* The number of seconds at idx, times scale, rounded up; most at the most. */
+static uint64_t seconds(lua_State *L, int idx, const char *what, double scale, uint64_t most)
 {
     if (lua_type(L, idx) != LUA_TNUMBER) {
         luaL_error(L, "%s must be a number of seconds, not a %s", what, luaL_typename(L, idx));
     }
-    double seconds = (double)lua_tonumber(L, idx);
-    if (!(seconds >= 0)) {
-        luaL_error(L, "%s must be a number of seconds from 0, not %f", what, seconds);
+    double value = (double)lua_tonumber(L, idx);
+    if (!(value >= 0)) {
+        luaL_error(L, "%s must be a number of seconds from 0, not %f", what, value);
     }
-    double ms = ceil(seconds * 1000 - 1e-6);
-    if (ms >= (double)most) {
-        return most;
-    }
-    return ms < (double)least ? least : (uint64_t)ms;
+    double units = ceil(value * scale - 1e-6);
+    return units >= (double)most ? most : (uint64_t)units;
 }
 
 uint64_t lcheck_ms(lua_State *L, int arg, uint64_t least)
 {
     luaL_checktype(L, arg, LUA_TNUMBER);
-    return seconds_ms(L, arg, "the time", least, (uint64_t)1 << 50);
+    uint64_t ms = seconds(L, arg, "the time", 1e3, (uint64_t)1 << 50);
+    return ms < least ? least : ms;
+}
+
+uint64_t lcheck_us(lua_State *L, int arg)
+{
+    luaL_checktype(L, arg, LUA_TNUMBER);
+    return seconds(L, arg, "the time", 1e6, (uint64_t)1 << 50);
 }
 
 uint32_t lopt_ms(lua_State *L, int arg, const char *key, uint32_t least, uint32_t otherwise)
 {
     uint32_t ms = otherwise;
     if (lua_istable(L, arg) && lua_getfield(L, arg, key) != LUA_TNIL) {
-        ms = (uint32_t)seconds_ms(L, -1, key, least, UINT32_MAX);
+        ms = (uint32_t)seconds(L, -1, key, 1e3, UINT32_MAX);
+        ms = ms < least ? least : ms;
     }
     return ms;
 }

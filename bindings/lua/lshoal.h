@@ -163,6 +163,7 @@ void lopt_check(lua_State *L, int arg, const char *what, const char *const *allo
 uint32_t lopt_ms(lua_State *L, int arg, const char *key, uint32_t least, uint32_t otherwise);
 uint32_t lopt_mailbox(lua_State *L, int arg);
 uint64_t lcheck_ms(lua_State *L, int arg, uint64_t least);
+uint64_t lcheck_us(lua_State *L, int arg);
 /* Sets __index of the metatable on top: methods, then getters (both may have a NULL functions field). */
 void lmeta_index(lua_State *L, const luaL_Reg *methods, const luaL_Reg *getters);
 

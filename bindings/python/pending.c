@@ -203,6 +203,7 @@ void pending_done(void *ud, const shoal_result *r)
     Py_INCREF(p);
     pending_unlink(p);
     p->call = 0;
+    n->stopped |= p->want == WANT_STOP;
     if (p->state == P_WAITING) {
         enum pending_state state = P_DONE;
         PyObject *result = NULL;
@@ -237,7 +238,7 @@ int pending_then(shoal_cx *cx, void *ud, const shoal_result *r)
 
 void pendings_due(NodeObj *n)
 {
-    double now = n->next_due > 0 ? seconds_now() : 0;
+    double now = n->next_due > 0 ? seconds_now(n->mod) : 0;
     if (n->next_due <= 0 || now < n->next_due) {
         return;
     }
@@ -350,7 +351,7 @@ static int pending_block(PendingObj *p, double until)
 {
     NodeObj *n = p->node;
     while (p->state == P_WAITING) {
-        double left = until > 0 ? until - seconds_now() : 3600.0;
+        double left = until > 0 ? until - seconds_now(n->mod) : 3600.0;
         if (left <= 0) {
             return 0;
         }
@@ -402,7 +403,7 @@ static PyObject *pending_wait(PyObject *self, PyObject *args, PyObject *kwargs)
     if (p->state == P_WAITING && node_wait_allowed(p->node) < 0) {
         return NULL;
     }
-    int done = pending_block(p, seconds != Py_None ? seconds_now() + limit : 0);
+    int done = pending_block(p, seconds != Py_None ? seconds_now(n->mod) + limit : 0);
     if (done == 0) {
         return error_raise(p->mod, SHOAL_E_TIMEOUT, SHOAL_UNKNOWN, "wait: not done within %g seconds; the call goes on",
                            limit);

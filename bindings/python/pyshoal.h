@@ -43,12 +43,12 @@ typedef struct Mod {
     PyTypeObject *promise, *timer;
     PyObject *error, *errors[PY_CODES]; /* class of each code, index -code */
     PyObject *make_error;               /* (class, text, delivery, type, value) -> exception */
-    PyObject *reason, *unit_down;       /* class Reason; RESUME and STOP as numbers */
+    PyObject *reason;
     PyObject *cancelled, *invalid_state;
     PyObject *enter_task, *leave_task, *current_task, *running_loop, *copy_context, *current_var;
-    PyObject *coroutine, *dataclass_make, *field_names, *traceback_text, *log, *memoryview;
-    PyObject *s_blocking, *s_add_done, *s_context, *s_run, *s_call_soon, *s_call_soon_safe, *s_close, *s_throw,
-        *s_fields, *s_shoal_name, *s_name, *s_inc, *s_call_later, *s_cancel, *s_is_closed, *s_set;
+    PyObject *coroutine, *dataclass_make, *field_names, *traceback_text, *log, *memoryview, *monotonic;
+    PyObject *s_blocking, *s_add_done, *s_context, *s_run, *s_call_soon, *s_call_soon_safe, *s_close, *s_throw;
+    PyObject *s_fields, *s_shoal_name, *s_call_later, *s_cancel, *s_set;
 } Mod;
 
 typedef struct NodeObj NodeObj;
@@ -309,7 +309,7 @@ int node_ready(NodeObj *n); /* starts it if need be; raises Closed */
 int node_open(NodeObj *n);  /* as node_ready, but does not start it */
 void node_free_core(NodeObj *n);
 void node_wait_turn(NodeObj *n); /* inline nodes: until no other thread is inside (nothing waits for the GIL in core) */
-double seconds_now(void);
+double seconds_now(Mod *m); /* monotonic */
 
 /* --- drive.c: who runs shoal_poll, and when --- */
 bool node_inside(const NodeObj *n); /* this thread drains it now */

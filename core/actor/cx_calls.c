@@ -106,7 +106,9 @@ int sh_cx_fail(sh_cx *cx, sh_span text, sh_span type, sh_span value)
 
 int sh_cx_reject(sh_cx *cx, int code, sh_span text)
 {
-    note_failure(cx, text, sh_span_none(), sh_span_none());
+    if (text.n > 0) {
+        note_failure(cx, text, sh_span_none(), sh_span_none());
+    }
     cx->flags |= SH_CX_REJECTED;
     return code < 0 ? code : SH_E_HANDLER;
 }

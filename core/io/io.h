@@ -10,7 +10,7 @@
  * Threads  [any] any thread, any number at once; [owner] one thread at a time, outside handlers.
  * Signals  none touched: sockets are written with MSG_NOSIGNAL, the C thread blocks all.
  * Fork     a child must not use, and need not free, a node of its parent: calls answer SH_E_CLOSED there, free
- *          releases descriptors and memory without joining or writing. */
+ *          closes descriptors and touches nothing else (the memory stays). */
 #ifndef SH_IO_IO_H
 #define SH_IO_IO_H
 

@@ -185,6 +185,7 @@ const char *native_get_reply(struct native *n, const struct sh_frame *f);
 const char *native_get_credit(struct native *n, const struct sh_frame *f);
 const char *native_get_lost(struct native *n, const struct sh_frame *f);
 const char *native_get_drain(struct native *n, const struct sh_frame *f);
+void native_watch_undo(struct native *n, const struct sh_wire *w);
 void native_get_cancel(struct native *n, const struct sh_frame *f);
 const char *native_get_watch(struct native *n, const struct sh_frame *f);
 const char *native_get_unwatch(struct native *n, const struct sh_frame *f);

@@ -1,7 +1,6 @@
 /* remote/native_calls.c - frames of the peer about calls: replies both ways, credits, losses, drains, cancels, watches.
  *
  * Handlers as in native_in.c: NULL, or why the frame breaks the protocol. */
-#include <stdio.h>
 #include "base/text.h"
 #include "remote/native.h"
 
@@ -52,6 +51,22 @@ void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh
     native_wire_answer(p->native, w, result);
 }
 
+static bool native_inject_watch(struct native *n, enum sh_msg_kind kind, uint64_t target,
+                                uint64_t watcher, bool link, sh_pid reply)
+{
+    struct sh_msg_parts none = {.name = sh_span_none()};
+    sh_msg *m = sh_runtime_msg_new(n->r->rt, kind, &none);
+    if (!m) {
+        return false;
+    }
+    m->to = sh_remote_own(n->r, target);
+    m->from = sh_rpeer_pid(n->peer, watcher);
+    m->reply = reply;
+    m->flags |= link ? SH_MSG_LINK : 0;
+    sh_runtime_inject(n->r->rt, m);
+    return true;
+}
+
 /* The runtime's answer to a WATCH of the peer: what it did not take is not held. */
 static void native_watch_answered(struct native *n, const struct sh_wire *w, int code)
 {
@@ -63,6 +78,13 @@ static void native_watch_answered(struct native *n, const struct sh_wire *w, int
     if (link) {
         sh_watch_drop(n->peer, link);
     }
+}
+
+/* The session ended before the runtime had answered: the watch is undone, the peer sends it again. */
+void native_watch_undo(struct native *n, const struct sh_wire *w)
+{
+    native_watch_answered(n, w, SH_E_UNREACHABLE);
+    native_inject_watch(n, SH_MSG_UNWATCH, w->target, w->watcher, w->linked, sh_pid_none());
 }
 
 void native_reply_frame(struct native *n, sh_msg *m)
@@ -95,7 +117,6 @@ static void native_watch_reply(struct native *n, const struct native_call *c,
         return;
     }
     w->call = 0;
-    fprintf(stderr,"WATCHREPLY %lx code %d\n",w->target,f->code);
     if (f->code == 0) {
         w->confirmed = true;
     } else {
@@ -254,22 +275,6 @@ void native_get_cancel(struct native *n, const struct sh_frame *f)
     }
 }
 
-static bool native_inject_watch(struct native *n, enum sh_msg_kind kind, uint64_t target,
-                                uint64_t watcher, bool link, sh_pid reply)
-{
-    struct sh_msg_parts none = {.name = sh_span_none()};
-    sh_msg *m = sh_runtime_msg_new(n->r->rt, kind, &none);
-    if (!m) {
-        return false;
-    }
-    m->to = sh_remote_own(n->r, target);
-    m->from = sh_rpeer_pid(n->peer, watcher);
-    m->reply = reply;
-    m->flags |= link ? SH_MSG_LINK : 0;
-    sh_runtime_inject(n->r->rt, m);
-    return true;
-}
-
 static void native_take_watch(struct native *n, uint64_t call, uint64_t target, uint64_t watcher,
                               bool link)
 {
@@ -342,7 +347,6 @@ const char *native_get_unwatch(struct native *n, const struct sh_frame *f)
         return NATIVE_NOT_INTERNED;
     }
     bool link = (f->flags & SH_FRAME_WATCH_LINK) != 0;
-    fprintf(stderr,"GETUNWATCH target %lx watcher %lx\n",target,watcher);
     struct sh_watch *w = link ? sh_watch_find(n->peer, watcher, target) : NULL;
     bool had = sh_held_drop(n->peer, target, watcher);
     if (w && w->linked) {
@@ -365,7 +369,6 @@ const char *native_get_death(struct native *n, const struct sh_frame *f)
         return NATIVE_NOT_INTERNED;
     }
     struct sh_watch *w = sh_watch_find(n->peer, dead, watcher);
-    fprintf(stderr,"GETDEATH dead %lx watcher %lx w %d\n",dead,watcher,w!=NULL);
     if (w) {
         sh_watch_fire(n->peer, w, f->kind, f->text, cause);
         sh_remote_touch(n->peer);

@@ -64,6 +64,9 @@ void native_in_reset(struct native *n)
         &n->wires)) { /* their answers find nobody; those in the runtime are freed when back */
         struct sh_wire *w = SH_CONTAINER(n->wires.next, struct sh_wire, link);
         sh_list_remove(&w->link);
+        if (w->kind == SH_WIRE_WATCH) {
+            native_watch_undo(n, w);
+        }
         w->peer = NULL;
         if (!w->in_runtime) {
             sh_wire_free(n->r, w);

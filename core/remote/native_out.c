@@ -4,7 +4,6 @@
  * Otherwise it waits in its target's queue, in order; other targets pass. Control frames pass everything. */
 #include "remote/native.h"
 
-#include <stdio.h>
 #include "base/text.h"
 #include "base/varint.h"
 
@@ -403,7 +402,6 @@ static void native_post_death(struct native *n, sh_msg *m)
     uint64_t dead = m->from.actor, watcher = m->to.actor;
     struct sh_watch *w = sh_watch_find(n->peer, watcher, dead);
     bool known = sh_held_drop(n->peer, dead, watcher);
-    fprintf(stderr,"POSTDEATH %lx known %d w %d active %d\n",dead,known,w&&w->linked,native_active(n));
     if (w && w->linked) {
         sh_watch_drop(n->peer, w);
         known = true;

@@ -261,7 +261,7 @@ static void pipe_tell_answer(sh_sim *s, struct sim_pipe *p)
     }
     sim_note(s, NOTE_REFUSE, a->node, conn, sh_span_none());
     side_gone(s, p, 0);
-    sh_node_dial_failed(n, conn, SH_E_UNREACHABLE, "connection refused", s->now_us);
+    sh_node_dial_failed(n, conn, SH_E_REFUSED, "connection refused", s->now_us);
 }
 
 /* [loop of side 1] */

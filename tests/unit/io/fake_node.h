@@ -70,13 +70,13 @@ struct sh_node {
 
 /* --- exec and runtime --- */
 
-static struct sh_exec *fake_exec(sh_io *io, unsigned i)
+static inline struct sh_exec *fake_exec(sh_io *io, unsigned i)
 {
     return sh_runtime_exec(sh_io_runtime(io), i);
 }
 
 /* [any] Gives the executor something to handle. */
-static void fake_give(struct sh_exec *x)
+static inline void fake_give(struct sh_exec *x)
 {
     atomic_fetch_add(&x->pending, 1);
     if (atomic_exchange(&x->asleep, 0)) {
@@ -446,7 +446,7 @@ static void fake_dial_fn(void *ud, sh_node *n, uint64_t now_us)
     fake_action(n, (struct sh_node_action){.kind = SH_NODE_DIAL, .conn = d->conn, .endpoint = ep});
 }
 
-static sh_conn_id fake_dial(sh_io *io, const sh_addr *addr)
+static inline sh_conn_id fake_dial(sh_io *io, const sh_addr *addr)
 {
     struct fake_dial d = {.addr = *addr};
     assert_int_equal(sh_io_inside(io, fake_dial_fn, &d), 0);
@@ -466,7 +466,7 @@ static void fake_send_fn(void *ud, sh_node *n, uint64_t now_us)
     fake_write(n, s->conn, s->p, s->n);
 }
 
-static void fake_send(sh_io *io, sh_conn_id conn, const void *p, size_t n)
+static inline void fake_send(sh_io *io, sh_conn_id conn, const void *p, size_t n)
 {
     struct fake_send s = {conn, p, n};
     assert_int_equal(sh_io_inside(io, fake_send_fn, &s), 0);

@@ -43,6 +43,7 @@ struct h_node {
         sh_pid dead;
         bool link;
         char text[64];
+        size_t seen_n; /* tells handled before it */
     } downs[DOWNS];
     size_t downs_n;
     uint32_t lost; /* undelivered tells */
@@ -122,6 +123,7 @@ static int h_on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct
         n->downs[n->downs_n].link = (flags & SH_DOWN_LINK) != 0;
         snprintf(n->downs[n->downs_n].text, 64, "%.*s", (int)reason->text.n,
                  (const char *)reason->text.p);
+        n->downs[n->downs_n].seen_n = n->seen_n;
         n->downs_n++;
     }
     return SH_RESUME;

@@ -152,6 +152,31 @@ static void test_never_the_dead(void **state)
     h_free(h);
 }
 
+/* Records that their holder has no right to, or that are no records. */
+static void test_false_records(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {0, 1, 8, 9, 46, 47};
+    for (size_t i = 0; i <= sizeof lengths / sizeof lengths[0]; i++) {
+        struct harness *h = h_new(8 + i, 2);
+        sh_pid b = h_spawn(h, 1), pid;
+        int code;
+        h_register(h, 1, 1, b, "svc");
+        struct fake_pub *p = &h->net->pubs[0];
+        bool cut = i < sizeof lengths / sizeof lengths[0];
+        if (cut) {
+            p->value.n = lengths[i];
+        } else {
+            memcpy((uint8_t *)(uintptr_t)p->value.p + 9, h->net->ids[2].b, 38);
+        }
+        h_lookup(h, 0, 1, "svc", 0, false, false);
+        h_run(h, 5);
+        assert_int_equal(h_results(h, 0, 1, &code, &pid), 1);
+        assert_int_equal(code, cut && lengths[i] == 47 ? 0 : SH_E_NOT_FOUND);
+        h_free(h);
+    }
+}
+
 static void test_waits_for_a_name(void **state)
 {
     (void)state;
@@ -231,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_waits_for_a_name),
         cmocka_unit_test(test_all_and_follow),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_false_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
