@@ -391,7 +391,7 @@ void actor_free(ActorRec *rec)
     Py_XDECREF(rec->undelivered);
     Py_XDECREF(rec->link);
     Py_XDECREF(rec->monitor);
-    Py_XDECREF(rec->starting);
+    Py_XDECREF((PyObject *)rec->starting);
     PyMem_Free(rec);
 }
 
@@ -428,7 +428,7 @@ void start_ended(ActorRec *rec, PyObject *failure)
         Py_XDECREF(type);
         pending_settle(p, P_FAILED, e ? e : error_fetch());
     }
-    Py_DECREF(p);
+    Py_DECREF((PyObject *)p);
 }
 
 static int spawn_core(ActorRec *rec)
@@ -481,7 +481,7 @@ void actor_start(ActorRec *rec)
     }
     node_soon(n);
     actor_release(rec);
-    Py_DECREF(p);
+    Py_DECREF((PyObject *)p);
 }
 
 /* --- spawn --- */

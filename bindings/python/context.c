@@ -35,7 +35,7 @@ PyObject *context_of(Msg *msg)
     c->name = PyUnicode_FromString(msg->kind == MSG_HANDLER ? shoal_cx_name(msg->cx) : "");
     PyObject_GC_Track((PyObject *)c);
     if (!c->ref || !c->sender || !c->name) {
-        Py_DECREF(c);
+        Py_DECREF((PyObject *)c);
         return NULL;
     }
     c->msg = msg;
@@ -287,7 +287,7 @@ static void context_dealloc(PyObject *self)
     Py_XDECREF(c->ref);
     Py_XDECREF(c->sender);
     Py_XDECREF(c->name);
-    Py_XDECREF(c->node);
+    Py_XDECREF((PyObject *)c->node);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -402,7 +402,7 @@ static void holder_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_XDECREF(((PromiseObj *)self)->node);
+    Py_XDECREF((PyObject *)((PromiseObj *)self)->node);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }

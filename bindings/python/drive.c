@@ -99,14 +99,14 @@ static int drain_ended(NodeObj *n, int code)
 
 int node_drain(NodeObj *n, int64_t budget_us, int *handled)
 {
-    Py_INCREF(n);
+    Py_INCREF((PyObject *)n);
     n->drainer = PyThread_get_thread_ident();
     bool pumped = pump_start(n);
     int code = shoal_poll(n->node, budget_us, 0);
     n->drainer = 0;
     *handled = code > 0 ? code - (pumped && !n->pumping ? 1 : 0) : 0;
     int rc = drain_ended(n, code);
-    Py_DECREF(n);
+    Py_DECREF((PyObject *)n);
     return rc;
 }
 

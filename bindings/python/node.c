@@ -148,7 +148,7 @@ static void end_calls(NodeObj *n)
         PendingObj *p = (PendingObj *)Py_NewRef((PyObject *)n->calls);
         pending_unlink(p);
         pending_settle(p, P_FAILED, error_new(n->mod, SHOAL_E_CLOSED, SHOAL_UNKNOWN, "the node was closed", NULL, NULL));
-        Py_DECREF(p);
+        Py_DECREF((PyObject *)p);
     }
     for (Py_ssize_t i = 0; n->jobs && i < PyList_Size(n->jobs); i++) {
         PendingObj *p = (PendingObj *)PyList_GetItem(n->jobs, i);
@@ -188,7 +188,7 @@ void node_free_core(NodeObj *n)
         n->stopped = true; /* at the end of that drain */
         return;
     }
-    Py_INCREF(n);
+    Py_INCREF((PyObject *)n);
     n->freeing = true;
     node_leave_loop(n);
     n->drainer = PyThread_get_thread_ident();
@@ -201,7 +201,7 @@ void node_free_core(NodeObj *n)
     n->drainer = 0;
     n->freeing = false;
     Py_CLEAR(n->failures);
-    Py_DECREF(n);
+    Py_DECREF((PyObject *)n);
 }
 
 static PyObject *node_close(PyObject *self, PyObject *unused)
@@ -508,10 +508,7 @@ static void node_dealloc(PyObject *self)
 {
     NodeObj *n = (NodeObj *)self;
     PyTypeObject *type = Py_TYPE(self);
-    if (PyObject_CallFinalizerFromDealloc(self) < 0) {
-        return;
-    }
-    PyObject_GC_UnTrack(self);
+    PyObject_GC_UnTrack(self); /* shoal.Node, a subclass, had its finalizer called */
     if (n->weak) {
         PyObject_ClearWeakRefs(self);
     }

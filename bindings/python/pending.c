@@ -64,7 +64,7 @@ void pending_unlink(PendingObj *p)
     if (p->next) {
         p->next->prev = p->prev;
     }
-    Py_DECREF(p);
+    Py_DECREF((PyObject *)p);
 }
 
 PyObject *pending_begun(PendingObj *p, int64_t id)
@@ -72,7 +72,7 @@ PyObject *pending_begun(PendingObj *p, int64_t id)
     NodeObj *n = p->node;
     if (id < 0) {
         error_last(n, (int)id);
-        Py_DECREF(p);
+        Py_DECREF((PyObject *)p);
         return NULL;
     }
     p->call = id;
@@ -123,7 +123,7 @@ void pending_settle(PendingObj *p, enum pending_state state, PyObject *result)
         Py_XDECREF(result);
         return;
     }
-    Py_INCREF(p);
+    Py_INCREF((PyObject *)p);
     p->state = (uint8_t)state;
     p->result = result;
     bool inside = node_inside(n) && state != P_CANCELLED;
@@ -138,7 +138,7 @@ void pending_settle(PendingObj *p, enum pending_state state, PyObject *result)
         } else {
             task_queue(t);
         }
-        Py_DECREF(t);
+        Py_DECREF((PyObject *)t);
     }
     PyObject *callbacks = p->callbacks;
     p->callbacks = NULL;
@@ -148,7 +148,7 @@ void pending_settle(PendingObj *p, enum pending_state state, PyObject *result)
         call_back(n, p->loop, PyTuple_GetItem(pair, 0), (PyObject *)p, context == Py_None ? NULL : context, direct);
     }
     Py_XDECREF(callbacks);
-    Py_DECREF(p);
+    Py_DECREF((PyObject *)p);
 }
 
 static PyObject *reason_new(NodeObj *n, const shoal_reason *r)
@@ -200,7 +200,7 @@ void pending_done(void *ud, const shoal_result *r)
         pending_item(p, ref_new(n, r->pid));
         return;
     }
-    Py_INCREF(p);
+    Py_INCREF((PyObject *)p);
     pending_unlink(p);
     p->call = 0;
     n->stopped |= p->want == WANT_STOP;
@@ -226,7 +226,7 @@ void pending_done(void *ud, const shoal_result *r)
             pending_item(p, Py_NewRef(Py_None));
         }
     }
-    Py_DECREF(p);
+    Py_DECREF((PyObject *)p);
 }
 
 int pending_then(shoal_cx *cx, void *ud, const shoal_result *r)
@@ -273,7 +273,7 @@ bool pending_cancel(PendingObj *p, PyObject *text)
     if (text && text != Py_None) {
         p->cancel_text = Py_NewRef(text);
     }
-    Py_INCREF(p);
+    Py_INCREF((PyObject *)p);
     /* The answer of core comes later and is then dropped; asyncio wants the future cancelled now. */
     if (p->call > 0 && n->node && !n->forked) {
         shoal_cancel(n->node, p->call);
@@ -282,7 +282,7 @@ bool pending_cancel(PendingObj *p, PyObject *text)
     }
     pending_settle(p, P_CANCELLED, NULL);
     node_soon(n);
-    Py_DECREF(p);
+    Py_DECREF((PyObject *)p);
     return true;
 }
 
@@ -403,7 +403,7 @@ static PyObject *pending_wait(PyObject *self, PyObject *args, PyObject *kwargs)
     if (p->state == P_WAITING && node_wait_allowed(p->node) < 0) {
         return NULL;
     }
-    int done = pending_block(p, seconds != Py_None ? seconds_now(n->mod) + limit : 0);
+    int done = pending_block(p, seconds != Py_None ? seconds_now(p->mod) + limit : 0);
     if (done == 0) {
         return error_raise(p->mod, SHOAL_E_TIMEOUT, SHOAL_UNKNOWN, "wait: not done within %g seconds; the call goes on",
                            limit);
@@ -586,7 +586,7 @@ static void pending_dealloc(PyObject *self)
     Py_XDECREF(p->result);
     Py_XDECREF(p->otherwise);
     Py_XDECREF(p->cancel_text);
-    Py_XDECREF(p->node);
+    Py_XDECREF((PyObject *)p->node);
     if (p->lock) {
         if (p->state == P_WAITING) {
             PyThread_release_lock(p->lock);

@@ -286,7 +286,7 @@ static void verb_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     verb_clear(self);
-    Py_XDECREF(v->ref);
+    Py_XDECREF((PyObject *)v->ref);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -463,7 +463,7 @@ static PyObject *ref_unregister(PyObject *self, PyObject *name)
     PendingObj *p = text ? ref_call(r, WANT_NONE) : NULL;
     int code = p ? shoal_unregister(r->node->node, r->pid, text) : 0;
     if (!p || code < 0) {
-        Py_XDECREF(p);
+        Py_XDECREF((PyObject *)p);
         return p ? error_last(r->node, code) : NULL;
     }
     pending_settle(p, P_DONE, Py_NewRef(Py_None));
@@ -536,7 +536,7 @@ static void ref_dealloc(PyObject *self)
     }
     ref_clear(self);
     Py_XDECREF(r->text);
-    Py_XDECREF(r->node);
+    Py_XDECREF((PyObject *)r->node);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }

@@ -23,7 +23,7 @@ static TaskObj *task_new(Msg *msg, PyObject *coro)
     t->context = PyObject_CallNoArgs(n->mod->copy_context);
     PyObject_GC_Track((PyObject *)t);
     if (!t->context) {
-        Py_DECREF(t);
+        Py_DECREF((PyObject *)t);
         return NULL;
     }
     return t;
@@ -55,7 +55,7 @@ static void task_unlink(TaskObj *t)
     if (t->next) {
         t->next->prev = t->prev;
     }
-    Py_DECREF(t);
+    Py_DECREF((PyObject *)t);
 }
 
 /* --- one step --- */
@@ -310,12 +310,12 @@ static void task_step(TaskObj *t)
     if (t->state != T_RUNS || t->stepping) {
         return;
     }
-    Py_INCREF(t);
+    Py_INCREF((PyObject *)t);
     Py_CLEAR(t->waiting);
     if (!task_goes_on(t, task_send(t))) {
         task_finish(t);
     }
-    Py_DECREF(t);
+    Py_DECREF((PyObject *)t);
 }
 
 void task_wake(TaskObj *t)
@@ -332,7 +332,7 @@ void task_queue(TaskObj *t)
     }
     t->queued = true;
     t->ready_next = NULL;
-    Py_INCREF(t);
+    Py_INCREF((PyObject *)t);
     if (n->ready_last) {
         n->ready_last->ready_next = t;
     } else {
@@ -351,7 +351,7 @@ void tasks_run_ready(NodeObj *n)
         t->ready_next = NULL;
         t->queued = false;
         task_step(t);
-        Py_DECREF(t);
+        Py_DECREF((PyObject *)t);
         t = next;
     }
 }
@@ -378,7 +378,7 @@ int task_start(Msg *msg, PyObject *coro, int *code)
             msg->context->msg = msg;
         }
         t->msg = (Msg){.node = msg->node};
-        Py_DECREF(t);
+        Py_DECREF((PyObject *)t);
         return 0;
     }
     t->held = msg->cx && shoal_hold(msg->cx) >= 0;
@@ -387,7 +387,7 @@ int task_start(Msg *msg, PyObject *coro, int *code)
     if (t->msg.rec) {
         t->msg.rec->tasks++;
     }
-    Py_DECREF(t);
+    Py_DECREF((PyObject *)t);
     if (t->node->freeing) {
         task_close(t);
     }
@@ -407,7 +407,7 @@ void task_close(TaskObj *t)
     if (t->state != T_RUNS || t->stepping) {
         return;
     }
-    Py_INCREF(t);
+    Py_INCREF((PyObject *)t);
     Py_CLEAR(t->waiting);
     Msg *current = t->node->current;
     t->node->current = &t->msg;
@@ -419,7 +419,7 @@ void task_close(TaskObj *t)
     Py_XDECREF(out);
     PyErr_SetString(t->mod->cancelled, "the node was closed");
     task_finish(t);
-    Py_DECREF(t);
+    Py_DECREF((PyObject *)t);
 }
 
 /* --- what asyncio asks of a task --- */
@@ -593,7 +593,7 @@ static void task_dealloc(PyObject *self)
     Py_XDECREF(t->context);
     Py_XDECREF(t->name);
     Py_XDECREF(t->cancel_text);
-    Py_XDECREF(t->node);
+    Py_XDECREF((PyObject *)t->node);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -614,9 +614,14 @@ static PyMethodDef task_methods[] = {
     METHOD("result", task_result, METH_NOARGS, "What the handler returned, or raises."),
     {NULL, NULL, 0, NULL},
 };
+static PyMemberDef task_members[] = {
+    {"_node", T_OBJECT, offsetof(TaskObj, node), READONLY, "The node of its actor."},
+    {NULL, 0, 0, 0, NULL},
+};
 static PyType_Slot task_slots[] = {
     {Py_tp_doc, "A running async handler, as asyncio sees it."},
     {Py_tp_methods, task_methods},
+    {Py_tp_members, task_members},
     {Py_tp_call, task_call},
     {Py_tp_traverse, task_traverse},
     {Py_tp_clear, task_clear},

@@ -4,6 +4,7 @@
  * lock of its own until the next drain. */
 #include "pyshoal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { LOG_LINES_MAX = 1024 }; /* waiting; more are dropped: a node that nobody drains must not fill memory */
@@ -12,7 +13,7 @@ void node_log(void *ud, int level, const char *text)
 {
     NodeObj *n = ud;
     size_t size = strlen(text) + 1;
-    LogLine *line = PyMem_RawMalloc(sizeof *line + size);
+    LogLine *line = malloc(sizeof *line + size);
     if (!line) {
         return;
     }
@@ -32,7 +33,7 @@ void node_log(void *ud, int level, const char *text)
     }
     PyThread_release_lock(n->log_lock);
     if (!room) {
-        PyMem_RawFree(line);
+        free(line);
     }
 }
 
@@ -62,7 +63,7 @@ void node_logs_tell(NodeObj *n)
         }
         Py_XDECREF(out);
         Py_XDECREF(text);
-        PyMem_RawFree(line);
+        free(line);
     }
     PyErr_Restore(type, value, trace);
 }
@@ -71,7 +72,7 @@ void node_logs_free(NodeObj *n)
 {
     for (LogLine *line = n->log_lock ? logs_take(n) : NULL, *next; line; line = next) {
         next = line->next;
-        PyMem_RawFree(line);
+        free(line);
     }
 }
 

@@ -86,7 +86,7 @@ enum {
     SH_CONNS_PENDING_MAX = 256,      /* inbound, not yet authenticated */
     SH_DIALS_PER_PEER_MAX = 8,       /* addresses tried at once: go and rust */
     SH_DIALS_MAX = 160,              /* in all: go */
-    SH_STREAM_NEGOTIATING_MAX = 128, /* inbound per connection without a protocol yet: rust */
+    SH_STREAM_NEGOTIATING_MAX = 250, /* inbound per connection without a protocol yet: all of them, go proposes late */
     SH_PEER_ADDRS_MAX = 16,          /* address book of one peer */
     SH_LISTEN_MAX = 16,              /* own addresses, and announced ones */
     SH_DIAL_TIMEOUT_MS = 5000,       /* one address: go's for private ones */

@@ -144,7 +144,7 @@ static bool stack_next(sh_stack *s, struct sh_conn_ev *ev, uint64_t now_us)
             return true;
         }
     } while (!sh_yamux_over(&s->yamux) && sh_stack_open_frame(s));
-    return false;
+    return sh_yamux_event(&s->yamux, ev); /* the last bytes may have been a window update */
 }
 
 /* What the layers say about the end, once every event before it was taken. */

@@ -78,17 +78,17 @@ void sh_stream_drop(struct sh_swarm *s, sh_stream *st, uint32_t code)
     sh_stream_free(s, st);
 }
 
-/* Writes the pieces of the negotiation; true: all are out. */
-static bool stream_negotiate_out(sh_stream *st)
+/* Writes the pieces of the negotiation: 1: all are out, 0: the rest waits for WRITABLE, or < 0. */
+static int stream_negotiate_out(sh_stream *st)
 {
     for (sh_span o; (o = sh_mss_out(&st->mss)).n > 0;) {
         int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, o);
         if (n <= 0) {
-            return false;
+            return (int)n;
         }
         sh_mss_sent(&st->mss, (size_t)n);
     }
-    return true;
+    return 1;
 }
 
 int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_stream **out)
@@ -214,6 +214,9 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
         st->peer->spoken |= UINT64_C(1) << st->proto;
     }
     st->state = SH_STREAM_OPEN;
+    if (st->early_fin) { /* behind the bytes in rest */
+        sh_note_queue(s, &st->note);
+    }
     if (st->service != SH_SERVE_USER) {
         if (service_open(s, st) && rest.n > 0) {
             service_data(s, st, rest);
@@ -236,33 +239,45 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
     return true;
 }
 
-static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data,
-                             struct sh_swarm_event *ev)
+/* What cannot be read before an answer is written waits in st->in, uncredited: the connection is full, not the window. */
+static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
 {
-    size_t used = 0;
-    for (;;) {
-        size_t n = sh_mss_recv(&st->mss, sh_span_skip(data, used));
+    size_t used = 0, n = 1;
+    int out = stream_negotiate_out(st);
+    while (n > 0 && out > 0 && sh_mss_state(&st->mss) == SH_MSS_RUNNING) {
+        n = sh_mss_recv(&st->mss, sh_span_skip(data, used));
         used += n;
-        /* An answer that does not fit now cannot: fewer bytes were written than any window grants. */
-        if (!stream_negotiate_out(st)) {
-            return stream_refused(s, st, ev);
-        }
-        if (n == 0 || sh_mss_state(&st->mss) != SH_MSS_RUNNING) {
-            break;
-        }
+        out = stream_negotiate_out(st);
+    }
+    sh_span rest = sh_span_skip(data, used);
+    if (out < 0) {
+        return stream_refused(s, st, ev);
     }
     sh_stream_credit(st, used);
     switch (sh_mss_state(&st->mss)) {
-    case SH_MSS_RUNNING: return false;
-    case SH_MSS_ACCEPTED: return stream_agreed(s, st, sh_span_skip(data, used), ev);
+    case SH_MSS_RUNNING: return sh_buf_append(s, &st->in, rest) != 0 && stream_refused(s, st, ev);
+    case SH_MSS_ACCEPTED: return stream_agreed(s, st, rest, ev);
     case SH_MSS_REFUSED:
     case SH_MSS_FAULT: return stream_refused(s, st, ev);
     }
     return false;
 }
 
+/* There is room for the answer that held the negotiation up. */
+static bool stream_negotiate_on(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
+{
+    struct sh_buf kept = st->in;
+    memset(&st->in, 0, sizeof st->in);
+    bool told = stream_negotiate(s, st, sh_span_of(kept.b, kept.n), ev);
+    sh_buf_free(s, &kept);
+    return told;
+}
+
 bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
 {
+    if (st->state == SH_STREAM_NEGOTIATING && st->in.n > 0) {
+        return sh_buf_append(s, &st->in, data) != 0 && stream_refused(s, st, ev);
+    }
     if (st->state == SH_STREAM_NEGOTIATING) {
         return stream_negotiate(s, st, data, ev);
     }
@@ -298,6 +313,10 @@ static void stream_both_done(struct sh_swarm *s, sh_stream *st)
 
 bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
+    if (st->state == SH_STREAM_NEGOTIATING && st->in.n > 0) {
+        st->early_fin = true;
+        return false;
+    }
     if (st->state == SH_STREAM_NEGOTIATING) {
         sh_mss_eof(&st->mss);
         return stream_refused(s, st, ev);
@@ -325,7 +344,10 @@ bool sh_streams_reset(struct sh_swarm *s, sh_stream *st, uint64_t code, struct s
 
 bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
-    if (st->state == SH_STREAM_OVER || !stream_negotiate_out(st)) {
+    if (st->state == SH_STREAM_NEGOTIATING && st->in.n > 0) {
+        return stream_negotiate_on(s, st, ev);
+    }
+    if (st->state == SH_STREAM_OVER || stream_negotiate_out(st) <= 0) {
         return false;
     }
     if (st->service == SH_SERVE_USER) {
@@ -352,6 +374,10 @@ bool sh_streams_note(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *e
     if (st->tell_end) {
         st->tell_end = false;
         return stream_tell_end(s, st, ev);
+    }
+    if (st->early_fin) {
+        st->early_fin = false;
+        return sh_streams_fin(s, st, ev);
     }
     return false;
 }
@@ -484,9 +510,10 @@ int64_t sh_stream_write(sh_stream *st, sh_span data)
     if (!stream_live(st) || st->fin_out) {
         return SH_E_CLOSED;
     }
-    if (!stream_negotiate_out(st)) {
+    int out = stream_negotiate_out(st);
+    if (out <= 0) {
         st->cut = true;
-        return 0;
+        return out;
     }
     int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, data);
     st->cut = st->cut || (n >= 0 && (size_t)n < data.n);

@@ -19,6 +19,8 @@ static int h_lookup(struct harness *h, int i, uint64_t call, const char *name, u
 static size_t h_results(struct harness *h, int i, uint64_t call, int *code, sh_pid *pid)
 {
     size_t n = 0;
+    *code = 99;
+    *pid = sh_pid_none();
     for (size_t k = 0; k < h->node[i].results_n; k++) {
         if (h->node[i].results[k].call == call) {
             *code = h->node[i].results[k].code;
