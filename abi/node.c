@@ -1,6 +1,5 @@
 /* abi/node.c - a node's options, birth, life and end. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "internal.h"
@@ -56,7 +55,7 @@ static void log_write(void *ud, int level, const char *text, size_t n)
         node->on_log(node->log_ud, level + 1, text);
         return;
     }
-    fprintf(stderr, "shoal %s %.*s\n", sh_log_level_name(level), (int)n, text);
+    sh_stderr_line(level, text, n);
 }
 
 /* --- options in core's form --- */

@@ -268,97 +268,104 @@ typedef struct shoal_node_config {
 /* ------------------------------------------------------------------ node */
 
 /* Fills cfg with the defaults. cfg: to fill; struct_size: sizeof(shoal_node_config) of the caller.
- * [any]  Errors: none; a NULL cfg is ignored.  Since 0.1.0 */
+ * [any] Errors: none; a NULL cfg is ignored. Since 0.1.0 */
 SHOAL_API void shoal_node_config_init(shoal_node_config *cfg, size_t struct_size);
 
 /* Makes a node; listens and dials as cfg says. cfg: NULL for the defaults; node: out, owned by the
- * caller. [any]  Errors: SHOAL_E_BAD_ADDRESS (a multiaddr is malformed or in use),
- * SHOAL_E_BAD_VALUE (an option), SHOAL_E_REFUSED (the key file cannot be read or made),
- * SHOAL_E_LIMIT (memory, threads, descriptors), SHOAL_E_USAGE. On an error *node is NULL and
- * shoal_last_error(NULL) says more.  Since 0.1.0 */
+ * caller.
+ * [any] Errors: SHOAL_E_BAD_ADDRESS (a multiaddr is malformed or in use), SHOAL_E_BAD_VALUE (an
+ * option), SHOAL_E_REFUSED (the key file cannot be read or made), SHOAL_E_LIMIT (memory, threads,
+ * descriptors), SHOAL_E_USAGE. On an error *node is NULL and shoal_last_error(NULL) says more.
+ * Since 0.1.0 */
 SHOAL_API int shoal_node_new(const shoal_node_config *cfg, shoal_node **node);
 
 /* Ends a node at once: peers see it lost, on_stop runs in every actor, calls still out end as
  * SHOAL_E_CLOSED in here. node: may be NULL; invalid afterwards. Not from a handler or callback.
- * [owner]  Errors: none.  Since 0.1.0 */
+ * [owner] Errors: none. Since 0.1.0 */
 SHOAL_API void shoal_node_free(shoal_node *node);
 
-/* Stops gracefully: no new work, accepted asks answered, actors stopped, peers told. After done the
- * node only waits for shoal_node_free. timeout_ms: 0 = the node's stop_timeout_ms; what is left
- * then is dropped. A second call means now. done: result code 0, or SHOAL_E_TIMEOUT when something
- * was dropped. Goes on only while the node is polled (or has a thread). [any]  Errors:
- * SHOAL_E_CLOSED, SHOAL_E_LIMIT.  Since 0.1.0 */
+/* Stops gracefully: no new work, accepted asks answered, actors stopped, peers told. After done
+ * the node only waits for shoal_node_free. timeout_ms: 0 = the node's stop_timeout_ms; what is
+ * left then is dropped. A second call means now. done: result code 0, or SHOAL_E_TIMEOUT when
+ * something was dropped. Goes on only while the node is polled (or has a thread). ud: for done.
+ * [any] Errors: SHOAL_E_CLOSED, SHOAL_E_LIMIT. Since 0.1.0 */
 SHOAL_API int64_t shoal_node_stop(shoal_node *node, uint32_t timeout_ms, shoal_fn done, void *ud);
 
 /* Listens on a multiaddr, e.g. "/ip4/127.0.0.1/tcp/0"; returns when bound. shoal_address tells the
- * port. [any]  Errors: SHOAL_E_BAD_ADDRESS, SHOAL_E_UNSUPPORTED (a transport not built in),
- * SHOAL_E_LIMIT, SHOAL_E_CLOSED, SHOAL_E_USAGE (in a handler on the node's own thread).  Source:
- * multiformats/multiaddr.  Since 0.1.0 */
+ * port.
+ * [any] Errors: SHOAL_E_BAD_ADDRESS, SHOAL_E_UNSUPPORTED (a transport not built in),
+ * SHOAL_E_LIMIT, SHOAL_E_CLOSED, SHOAL_E_USAGE (in a handler on the node's own thread). Source:
+ * multiformats/multiaddr. Since 0.1.0 */
 SHOAL_API int shoal_listen(shoal_node *node, const char *multiaddr);
 
-/* Connects to a multiaddr once. done: value = the peer id as text.
- * [any]  Errors: SHOAL_E_BAD_ADDRESS, SHOAL_E_UNSUPPORTED, SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done:
- * SHOAL_E_UNREACHABLE, SHOAL_E_TIMEOUT, SHOAL_E_REFUSED (not in allow).  Source: libp2p
- * connections.  Since 0.1.0 */
+/* Connects to a multiaddr once. done: value = the peer id as text. node: that dials; ud: for done.
+ * [any] Errors: SHOAL_E_BAD_ADDRESS, SHOAL_E_UNSUPPORTED, SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done:
+ * SHOAL_E_UNREACHABLE, SHOAL_E_TIMEOUT, SHOAL_E_REFUSED (not in allow). Source: libp2p
+ * connections. Since 0.1.0 */
 SHOAL_API int64_t shoal_dial(shoal_node *node, const char *multiaddr, shoal_fn done, void *ud);
 
 /* The node's peer id as text. buf: receives it with a NUL; cap: bytes of buf.
- * [any]  Returns its length. Errors: SHOAL_E_LIMIT (cap too small; 64 is ample).  Source: libp2p
+ * [any] Returns its length. Errors: SHOAL_E_LIMIT (cap too small; 64 is ample). Source: libp2p
  * peer-ids. Since 0.1.0 */
 SHOAL_API int shoal_peer_id(shoal_node *node, char *buf, size_t cap);
 
 /* The index-th address of the node, ending in /p2p/<peer id>. index: from 0; buf, cap: as
- * shoal_peer_id. [any]  Returns its length. Errors: SHOAL_E_NOT_FOUND (no such index),
- * SHOAL_E_LIMIT (cap too small). Since 0.1.0 */
+ * shoal_peer_id.
+ * [any] Returns its length. Errors: SHOAL_E_NOT_FOUND (no such index), SHOAL_E_LIMIT (cap too
+ * small). Since 0.1.0 */
 SHOAL_API int shoal_address(shoal_node *node, size_t index, char *buf, size_t cap);
 
 /* Runs what is due: the network (inline nodes), handlers of the host's actors, callbacks.
- * budget_us: stop taking new messages after this long, 0 = no bound but one round; wait_ms: wait up
- * to this long for the first thing to do, 0 = do not wait, negative = until there is something.
- * [owner]  Returns messages and callbacks handled. Errors: SHOAL_E_USAGE (inside a handler, or
- * another thread is in it), SHOAL_E_CLOSED.  Since 0.1.0 */
+ * budget_us: stop taking new messages after this long, 0 = no bound but one round; wait_ms: wait
+ * up to this long for the first thing to do, 0 = do not wait, negative = until there is something.
+ * node: to run.
+ * [owner] Returns messages and callbacks handled. Errors: SHOAL_E_USAGE (inside a handler, or
+ * another thread is in it), SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_poll(shoal_node *node, int64_t budget_us, int64_t wait_ms);
 
-/* How many messages and callbacks wait for the host's next shoal_poll.
- * [any]  Errors: none.  Since 0.1.0 */
+/* How many messages and callbacks wait for the host's next shoal_poll. node: to ask.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API size_t shoal_backlog(shoal_node *node);
 
 /* A descriptor that is readable while shoal_poll has something to do; level-triggered; not to be
- * read or closed. Also call shoal_poll when shoal_next_timeout_ms has passed. [any]  Errors: none.
- * Since 0.1.0 */
+ * read or closed. Also call shoal_poll when shoal_next_timeout_ms has passed. node: it stays the
+ * same for the life of it.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API int shoal_fd(shoal_node *node);
 
 /* Milliseconds until shoal_poll must be called even if shoal_fd stays silent; 0: now, -1: never.
- * [owner]  Errors: none.  Since 0.1.0 */
+ * node: to ask.
+ * [owner] Errors: none. Since 0.1.0 */
 SHOAL_API int64_t shoal_next_timeout_ms(shoal_node *node);
 
-/* Makes a waiting shoal_poll return.
- * [any]  Errors: none.  Since 0.1.0 */
+/* Makes a waiting shoal_poll return. node: to wake. [any] Errors: none. Since 0.1.0 */
 SHOAL_API void shoal_wake(shoal_node *node);
 
 /* A shoal_fn that keeps a copy of the result: give it as done with ud = the address of a
  * shoal_result pointer set to NULL. Free the copy with shoal_result_free. ud: shoal_result **;
- * result: copied. [any]  Errors: none; without memory a fixed result of SHOAL_E_LIMIT is kept.
- * Since 0.1.0 */
+ * result: copied.
+ * [any] Errors: none; without memory a fixed result of SHOAL_E_LIMIT is kept. Since 0.1.0 */
 SHOAL_API void shoal_keep(void *ud, const shoal_result *result);
 
 /* Polls until *result is there, or blocks if another thread polls. result: what shoal_keep fills.
- * [any]  Returns (*result)->code. Errors: SHOAL_E_USAGE (inside a handler).  Since 0.1.0 */
+ * node: that will bring the result.
+ * [any] Returns (*result)->code. Errors: SHOAL_E_USAGE (inside a handler). Since 0.1.0 */
 SHOAL_API int shoal_wait(shoal_node *node, shoal_result *const *result);
 
-/* Frees what shoal_keep made. result: may be NULL.
- * [any]  Errors: none.  Since 0.1.0 */
+/* Frees what shoal_keep made. result: may be NULL. [any] Errors: none. Since 0.1.0 */
 SHOAL_API void shoal_result_free(shoal_result *result);
 
 /* Cancels a call: its done runs with SHOAL_E_CANCELLED, unless it has ended already. call: the id
  * it gave. A message not yet begun is withdrawn (delivery SHOAL_NOT_SENT); a begun one runs on.
- * [any]  Errors: SHOAL_E_NOT_FOUND (no such call, or ended).  Since 0.1.0 */
+ * node: that gave the id.
+ * [any] Errors: SHOAL_E_NOT_FOUND (no such call, or ended). Since 0.1.0 */
 SHOAL_API int shoal_cancel(shoal_node *node, int64_t call);
 
-/* Tells about a node. what: "actors", "peers", "names" or "routing"; peer: NULL for this node, else
- * the peer id (text) of another that lists us as admin. done: value = a list of maps. [any] Errors:
- * SHOAL_E_BAD_VALUE (unknown what), SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done: SHOAL_E_REFUSED,
- * SHOAL_E_UNREACHABLE, SHOAL_E_TIMEOUT.  Since 0.1.0 */
+/* Tells about a node. what: "actors", "peers", "names" or "routing"; peer: NULL for this node,
+ * else the peer id (text) of another that lists us as admin. done: value = a list of maps. node:
+ * that asks; ud: for done.
+ * [any] Errors: SHOAL_E_BAD_VALUE (unknown what), SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done:
+ * SHOAL_E_REFUSED, SHOAL_E_UNREACHABLE, SHOAL_E_TIMEOUT. Since 0.1.0 */
 SHOAL_API int64_t shoal_info(shoal_node *node, const char *what, const char *peer, shoal_fn done,
                              void *ud);
 
@@ -366,219 +373,231 @@ SHOAL_API int64_t shoal_info(shoal_node *node, const char *what, const char *pee
 
 /* Makes an actor and runs its init. type: borrowed for the node's life; options: NULL for the
  * defaults; pid: out. With threads 1 an actor lives on the node's thread unless spawned
- * SHOAL_ON_HOST. [any]  Errors: SHOAL_E_HANDLER (init failed), SHOAL_E_LIMIT (max_actors, memory),
+ * SHOAL_ON_HOST.
+ * [any] Errors: SHOAL_E_HANDLER (init failed), SHOAL_E_LIMIT (max_actors, memory),
  * SHOAL_E_BAD_VALUE (type, args), SHOAL_E_NOT_RUNNING (parent), SHOAL_E_USAGE (onto the host from
- * the node's thread), SHOAL_E_CLOSED.  Since 0.1.0 */
+ * the node's thread), SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_spawn(shoal_node *node, const shoal_actor_type *type,
                           const shoal_spawn_options *options, shoal_pid *pid);
 
 /* Asks an actor to stop: its door shuts, what is queued is handled, on_stop runs. pid: of this
- * node, or of a node that lists us as admin. done: reason. [any]  Errors: SHOAL_E_NOT_RUNNING,
- * SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done: SHOAL_E_REFUSED, SHOAL_E_UNREACHABLE.  Since 0.1.0 */
+ * node, or of a node that lists us as admin. done: reason. node: that asks; ud: for done.
+ * [any] Errors: SHOAL_E_NOT_RUNNING, SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done: SHOAL_E_REFUSED,
+ * SHOAL_E_UNREACHABLE. Since 0.1.0 */
 SHOAL_API int64_t shoal_stop(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud);
 
 /* Ends an actor as soon as its handler next returns or waits; what is queued is not handled. pid:
- * as shoal_stop. [any]  Errors: SHOAL_E_NOT_RUNNING, SHOAL_E_UNREACHABLE, SHOAL_E_CLOSED.  Since
- * 0.1.0 */
+ * as shoal_stop. node: that asks.
+ * [any] Errors: SHOAL_E_NOT_RUNNING, SHOAL_E_UNREACHABLE, SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_kill(shoal_node *node, shoal_pid pid);
 
 /* Waits for the end of an actor, anywhere. done: code 0 and reason (SHOAL_GONE: it had ended
- * before). [any]  Errors: SHOAL_E_CLOSED, SHOAL_E_LIMIT.  Since 0.1.0 */
+ * before). node: that waits; pid: the actor; ud: for done.
+ * [any] Errors: SHOAL_E_CLOSED, SHOAL_E_LIMIT. Since 0.1.0 */
 SHOAL_API int64_t shoal_done(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud);
 
-/* Links two actors: when one ends, the other's on_down is told; without a hook it stops too, unless
- * the reason is SHOAL_NORMAL. a: an actor of this node; b: any. [any]  Errors: SHOAL_E_NOT_RUNNING
- * (a), SHOAL_E_USAGE (a is not of this node), SHOAL_E_LIMIT, SHOAL_E_CLOSED.  Since 0.1.0 */
+/* Links two actors: when one ends, the other's on_down is told; without a hook it stops too,
+ * unless the reason is SHOAL_NORMAL. a: an actor of this node; b: any.
+ * [any] Errors: SHOAL_E_NOT_RUNNING (a), SHOAL_E_USAGE (a is not of this node), SHOAL_E_LIMIT,
+ * SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_link(shoal_node *node, shoal_pid a, shoal_pid b);
 
-/* Lets watcher's on_down be told, once, when watched ends. watcher: an actor of this node; watched:
- * any. [any]  Errors: SHOAL_E_NOT_RUNNING (watcher), SHOAL_E_USAGE (watcher is not of this node),
+/* Lets watcher's on_down be told, once, when watched ends. watcher: an actor of this node;
+ * watched: any.
+ * [any] Errors: SHOAL_E_NOT_RUNNING (watcher), SHOAL_E_USAGE (watcher is not of this node),
  * SHOAL_E_LIMIT, SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_monitor(shoal_node *node, shoal_pid watcher, shoal_pid watched);
 
 /* Ends the link and the monitor of a on b; nothing happens if there is none. a: an actor of this
- * node; b: any. [any]  Errors: SHOAL_E_USAGE (a is not of this node), SHOAL_E_CLOSED.  Since 0.1.0
- */
+ * node; b: any.
+ * [any] Errors: SHOAL_E_USAGE (a is not of this node), SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_unlink(shoal_node *node, shoal_pid a, shoal_pid b);
 
-/* A pid as text, "<16 hex>@<peer id>"; any node reads it back. buf, cap: receive it with a NUL; 128
- * is ample. [any]  Returns its length. Errors: SHOAL_E_LIMIT (cap), SHOAL_E_UNREACHABLE (its peer
- * was forgotten), SHOAL_E_BAD_VALUE (nobody).  Since 0.1.0 */
+/* A pid as text, "<16 hex>@<peer id>"; any node reads it back. buf, cap: receive it with a NUL;
+ * 128 is ample.
+ * [any] Returns its length. Errors: SHOAL_E_LIMIT (cap), SHOAL_E_UNREACHABLE (its peer was
+ * forgotten), SHOAL_E_BAD_VALUE (nobody). Since 0.1.0 */
 SHOAL_API int shoal_pid_text(shoal_node *node, shoal_pid pid, char *buf, size_t cap);
 
-/* Reads what shoal_pid_text wrote, here or elsewhere. text: it; pid: out.
- * [any]  Errors: SHOAL_E_BAD_VALUE (malformed), SHOAL_E_LIMIT (peer table full).  Since 0.1.0 */
+/* Reads what shoal_pid_text wrote, here or elsewhere. text: it; pid: out. node: that will use the
+ * pid.
+ * [any] Errors: SHOAL_E_BAD_VALUE (malformed), SHOAL_E_LIMIT (peer table full). Since 0.1.0 */
 SHOAL_API int shoal_pid_parse(shoal_node *node, const char *text, shoal_pid *pid);
 
 /* Whether two pids name the same actor. a, b: of the same node's giving.
- * [any]  Errors: none.  Since 0.1.0 */
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API bool shoal_pid_equal(shoal_pid a, shoal_pid b);
 
 /* ------------------------------------------------------------------ names */
 
-/* Registers a name for an actor of this node until unregistered or its end. pid: the actor;
- * name: 1..255 bytes of UTF-8 without ":meta:". done: when the name can be found by others (alone:
- * at once). [any]  Errors: SHOAL_E_BAD_VALUE (name), SHOAL_E_USAGE (not of this node),
- * SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done: SHOAL_E_NAME_TAKEN, SHOAL_E_NOT_RUNNING, SHOAL_E_TIMEOUT
- * (it goes on trying).  Source: Kameo 0.22 registry over libp2p kad-dht.  Since 0.1.0 */
+/* Registers a name for an actor of this node until unregistered or its end. pid: the actor; name:
+ * 1..255 bytes of UTF-8 without ":meta:". done: when the name can be found by others (alone: at
+ * once). node: of the actor; ud: for done.
+ * [any] Errors: SHOAL_E_BAD_VALUE (name), SHOAL_E_USAGE (not of this node), SHOAL_E_CLOSED,
+ * SHOAL_E_LIMIT; to done: SHOAL_E_NAME_TAKEN, SHOAL_E_NOT_RUNNING, SHOAL_E_TIMEOUT (it goes on
+ * trying). Source: Kameo 0.22 registry over libp2p kad-dht. Since 0.1.0 */
 SHOAL_API int64_t shoal_register(shoal_node *node, shoal_pid pid, const char *name, shoal_fn done,
                                  void *ud);
 
-/* Gives a name up. pid: the actor that holds it; name: it.
- * [any]  Errors: SHOAL_E_NOT_FOUND (it does not hold it), SHOAL_E_USAGE, SHOAL_E_CLOSED.  Since
+/* Gives a name up. pid: the actor that holds it; name: it. node: of the actor.
+ * [any] Errors: SHOAL_E_NOT_FOUND (it does not hold it), SHOAL_E_USAGE, SHOAL_E_CLOSED. Since
  * 0.1.0 */
 SHOAL_API int shoal_unregister(shoal_node *node, shoal_pid pid, const char *name);
 
 /* Finds a live actor of that name, this node's first. timeout_ms: go on looking until then; 0: one
- * pass. done: pid. [any]  Errors: SHOAL_E_BAD_VALUE (name), SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done:
- * SHOAL_E_NOT_FOUND. Source: libp2p kad-dht GET_PROVIDERS, GET_VALUE.  Since 0.1.0 */
+ * pass. done: pid. node: that looks; name: as shoal_register; ud: for done.
+ * [any] Errors: SHOAL_E_BAD_VALUE (name), SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done:
+ * SHOAL_E_NOT_FOUND. Source: libp2p kad-dht GET_PROVIDERS, GET_VALUE. Since 0.1.0 */
 SHOAL_API int64_t shoal_lookup(shoal_node *node, const char *name, uint32_t timeout_ms,
                                shoal_fn done, void *ud);
 
 /* Finds each live actor of that name once. timeout_ms: as shoal_lookup; flags: SHOAL_FOLLOW. done:
- * once per actor with code 0 and pid, last SHOAL_END. [any]  Errors: as shoal_lookup.  Since 0.1.0
- */
+ * once per actor with code 0 and pid, last SHOAL_END. node: that looks; name: as shoal_register;
+ * ud: for done.
+ * [any] Errors: as shoal_lookup. Since 0.1.0 */
 SHOAL_API int64_t shoal_lookup_all(shoal_node *node, const char *name, uint32_t timeout_ms,
                                    uint32_t flags, shoal_fn done, void *ud);
 
 /* ------------------------------------------------------------------ messages */
 
-/* Sends a message and goes on; never waits. pid: to whom; name: 1..255 bytes; value: copied. A loss
- * that is known only later is the node's "undelivered" event. [any]  Errors: SHOAL_E_MAILBOX_FULL,
- * SHOAL_E_NOT_RUNNING, SHOAL_E_BAD_VALUE (name, malformed value, too deep), SHOAL_E_LIMIT (over
- * max_message, memory), SHOAL_E_UNREACHABLE (its peer was forgotten), SHOAL_E_CLOSED.  Since 0.1.0
- */
+/* Sends a message and goes on; never waits. pid: to whom; name: 1..255 bytes; value: copied. A
+ * loss that is known only later is the node's "undelivered" event.
+ * [any] Errors: SHOAL_E_MAILBOX_FULL, SHOAL_E_NOT_RUNNING, SHOAL_E_BAD_VALUE (name, malformed
+ * value, too deep), SHOAL_E_LIMIT (over max_message, memory), SHOAL_E_UNREACHABLE (its peer was
+ * forgotten), SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_tell(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes value);
 
 /* Sends a message and waits for its reply. Arguments as shoal_tell; timeout_ms: 0 = the node's
- * ask_timeout_ms. done: value = the reply, or a failure with its delivery, by the deadline. [any]
- * Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT (max_asks, max_message, memory), SHOAL_E_CLOSED,
- * SHOAL_E_USAGE (an actor asks itself); to done: any code.  Since 0.1.0 */
+ * ask_timeout_ms. done: value = the reply, or a failure with its delivery, by the deadline. node:
+ * that asks; pid: to whom; name: of the message; value: copied; ud: for done.
+ * [any] Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT (max_asks, max_message, memory), SHOAL_E_CLOSED,
+ * SHOAL_E_USAGE (an actor asks itself); to done: any code. Since 0.1.0 */
 SHOAL_API int64_t shoal_ask(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes value,
                             uint32_t timeout_ms, shoal_fn done, void *ud);
 
 /* Waits until this node's earlier tells to pid are in its mailbox. timeout_ms: 0 = ask_timeout_ms.
- * done: the first loss since the last drain to that actor, or 0. [any]  Errors: SHOAL_E_CLOSED,
- * SHOAL_E_LIMIT; to done: SHOAL_E_TIMEOUT, SHOAL_E_NOT_RUNNING, SHOAL_E_UNREACHABLE, ...  Since
- * 0.1.0 */
+ * done: the first loss since the last drain to that actor, or 0. node: that told; pid: to whom;
+ * ud: for done.
+ * [any] Errors: SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done: SHOAL_E_TIMEOUT, SHOAL_E_NOT_RUNNING,
+ * SHOAL_E_UNREACHABLE, ... Since 0.1.0 */
 SHOAL_API int64_t shoal_drain(shoal_node *node, shoal_pid pid, uint32_t timeout_ms, shoal_fn done,
                               void *ud);
 
 /* ------------------------------------------------------------------ in a handler */
 
-/* The node of this actor. cx: of the handler. [handler]  Errors: none.  Since 0.1.0 */
+/* The node of this actor. cx: of the handler. [handler] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_node *shoal_cx_node(shoal_cx *cx);
 
-/* This actor. cx: of the handler. [handler]  Errors: none.  Since 0.1.0 */
+/* This actor. cx: of the handler. [handler] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_pid shoal_cx_self(shoal_cx *cx);
 
-/* Who sent the message; nobody if it came from outside actors. cx: of the handler. [handler]
- * Errors: none. Since 0.1.0 */
+/* Who sent the message; nobody if it came from outside actors. cx: of the handler.
+ * [handler] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_pid shoal_cx_sender(shoal_cx *cx);
 
-/* The state of this actor: state_size bytes. cx: of the handler. [handler]  Errors: none.  Since
- * 0.1.0 */
+/* The state of this actor: state_size bytes. cx: of the handler.
+ * [handler] Errors: none. Since 0.1.0 */
 SHOAL_API void *shoal_cx_state(shoal_cx *cx);
 
-/* The name of the message; "" in hooks. cx: of the handler. [handler]  Errors: none.  Since 0.1.0
- */
+/* The name of the message; "" in hooks. cx: of the handler. [handler] Errors: none. Since 0.1.0 */
 SHOAL_API const char *shoal_cx_name(shoal_cx *cx);
 
-/* The user pointer given at spawn. cx: of the handler. [handler]  Errors: none.  Since 0.1.0 */
+/* The user pointer given at spawn. cx: of the handler. [handler] Errors: none. Since 0.1.0 */
 SHOAL_API void *shoal_cx_user(shoal_cx *cx);
 
 /* As shoal_tell, with this actor as sender. cx: of the handler; pid, name, value: as shoal_tell.
- * [handler]  Errors: as shoal_tell.  Since 0.1.0 */
+ * [handler] Errors: as shoal_tell. Since 0.1.0 */
 SHOAL_API int shoal_cx_tell(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes value);
 
 /* Asks and keeps the message open until then has run (the actor takes no other message meanwhile,
  * unless SHOAL_REENTRANT). cx: of the handler; pid, name, value, timeout_ms: as shoal_ask; then:
- * always runs, in a killed actor with SHOAL_E_CANCELLED; ud: for then. [handler]  Returns a call id
- * > 0. Errors: as shoal_ask.  Since 0.1.0 */
+ * always runs, in a killed actor with SHOAL_E_CANCELLED; ud: for then.
+ * [handler] Returns a call id > 0. Errors: as shoal_ask. Since 0.1.0 */
 SHOAL_API int64_t shoal_cx_ask(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes value,
                                uint32_t timeout_ms, shoal_then_fn then, void *ud);
 
 /* Looks a name up and keeps the message open until then has run. cx: of the handler; name,
- * timeout_ms: as shoal_lookup; then, ud: as shoal_cx_ask. [handler]  Errors: as shoal_lookup. Since
- * 0.1.0 */
+ * timeout_ms: as shoal_lookup; then, ud: as shoal_cx_ask.
+ * [handler] Errors: as shoal_lookup. Since 0.1.0 */
 SHOAL_API int64_t shoal_cx_lookup(shoal_cx *cx, const char *name, uint32_t timeout_ms,
                                   shoal_then_fn then, void *ud);
 
 /* Stops this actor after this message. cx: of the handler; text: for the reason, may be NULL.
- * [handler]  Errors: none.  Since 0.1.0 */
+ * [handler] Errors: none. Since 0.1.0 */
 SHOAL_API void shoal_cx_stop(shoal_cx *cx, const char *text);
 
-/* Replies now. cx: of the handler; value: copied. [handler]  Errors: SHOAL_E_USAGE (already
- * replied, deferred or forwarded), SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT. For a tell it does nothing.
- * Since 0.1.0 */
+/* Replies now. cx: of the handler; value: copied.
+ * [handler] Errors: SHOAL_E_USAGE (already replied, deferred or forwarded), SHOAL_E_BAD_VALUE,
+ * SHOAL_E_LIMIT. For a tell it does nothing. Since 0.1.0 */
 SHOAL_API int shoal_reply(shoal_cx *cx, shoal_bytes value);
-/* Replies nil. cx: of the handler. [handler]  Errors: as shoal_reply.  Since 0.1.0 */
+/* Replies nil. cx: of the handler. [handler] Errors: as shoal_reply. Since 0.1.0 */
 SHOAL_API int shoal_reply_nil(shoal_cx *cx);
-/* Replies an integer. cx: of the handler; value: it. [handler]  Errors: as shoal_reply.  Since
- * 0.1.0 */
+/* Replies an integer. cx: of the handler; value: it.
+ * [handler] Errors: as shoal_reply. Since 0.1.0 */
 SHOAL_API int shoal_reply_i64(shoal_cx *cx, int64_t value);
-/* Replies a float. cx: of the handler; value: it. [handler]  Errors: as shoal_reply.  Since 0.1.0
- */
+/* Replies a float. cx: of the handler; value: it. [handler] Errors: as shoal_reply. Since 0.1.0 */
 SHOAL_API int shoal_reply_f64(shoal_cx *cx, double value);
-/* Replies text. cx: of the handler; text: UTF-8. [handler]  Errors: as shoal_reply.  Since 0.1.0 */
+/* Replies text. cx: of the handler; text: UTF-8. [handler] Errors: as shoal_reply. Since 0.1.0 */
 SHOAL_API int shoal_reply_text(shoal_cx *cx, const char *text);
 
-/* Sets the text of this handler's failure. cx: of the handler; text: copied. [handler]  Returns
- * SHOAL_E_HANDLER, for `return shoal_fail(cx, "...")`.  Errors: none.  Since 0.1.0 */
+/* Sets the text of this handler's failure. cx: of the handler; text: copied.
+ * [handler] Returns SHOAL_E_HANDLER, for `return shoal_fail(cx, "...")`. Errors: none. Since 0.1.0 */
 SHOAL_API int shoal_fail(shoal_cx *cx, const char *text);
 
 /* As shoal_fail, with the class of the error and a value of it. cx: of the handler; text: a
- * sentence; type: class name or NULL; value: empty for none. [handler]  Returns SHOAL_E_HANDLER.
- * Errors: none.  Since 0.1.0 */
+ * sentence; type: class name or NULL; value: empty for none.
+ * [handler] Returns SHOAL_E_HANDLER. Errors: none. Since 0.1.0 */
 SHOAL_API int shoal_fail_with(shoal_cx *cx, const char *text, const char *type, shoal_bytes value);
 
 /* Takes the right to answer away from this handler and opens the mailbox. cx: of the handler;
- * promise: out. [handler]  Errors: SHOAL_E_USAGE (a tell, or already replied, deferred, forwarded).
- * Since 0.1.0 */
+ * promise: out.
+ * [handler] Errors: SHOAL_E_USAGE (a tell, or already replied, deferred, forwarded). Since 0.1.0 */
 SHOAL_API int shoal_defer(shoal_cx *cx, shoal_promise *promise);
 
 /* Answers a deferred ask. promise: from shoal_defer; value: copied. A second answer, or one after
- * the asker's deadline, is dropped. [any]  Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT,
- * SHOAL_E_CLOSED.  Since 0.1.0 */
+ * the asker's deadline, is dropped. node: that gave the promise.
+ * [any] Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT, SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_promise_reply(shoal_node *node, shoal_promise promise, shoal_bytes value);
 
-/* Fails a deferred ask as a handler error. promise: from shoal_defer; text: a sentence.
- * [any]  Errors: SHOAL_E_LIMIT, SHOAL_E_CLOSED.  Since 0.1.0 */
+/* Fails a deferred ask as a handler error. promise: from shoal_defer; text: a sentence. node: that
+ * gave the promise.
+ * [any] Errors: SHOAL_E_LIMIT, SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_promise_fail(shoal_node *node, shoal_promise promise, const char *text);
 
-/* Hands this message, and its asker, to another actor. cx: of the handler; pid: to whom; name: NULL
- * = the same message (value is ignored); value: copied. [handler]  Errors: SHOAL_E_USAGE (already
- * replied or deferred), else as shoal_tell. Since 0.1.0 */
+/* Hands this message, and its asker, to another actor. cx: of the handler; pid: to whom; name:
+ * NULL = the same message (value is ignored); value: copied.
+ * [handler] Errors: SHOAL_E_USAGE (already replied or deferred), else as shoal_tell. Since 0.1.0 */
 SHOAL_API int shoal_forward(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes value);
 
-/* Keeps this message open, and cx valid, after the handler returned, until shoal_finish. cx: of the
- * handler. [handler]  Errors: SHOAL_E_USAGE (in a hook that cannot wait).  Since 0.1.0 */
+/* Keeps this message open, and cx valid, after the handler returned, until shoal_finish. cx: of
+ * the handler.
+ * [handler] Errors: SHOAL_E_USAGE (in a hook that cannot wait). Since 0.1.0 */
 SHOAL_API int shoal_hold(shoal_cx *cx);
 
 /* Ends a held message as a handler's return of code would; cx is invalid afterwards. cx: held;
- * code: as a handler's result. On the actor's executor only, outside or inside a handler. [handler]
- * Errors: SHOAL_E_USAGE (not held).  Since 0.1.0 */
+ * code: as a handler's result. On the actor's executor only, outside or inside a handler.
+ * [handler] Errors: SHOAL_E_USAGE (not held). Since 0.1.0 */
 SHOAL_API int shoal_finish(shoal_cx *cx, int code);
 
 /* Sends this actor a message once, later. cx: of the handler; ms: from now; name, value: copied.
- * Ends with the actor. [handler]  Returns a timer id > 0. Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT.
- * Since 0.1.0 */
+ * Ends with the actor.
+ * [handler] Returns a timer id > 0. Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT. Since 0.1.0 */
 SHOAL_API int64_t shoal_after(shoal_cx *cx, uint64_t ms, const char *name, shoal_bytes value);
 
 /* Sends this actor a message again and again; a tick that finds the last one unhandled is skipped.
- * cx: of the handler; ms: between them, at least 1; name, value: copied. [handler]  Returns a timer
- * id > 0. Errors: as shoal_after. Since 0.1.0 */
+ * cx: of the handler; ms: between them, at least 1; name, value: copied.
+ * [handler] Returns a timer id > 0. Errors: as shoal_after. Since 0.1.0 */
 SHOAL_API int64_t shoal_every(shoal_cx *cx, uint64_t ms, const char *name, shoal_bytes value);
 
-/* Ends a timer. cx: of the handler; timer: its id. [handler]  Errors: SHOAL_E_NOT_FOUND (ended).
- * Since 0.1.0 */
+/* Ends a timer. cx: of the handler; timer: its id.
+ * [handler] Errors: SHOAL_E_NOT_FOUND (ended). Since 0.1.0 */
 SHOAL_API int shoal_cancel_timer(shoal_cx *cx, int64_t timer);
 
-/* The node's monotonic clock, microseconds. cx: of the handler. [handler]  Errors: none.  Since
- * 0.1.0 */
+/* The node's monotonic clock, microseconds. cx: of the handler.
+ * [handler] Errors: none. Since 0.1.0 */
 SHOAL_API uint64_t shoal_now_us(shoal_cx *cx);
 
-/* A random number. cx: of the handler. [handler]  Errors: none.  Since 0.1.0 */
+/* A random number. cx: of the handler. [handler] Errors: none. Since 0.1.0 */
 SHOAL_API uint64_t shoal_random_u64(shoal_cx *cx);
 
 /* ------------------------------------------------------------------ values: writing */
@@ -592,116 +611,118 @@ typedef struct shoal_pack {
 } shoal_pack;
 
 /* Begins. p: to fill; buf, cap: room to use first (the heap when full), or NULL, 0.
- * [any]  Errors: none.  Since 0.1.0 */
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API void shoal_pack_init(shoal_pack *p, void *buf, size_t cap);
-/* Ends: frees the heap if used. p: may be used again after shoal_pack_init. [any]  Errors: none.
- * Since 0.1.0 */
+/* Ends: frees the heap if used. p: may be used again after shoal_pack_init.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API void shoal_pack_free(shoal_pack *p);
-/* What was written, lent until the next call on p; empty after an error. p: it. [any]  Errors: none
- * (p->error is it). Since 0.1.0 */
+/* What was written, lent until the next call on p; empty after an error. p: it.
+ * [any] Errors: none (p->error is it). Since 0.1.0 */
 SHOAL_API shoal_bytes shoal_packed(const shoal_pack *p);
-/* The first error of p: 0, SHOAL_E_BAD_VALUE or SHOAL_E_LIMIT. p: it. [any]  Errors: itself.  Since
- * 0.1.0 */
+/* The first error of p: 0, SHOAL_E_BAD_VALUE or SHOAL_E_LIMIT. p: it.
+ * [any] Errors: itself. Since 0.1.0 */
 SHOAL_API int shoal_pack_error(const shoal_pack *p);
-/* Writes nil. p: to. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes nil. p: to. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_nil(shoal_pack *p);
-/* Writes a bool. p: to; value: it. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes a bool. p: to; value: it. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_bool(shoal_pack *p, bool value);
-/* Writes an integer. p: to; value: it. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes an integer. p: to; value: it. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_i64(shoal_pack *p, int64_t value);
-/* Writes an integer up to 2^64-1. p: to; value: it. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes an integer up to 2^64-1. p: to; value: it. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_u64(shoal_pack *p, uint64_t value);
-/* Writes a float. p: to; value: it. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes a float. p: to; value: it. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_f64(shoal_pack *p, double value);
-/* Writes text. p: to; text: UTF-8; len: its bytes. [any]  Errors: stick in p (SHOAL_E_BAD_VALUE:
- * not UTF-8). Since 0.1.0 */
+/* Writes text. p: to; text: UTF-8; len: its bytes.
+ * [any] Errors: stick in p (SHOAL_E_BAD_VALUE: not UTF-8). Since 0.1.0 */
 SHOAL_API void shoal_put_text(shoal_pack *p, const char *text, size_t len);
-/* Writes bytes. p: to; data: them; len: how many. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes bytes. p: to; data: them; len: how many. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_bytes(shoal_pack *p, const void *data, size_t len);
-/* Begins a list; n values must follow. p: to; n: how many. [any]  Errors: stick in p.  Since 0.1.0
- */
+/* Begins a list; n values must follow. p: to; n: how many. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_list(shoal_pack *p, uint32_t n);
-/* Begins a map; n pairs of key and value must follow. p: to; n: how many. [any]  Errors: stick in
- * p.  Since 0.1.0 */
+/* Begins a map; n pairs of key and value must follow. p: to; n: how many.
+ * [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_map(shoal_pack *p, uint32_t n);
-/* Writes a text key. p: to; key: NUL-terminated. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes a text key. p: to; key: NUL-terminated. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_key(shoal_pack *p, const char *key);
 /* Writes a reference to an actor, which exports it. p: to; node: of pid; pid: it.
- * [any]  Errors: stick in p (SHOAL_E_UNREACHABLE: its peer was forgotten).  Since 0.1.0 */
+ * [any] Errors: stick in p (SHOAL_E_UNREACHABLE: its peer was forgotten). Since 0.1.0 */
 SHOAL_API void shoal_put_ref(shoal_pack *p, shoal_node *node, shoal_pid pid);
-/* Writes a ready value. p: to; value: it. [any]  Errors: stick in p.  Since 0.1.0 */
+/* Writes a ready value. p: to; value: it. [any] Errors: stick in p. Since 0.1.0 */
 SHOAL_API void shoal_put_value(shoal_pack *p, shoal_bytes value);
 
 /* ------------------------------------------------------------------ values: reading */
 
-/* The kind of a value, SHOAL_KIND_*. value: it. [any]  Errors: none.  Since 0.1.0 */
+/* The kind of a value, SHOAL_KIND_*. value: it. [any] Errors: none. Since 0.1.0 */
 SHOAL_API int shoal_kind(shoal_bytes value);
-/* Reads a bool. value: it; out: receives it. [any]  Errors: SHOAL_E_BAD_VALUE (another kind). Since
- * 0.1.0 */
+/* Reads a bool. value: it; out: receives it.
+ * [any] Errors: SHOAL_E_BAD_VALUE (another kind). Since 0.1.0 */
 SHOAL_API int shoal_as_bool(shoal_bytes value, bool *out);
-/* Reads an integer. value: it; out: receives it. [any]  Errors: SHOAL_E_BAD_VALUE (another kind, or
- * over 2^63-1). Since 0.1.0 */
+/* Reads an integer. value: it; out: receives it.
+ * [any] Errors: SHOAL_E_BAD_VALUE (another kind, or over 2^63-1). Since 0.1.0 */
 SHOAL_API int shoal_as_i64(shoal_bytes value, int64_t *out);
-/* Reads an integer from 0. value: it; out: receives it. [any]  Errors: SHOAL_E_BAD_VALUE (another
- * kind, or negative). Since 0.1.0 */
+/* Reads an integer from 0. value: it; out: receives it.
+ * [any] Errors: SHOAL_E_BAD_VALUE (another kind, or negative). Since 0.1.0 */
 SHOAL_API int shoal_as_u64(shoal_bytes value, uint64_t *out);
-/* Reads a float; an integer is taken if exact. value: it; out: receives it. [any]  Errors:
- * SHOAL_E_BAD_VALUE. Since 0.1.0 */
+/* Reads a float; an integer is taken if exact. value: it; out: receives it.
+ * [any] Errors: SHOAL_E_BAD_VALUE. Since 0.1.0 */
 SHOAL_API int shoal_as_f64(shoal_bytes value, double *out);
-/* Reads text, lent, not NUL-terminated. value: it; out: receives it. [any]  Errors:
- * SHOAL_E_BAD_VALUE.  Since 0.1.0 */
+/* Reads text, lent, not NUL-terminated. value: it; out: receives it.
+ * [any] Errors: SHOAL_E_BAD_VALUE. Since 0.1.0 */
 SHOAL_API int shoal_as_text(shoal_bytes value, shoal_bytes *out);
-/* Reads bytes, lent. value: it; out: receives them. [any]  Errors: SHOAL_E_BAD_VALUE.  Since 0.1.0
- */
+/* Reads bytes, lent. value: it; out: receives them. [any] Errors: SHOAL_E_BAD_VALUE. Since 0.1.0 */
 SHOAL_API int shoal_as_bytes(shoal_bytes value, shoal_bytes *out);
-/* Reads a reference. node: that will use it; value: it; out: receives the pid. [any]  Errors:
- * SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT (peer table full).  Since 0.1.0 */
+/* Reads a reference. node: that will use it; value: it; out: receives the pid.
+ * [any] Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT (peer table full). Since 0.1.0 */
 SHOAL_API int shoal_as_ref(shoal_node *node, shoal_bytes value, shoal_pid *out);
-/* The value of a text key; kind NONE if absent. map: it; key: NUL-terminated. [any]  Errors: none.
- * Since 0.1.0 */
+/* The value of a text key; kind NONE if absent. map: it; key: NUL-terminated.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_bytes shoal_field(shoal_bytes map, const char *key);
 /* An integer under a key, or otherwise. map: it; key: NUL-terminated; otherwise: if absent or of
- * another kind. [any]  Errors: none.  Since 0.1.0 */
+ * another kind.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API int64_t shoal_field_i64(shoal_bytes map, const char *key, int64_t otherwise);
-/* A number under a key, or otherwise. Arguments as shoal_field_i64. [any]  Errors: none.  Since
- * 0.1.0 */
+/* A number under a key, or otherwise. Arguments as shoal_field_i64. map, key, otherwise: likewise.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API double shoal_field_f64(shoal_bytes map, const char *key, double otherwise);
-/* A bool under a key, or otherwise. Arguments as shoal_field_i64. [any]  Errors: none.  Since 0.1.0
- */
+/* A bool under a key, or otherwise. Arguments as shoal_field_i64. map, key, otherwise: likewise.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API bool shoal_field_bool(shoal_bytes map, const char *key, bool otherwise);
 /* Text under a key (lent, not NUL-terminated), or otherwise. Arguments as shoal_field_i64;
- * otherwise: NUL-terminated or NULL. [any]  Errors: none.  Since 0.1.0 */
+ * otherwise: NUL-terminated or NULL. map, key: likewise.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_bytes shoal_field_text(shoal_bytes map, const char *key, const char *otherwise);
-/* A reference under a key, or otherwise. node: that will use it; rest as shoal_field_i64. [any]
- * Errors: none. Since 0.1.0 */
+/* A reference under a key, or otherwise. node: that will use it; rest as shoal_field_i64. map,
+ * key, otherwise: likewise.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_pid shoal_field_ref(shoal_node *node, shoal_bytes map, const char *key,
                                     shoal_pid otherwise);
-/* The index-th item of a list; kind NONE past the end. list: it; index: from 0. [any]  Errors:
- * none.  Since 0.1.0 */
+/* The index-th item of a list; kind NONE past the end. list: it; index: from 0.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_bytes shoal_item(shoal_bytes list, size_t index);
-/* Items of a list, or pairs of a map. value: it. [any]  Returns how many. Errors: SHOAL_E_BAD_VALUE
- * (another kind). Since 0.1.0 */
+/* Items of a list, or pairs of a map. value: it.
+ * [any] Returns how many. Errors: SHOAL_E_BAD_VALUE (another kind). Since 0.1.0 */
 SHOAL_API int64_t shoal_count(shoal_bytes value);
-/* Walks a list or map. rest: begin with a copy of the value, then leave it alone; key: receives the
- * key (of lists: empty), may be NULL; item: receives the item. [any]  Returns 1, or 0 at the end.
- * Errors: SHOAL_E_BAD_VALUE.  Since 0.1.0 */
+/* Walks a list or map. rest: begin with a copy of the value, then leave it alone; key: receives
+ * the key (of lists: empty), may be NULL; item: receives the item.
+ * [any] Returns 1, or 0 at the end. Errors: SHOAL_E_BAD_VALUE. Since 0.1.0 */
 SHOAL_API int shoal_next(shoal_bytes *rest, shoal_bytes *key, shoal_bytes *item);
-/* The value nil. [any]  Errors: none.  Since 0.1.0 */
+/* The value nil. [any] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_bytes shoal_nil(void);
 
 /* ------------------------------------------------------------------ library */
 
-/* The version: major << 16 | minor << 8 | patch. [any]  Errors: none.  Since 0.1.0 */
+/* The version: major << 16 | minor << 8 | patch. [any] Errors: none. Since 0.1.0 */
 SHOAL_API uint32_t shoal_version(void);
-/* The version as text, e.g. "0.1.0". [any]  Errors: none.  Since 0.1.0 */
+/* The version as text, e.g. "0.1.0". [any] Errors: none. Since 0.1.0 */
 SHOAL_API const char *shoal_version_string(void);
-/* The name of a code, e.g. "mailbox_full"; "ok" for 0. code: SHOAL_E_* or SHOAL_END. [any]  Errors:
- * none ("unknown"). Since 0.1.0 */
+/* The name of a code, e.g. "mailbox_full"; "ok" for 0. code: SHOAL_E_* or SHOAL_END.
+ * [any] Errors: none ("unknown"). Since 0.1.0 */
 SHOAL_API const char *shoal_code_name(int code);
-/* What a code means, a sentence. code: as shoal_code_name. [any]  Errors: none.  Since 0.1.0 */
+/* What a code means, a sentence. code: as shoal_code_name. [any] Errors: none. Since 0.1.0 */
 SHOAL_API const char *shoal_strerror(int code);
-/* What this thread's last failed call on node said; "" if none. node: NULL for shoal_node_new. Lent
- * until this thread's next failing call. [any]  Errors: none.  Since 0.1.0 */
+/* What this thread's last failed call on node said; "" if none. node: NULL for shoal_node_new.
+ * Lent until this thread's next failing call.
+ * [any] Errors: none. Since 0.1.0 */
 SHOAL_API const char *shoal_last_error(shoal_node *node);
 
 #ifdef __cplusplus

@@ -179,7 +179,8 @@ static void hook_undelivered(shoal_cx *cx, void *state, const char *name, shoal_
     (void)cx;
     struct lost lost = {state_actor(state), name, value};
     if (!lnode_protect(lost.a->node, lost_add, &lost)) {
-        lnode_log(lost.a->node, SHOAL_LOG_WARN, "an undelivered message could not be kept: out of memory");
+        lnode_log(lost.a->node, SHOAL_LOG_WARN,
+                  "an undelivered message could not be kept: out of memory");
     }
 }
 
@@ -213,7 +214,8 @@ static ltype *type_of(lua_State *L, lnode *n, int idx)
     push_classes(L);
     lua_pushvalue(L, idx);
     if (lua_rawget(L, -2) != LUA_TTABLE) {
-        luaL_error(L, "spawn: expected a class made by shoal.actor, not a %s", luaL_typename(L, idx));
+        luaL_error(L, "spawn: expected a class made by shoal.actor, not a %s",
+                   luaL_typename(L, idx));
     }
     int spec = lua_gettop(L);
     const void *class = lua_topointer(L, idx);
@@ -264,7 +266,8 @@ void lactor_push_self(lua_State *L, const lactor *a)
 
 void lactor_push_reason(lua_State *L, lnode *n, const shoal_reason *reason)
 {
-    static const char *const kinds[] = {"normal", "killed", "error", "link_died", "peer_lost", "restart", "gone"};
+    static const char *const kinds[] = {"normal",    "killed",  "error", "link_died",
+                                        "peer_lost", "restart", "gone"};
     bool known = reason->kind >= SHOAL_NORMAL && reason->kind <= SHOAL_GONE;
     lua_createtable(L, 0, 3);
     lua_pushstring(L, known ? kinds[reason->kind] : "error");
@@ -345,7 +348,9 @@ static shoal_pid opt_actor(lua_State *L, lnode *n, int opts, const char *key, co
     } else if (lua_isboolean(L, -1) && (parent || !lua_toboolean(L, -1))) {
         pid = lua_toboolean(L, -1) ? parent->pid : pid;
     } else {
-        luaL_error(L, parent ? "spawn: %s must be a ref or true, not a %s" : "spawn: %s must be a ref, not a %s",
+        luaL_error(L,
+                   parent ? "spawn: %s must be a ref or true, not a %s"
+                          : "spawn: %s must be a ref, not a %s",
                    key, luaL_typename(L, -1));
     }
     return pid;

@@ -180,9 +180,10 @@ static bool put_hole(struct walk *w, int idx)
         i++;
     }
     lua_pop(w->L, 1);
-    fault_set(w, SHOAL_E_BAD_VALUE,
-              "a list with a hole cannot be sent: use shoal.null for a nil in it, shoal.map(t) for a map "
-              "of integers");
+    fault_set(
+        w, SHOAL_E_BAD_VALUE,
+        "a list with a hole cannot be sent: use shoal.null for a nil in it, shoal.map(t) for a map "
+        "of integers");
     return fault_at_index(w, i);
 }
 
@@ -247,7 +248,8 @@ static bool put_value(struct walk *w, int idx, int depth)
         const char *text = lua_tolstring(L, idx, &n);
         shoal_put_text(w->p, text, n);
         if (shoal_pack_error(w->p) == SHOAL_E_BAD_VALUE) {
-            return fault_set(w, SHOAL_E_BAD_VALUE, "text must be UTF-8: use shoal.bytes(s) for other bytes");
+            return fault_set(w, SHOAL_E_BAD_VALUE,
+                             "text must be UTF-8: use shoal.bytes(s) for other bytes");
         }
         break;
     }
@@ -352,7 +354,8 @@ static bool push_key(struct walk *w, shoal_bytes key, bool *whole)
         lua_pushinteger(w->L, number);
         return true;
     }
-    return fault_set(w, SHOAL_E_BAD_VALUE, "a key is neither text nor an integer that Lua can hold");
+    return fault_set(w, SHOAL_E_BAD_VALUE,
+                     "a key is neither text nor an integer that Lua can hold");
 }
 
 static bool fault_at_pushed(struct walk *w)
@@ -401,7 +404,8 @@ static bool push_int(struct walk *w, shoal_bytes value)
         return true;
     }
     shoal_as_u64(value, &u);
-    return fault_set(w, SHOAL_E_BAD_VALUE, "the integer %llu is more than a Lua integer can hold (2^63-1)",
+    return fault_set(w, SHOAL_E_BAD_VALUE,
+                     "the integer %llu is more than a Lua integer can hold (2^63-1)",
                      (unsigned long long)u);
 }
 
@@ -562,10 +566,8 @@ static int bytes_sub(lua_State *L)
 
 void lbytes_open(lua_State *L)
 {
-    static const luaL_Reg meta[] = {{"__tostring", bytes_tostring},
-                                    {"__len", bytes_len},
-                                    {"__eq", bytes_eq},
-                                    {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__tostring", bytes_tostring}, {"__len", bytes_len}, {"__eq", bytes_eq}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"sub", bytes_sub}, {NULL, NULL}};
     luaL_newmetatable(L, "shoal.bytes");
     luaL_setfuncs(L, meta, 0);

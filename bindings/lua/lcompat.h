@@ -14,13 +14,13 @@
 
 /* One value of a userdata: what it keeps alive. */
 #if LUA_VERSION_NUM >= 504
-#define lcompat_newuserdata(L, size)  lua_newuserdatauv((L), (size), 1)
-#define lcompat_setowned(L, idx)      lua_setiuservalue((L), (idx), 1)
-#define lcompat_pushowned(L, idx)     lua_getiuservalue((L), (idx), 1)
+#define lcompat_newuserdata(L, size) lua_newuserdatauv((L), (size), 1)
+#define lcompat_setowned(L, idx)     lua_setiuservalue((L), (idx), 1)
+#define lcompat_pushowned(L, idx)    lua_getiuservalue((L), (idx), 1)
 #else
-#define lcompat_newuserdata(L, size)  lua_newuserdata((L), (size))
-#define lcompat_setowned(L, idx)      lua_setuservalue((L), (idx))
-#define lcompat_pushowned(L, idx)     lua_getuservalue((L), (idx))
+#define lcompat_newuserdata(L, size) lua_newuserdata((L), (size))
+#define lcompat_setowned(L, idx)     lua_setuservalue((L), (idx))
+#define lcompat_pushowned(L, idx)    lua_getuservalue((L), (idx))
 #endif
 
 /* Resumes; *left: how many values the coroutine left on its stack. */

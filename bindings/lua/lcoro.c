@@ -157,7 +157,8 @@ static int coro_failed(lua_State *L)
     lcoro *c = lua_touserdata(L, 1);
     lua_settop(L, 0);
     if (lua_status(c->co) == LUA_YIELD) {
-        lua_pushliteral(L, "coroutine.yield outside a coroutine of your own: what takes time waits by itself");
+        lua_pushliteral(
+            L, "coroutine.yield outside a coroutine of your own: what takes time waits by itself");
     } else {
         lua_xmove(c->co, L, 1);
     }
@@ -166,7 +167,8 @@ static int coro_failed(lua_State *L)
     luaL_traceback(L, c->co, text, 0);
     const char *trace = lua_tostring(L, 3);
     if (c->kind == RUN_MESSAGE || c->kind == RUN_INIT) {
-        const char *type = luaL_getmetafield(L, 1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : "error";
+        const char *type =
+            luaL_getmetafield(L, 1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : "error";
         shoal_bytes value = shoal_nil();
         const char *why;
         if (lua_type(L, 1) != LUA_TSTRING && !lcodec_try(L, c->node, 1, &value, &why)) {
@@ -310,7 +312,8 @@ static int job_replied(lua_State *L, int status, lua_KContext ctx)
         return 0;
     }
     if (!lcodec_try(L, c->node, -1, &value, &why)) {
-        return luaL_error(L, "the reply of handler '%s' cannot be sent: %s", shoal_cx_name(c->cx), why);
+        return luaL_error(L, "the reply of handler '%s' cannot be sent: %s", shoal_cx_name(c->cx),
+                          why);
     }
     int code = shoal_reply(c->cx, value);
     if (code < 0) {
@@ -335,8 +338,8 @@ static int job_message(lua_State *L, lcoro *c)
     if (!push_handler(L, n, c->actor, c->name)) {
         if (lua_getfield(L, 2, "on_message") != LUA_TFUNCTION) {
             return job_unfit(c, SHOAL_E_NO_HANDLER,
-                             lua_pushfstring(L, "actor %s takes no message \"%s\"", c->actor->type->id,
-                                             c->name));
+                             lua_pushfstring(L, "actor %s takes no message \"%s\"",
+                                             c->actor->type->id, c->name));
         }
         args = 3;
     }
@@ -416,8 +419,8 @@ static int job_decided(lua_State *L, int status, lua_KContext ctx)
     int whole;
     lua_Integer answer = lua_tointegerx(L, -1, &whole);
     if (!whole || (answer != SHOAL_RESUME && answer != SHOAL_STOP)) {
-        return luaL_error(L, "%s must return shoal.RESUME or shoal.STOP, not %s", kind_name(c->kind),
-                          luaL_tolstring(L, -1, NULL));
+        return luaL_error(L, "%s must return shoal.RESUME or shoal.STOP, not %s",
+                          kind_name(c->kind), luaL_tolstring(L, -1, NULL));
     }
     c->code = (int)answer;
     return 0;
@@ -480,17 +483,20 @@ lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what)
 {
     lcoro *c = lvm_of(L)->running;
     if (!c) {
-        luaL_error(L,
-                   "%s waits, and nothing can wait here: call it in a handler, or in a function given to "
-                   "node:run or node:task",
-                   what);
+        luaL_error(
+            L,
+            "%s waits, and nothing can wait here: call it in a handler, or in a function given to "
+            "node:run or node:task",
+            what);
     } else if (c->co != L) {
         luaL_error(L,
-                   "%s waits, and a coroutine of your own cannot wait for shoal: call it in the handler or "
+                   "%s waits, and a coroutine of your own cannot wait for shoal: call it in the "
+                   "handler or "
                    "task itself, or use shoal.all",
                    what);
     } else if (!lua_isyieldable(L)) {
-        luaL_error(L, "%s waits, and cannot inside table.sort, string.gsub or another C function", what);
+        luaL_error(L, "%s waits, and cannot inside table.sort, string.gsub or another C function",
+                   what);
     } else if (n != c->node && lcoro_cx(c)) {
         luaL_error(L, "%s: a handler waits only for its own node, this is another's", what);
     }

@@ -170,7 +170,8 @@ static int cx_forward(lua_State *L)
     shoal_bytes value;
     shoal_pid pid;
     if (lref_pid(to, a->node, &pid) < 0) {
-        return lfail(L, SHOAL_E_UNREACHABLE, SHOAL_NOT_SENT, "that actor's peer is not known any more");
+        return lfail(L, SHOAL_E_UNREACHABLE, SHOAL_NOT_SENT,
+                     "that actor's peer is not known any more");
     }
     if (!lcodec_pack(L, a->node, 4, &value)) {
         return 4;
@@ -207,7 +208,8 @@ static int cx_watch(lua_State *L, const char *what, int (*fn)(shoal_node *, shoa
     lref *other = lref_check(L, 2);
     shoal_pid pid;
     if (lref_pid(other, a->node, &pid) < 0) {
-        return lfail(L, SHOAL_E_UNREACHABLE, SHOAL_NOT_SENT, "that actor's peer is not known any more");
+        return lfail(L, SHOAL_E_UNREACHABLE, SHOAL_NOT_SENT,
+                     "that actor's peer is not known any more");
     }
     return answer(L, a->node, fn(a->node->node, a->pid, pid));
 }
@@ -296,14 +298,24 @@ static void methods_only(lua_State *L, const char *name, const luaL_Reg *methods
 void lcx_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"reply", cx_reply}, {"defer", cx_defer},     {"forward", cx_forward}, {"after", cx_after},
-        {"every", cx_every}, {"stop", cx_stop},       {"spawn", cx_spawn},     {"link", cx_link},
-        {"now", cx_now},     {"monitor", cx_monitor}, {"unlink", cx_unlink},   {"random", cx_random},
+        {"reply", cx_reply},
+        {"defer", cx_defer},
+        {"forward", cx_forward},
+        {"after", cx_after},
+        {"every", cx_every},
+        {"stop", cx_stop},
+        {"spawn", cx_spawn},
+        {"link", cx_link},
+        {"now", cx_now},
+        {"monitor", cx_monitor},
+        {"unlink", cx_unlink},
+        {"random", cx_random},
         {NULL, NULL},
     };
     static const luaL_Reg getters[] = {
         {"ref", cx_ref}, {"node", cx_node}, {"sender", cx_sender}, {"name", cx_name}, {NULL, NULL}};
-    static const luaL_Reg promise[] = {{"reply", promise_reply}, {"fail", promise_fail}, {NULL, NULL}};
+    static const luaL_Reg promise[] = {
+        {"reply", promise_reply}, {"fail", promise_fail}, {NULL, NULL}};
     static const luaL_Reg timer[] = {{"cancel", timer_cancel}, {NULL, NULL}};
     luaL_newmetatable(L, "shoal.cx");
     lua_pushcfunction(L, cx_tostring);

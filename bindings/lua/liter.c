@@ -187,10 +187,8 @@ int liter_lookup_all(lua_State *L)
 
 void liter_open(lua_State *L)
 {
-    static const luaL_Reg meta[] = {{"__gc", iter_gc},
-                                    {"__close", iter_close},
-                                    {"__call", iter_next},
-                                    {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__gc", iter_gc}, {"__close", iter_close}, {"__call", iter_next}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"next", iter_next}, {"close", iter_close}, {NULL, NULL}};
     luaL_newmetatable(L, "shoal.refs");
     luaL_setfuncs(L, meta, 0);

@@ -211,7 +211,8 @@ static int event_call(lua_State *L)
         lua_setfield(L, -2, "text");
     }
     if (lua_pcall(L, 2, 0, 2) != LUA_OK) {
-        lnode_log(e->n, SHOAL_LOG_ERROR, lua_pushfstring(L, "on_event failed: %s", lua_tostring(L, -1)));
+        lnode_log(e->n, SHOAL_LOG_ERROR,
+                  lua_pushfstring(L, "on_event failed: %s", lua_tostring(L, -1)));
     }
     return 0;
 }
@@ -377,7 +378,8 @@ static void node_end(lua_State *L, lnode *n, int idx)
 {
     lua_State *outer;
     lua_pushvalue(L, idx);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, n); /* while it is collected, the table of nodes has it no more */
+    lua_rawsetp(L, LUA_REGISTRYINDEX,
+                n); /* while it is collected, the table of nodes has it no more */
     n->entered++;
     outer = n->vm->L;
     n->vm->L = L;
@@ -408,7 +410,9 @@ static int node_close(lua_State *L)
 {
     lnode *n = lnode_check(L, 1);
     if (n->entered) {
-        return luaL_error(L, "node:close inside a handler, a task or a callback of the node: use node:stop there");
+        return luaL_error(
+            L,
+            "node:close inside a handler, a task or a callback of the node: use node:stop there");
     }
     if (n->node && !n->closing) {
         node_end(L, n, 1);
@@ -480,7 +484,8 @@ static int64_t opt_time(lua_State *L, int arg, double scale, const char *what)
 static int node_poll(lua_State *L)
 {
     lnode *n = lnode_check(L, 1);
-    int64_t budget_us = opt_time(L, 2, 1e6, "the budget"), wait_ms = opt_time(L, 3, 1e3, "the wait");
+    int64_t budget_us = opt_time(L, 2, 1e6, "the budget"),
+            wait_ms = opt_time(L, 3, 1e3, "the wait");
     if (n->vm->running || n->entered) {
         return luaL_error(L, "node:poll inside a handler, a task or a callback of the node");
     }

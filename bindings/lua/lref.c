@@ -263,9 +263,15 @@ void lref_open(lua_State *L)
 {
     static const luaL_Reg meta[] = {{"__tostring", ref_tostring}, {"__eq", ref_eq}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"tell", ref_tell}, {"ask", ref_ask}, {"drain", ref_drain},
-        {"register", ref_register}, {"unregister", ref_unregister}, {"stop", ref_stop},
-        {"kill", ref_kill}, {"done", ref_done}, {NULL, NULL},
+        {"tell", ref_tell},
+        {"ask", ref_ask},
+        {"drain", ref_drain},
+        {"register", ref_register},
+        {"unregister", ref_unregister},
+        {"stop", ref_stop},
+        {"kill", ref_kill},
+        {"done", ref_done},
+        {NULL, NULL},
     };
     static const luaL_Reg getters[] = {{"id", ref_id}, {"peer_id", ref_peer_id}, {NULL, NULL}};
     luaL_newmetatable(L, "shoal.ref");

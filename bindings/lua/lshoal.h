@@ -26,10 +26,10 @@ typedef struct liter liter;
 
 /* One per VM, in its registry. */
 typedef struct lvm {
-    lua_State *L;      /* what runs now, while inside the library; else undefined */
-    lcoro *running;    /* the innermost coroutine of ours that runs; NULL: the host's own code */
-    const void *null;  /* shoal.null */
-    const void *list;  /* metatables that mark tables */
+    lua_State *L;     /* what runs now, while inside the library; else undefined */
+    lcoro *running;   /* the innermost coroutine of ours that runs; NULL: the host's own code */
+    const void *null; /* shoal.null */
+    const void *list; /* metatables that mark tables */
     const void *map;
 } lvm;
 
@@ -241,8 +241,8 @@ int lcoro_then(shoal_cx *cx, void *ud, const shoal_result *result);
 void lcoro_close(lcoro *c);
 void lcoro_close_all(lcoro **list);
 void lcoro_pool_free(lnode *n);
-int lcoro_task(lua_State *L);  /* node:task */
-int lcoro_fork(lua_State *L);  /* for shoal.all */
+int lcoro_task(lua_State *L); /* node:task */
+int lcoro_fork(lua_State *L); /* for shoal.all */
 int lcoro_park(lua_State *L);
 int lcoro_unpark(lua_State *L);
 int lcoro_drop(lua_State *L);
@@ -250,7 +250,8 @@ int lcoro_busy(lua_State *L);
 
 /* --- lref.c --- */
 lref *lref_check(lua_State *L, int arg);
-void lref_push(lua_State *L, lnode *n, shoal_pid pid); /* the one userdata of that actor; nobody: nil */
+void lref_push(lua_State *L, lnode *n,
+               shoal_pid pid); /* the one userdata of that actor; nobody: nil */
 /* The actor of r as node n knows it. */
 int lref_pid(const lref *r, lnode *n, shoal_pid *out);
 void lref_open(lua_State *L);

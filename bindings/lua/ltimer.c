@@ -34,7 +34,8 @@ static void heap_up(lnode *n, size_t i, lcoro *c)
 static void heap_down(lnode *n, size_t i, lcoro *c)
 {
     for (size_t child = 2 * i + 1; child < n->sleeper_count; child = 2 * i + 1) {
-        if (child + 1 < n->sleeper_count && n->sleepers[child + 1]->due_us < n->sleepers[child]->due_us) {
+        if (child + 1 < n->sleeper_count &&
+            n->sleepers[child + 1]->due_us < n->sleepers[child]->due_us) {
             child++;
         }
         if (n->sleepers[child]->due_us >= c->due_us) {

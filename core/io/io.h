@@ -90,4 +90,7 @@ int sh_io_address(sh_io *io, size_t i, char *buf, size_t cap);
 int sh_io_spawn(sh_io *io, unsigned exec, const sh_type *type, const struct sh_spawn *opt,
                 sh_pid *out);
 
+/* [any] One line on stderr: the log sink of who gives none. */
+void sh_stderr_line(int level, const char *text, size_t n);
+
 #endif

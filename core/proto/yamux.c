@@ -285,13 +285,9 @@ int sh_yamux_shut(sh_yamux *y, uint64_t stream)
     if (!st || st->fin_out || sh_yamux_over(y)) {
         return SH_E_CLOSED;
     }
-    if (yamux_frame_is_open(y, st->id)) {
-        uint16_t flags = sh_load_u16be(y->frame + 2);
-        sh_store_u16be(y->frame + 2, (uint16_t)(flags | YAMUX_FIN));
-        y->frame_id = 0;
-    } else {
-        sh_yamux_control(y, YAMUX_DATA, yamux_first_flags(st) | YAMUX_FIN, st->id, 0);
-    }
+    /* Never on a frame with a body: go takes the FIN before it has stored the body, and a reader in between sees the
+     * end of the stream without those bytes. */
+    sh_yamux_control(y, YAMUX_DATA, yamux_first_flags(st) | YAMUX_FIN, st->id, 0);
     st->fin_out = true;
     sh_list_remove(&st->waiting);
     if (st->fin_in) {

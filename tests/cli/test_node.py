@@ -2,6 +2,7 @@
 import json
 import signal
 import subprocess
+import time
 import unittest
 
 from support import LISTEN, Program, SHOAL, main, rows, scratch, shoal
@@ -124,6 +125,22 @@ class Script:
         out, said = node.process.communicate(timeout=20)
         self.assertEqual((node.process.returncode, said.decode()), (0, ""))
 
+    def test_a_second_signal_means_now(self):
+        node = self.start(self.lingering, "--timeout", "60")
+        node.line_with("ready")
+        node.process.send_signal(signal.SIGTERM)
+        node.line_with("lingers")
+        begin = time.monotonic()
+        self.assertEqual(node.end(signal.SIGINT), (0, ""))
+        self.assertLess(time.monotonic() - begin, 5)
+
+    def test_a_stop_waits_no_longer_than_told(self):
+        node = self.start(self.lingering, "--timeout", "0.5")
+        node.line_with("ready")
+        begin = time.monotonic()
+        self.assertEqual(node.end()[0], 0)
+        self.assertTrue(0.3 < time.monotonic() - begin < 5)
+
     def test_options_reach_it(self):
         status, said = rows("node", "--listen", "nonsense", self.write_counter())
         self.assertEqual((status, said[0]["error"]["code"]), (1, "bad_address"))
@@ -158,6 +175,19 @@ async def main(node):
     print("registered")
 """
     failing = "async def main(node):\n    raise ValueError('on purpose')\n"
+    lingering = """
+import asyncio
+import shoal
+
+class Slow(shoal.Actor):
+    async def on_stop(self, reason):
+        print("lingers")
+        await asyncio.sleep(60)
+
+async def main(node):
+    await node.spawn(Slow)
+    print("ready")
+"""
     stopping = "async def main(node):\n    await node.stop()\n"
 
     def test_main_is_cancelled_at_the_end(self):
@@ -188,6 +218,14 @@ assert(ref:register("script.counter"))
 print("registered")
 """
     failing = "local node = ...\nerror('on purpose')\n"
+    lingering = """
+local node = ...
+local shoal = require "shoal"
+local Slow = shoal.actor("slow")
+function Slow:on_stop() print("lingers") shoal.sleep(60) end
+assert(node:spawn(Slow))
+print("ready")
+"""
     stopping = "local node = ...\nnode:stop()\n"
 
 

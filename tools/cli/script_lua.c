@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Its arguments: script, json or not, options, wait(fd, seconds or nil) -> a signal came.
+/* Its arguments: script, json or not, options, signalled() -> a signal came.
  * It returns the exit status, or the failure of shoal.node: nil, text, code, delivery. */
 static const char bootstrap[] =
-    "local path, json, options, wait = ...\n"
+    "local path, json, options, signalled = ...\n"
     "local shoal = require 'shoal'\n"
     "local script = assert(loadfile(path))\n"
     "io.stdout:setvbuf('line')\n"
@@ -47,18 +47,19 @@ static const char bootstrap[] =
     "options.on_event = function(event, info)\n"
     "  if event ~= 'listening' then line(event, info) end\n"
     "end\n"
-    "local stop_options = { timeout = options.stop_timeout }\n"
     "local node, text, code, delivery = shoal.node(options)\n"
     "if not node then return nil, text, code, delivery end\n"
     "for _, address in ipairs(node.addresses) do listening(address, node.peer_id) end\n"
     "if #node.addresses == 0 then listening(nil, node.peer_id) end\n"
     "\n"
-    "local status, stopping, stopped = 0, false, false\n"
-    "local function stop()\n"
-    "  if stopping then node:close() stopped = true return end\n"
-    "  stopping = true\n"
-    "  node:task(function() node:stop(stop_options) stopped = true end)\n"
-    "end\n"
+    "local status = 0\n"
+    "local function stop() node:stop() end\n" /* a second one means now */
+    "node:task(function()\n"
+    "  while true do\n"
+    "    if signalled() then node:task(stop) end\n"
+    "    shoal.sleep(0.05)\n"
+    "  end\n"
+    "end)\n"
     "node:task(function()\n"
     "  local done, problem = xpcall(script, debug.traceback, node)\n"
     "  if not done then\n"
@@ -67,20 +68,13 @@ static const char bootstrap[] =
     "    stop()\n"
     "  end\n"
     "end)\n"
-    "while not stopped do\n"
-    "  if wait(node:fd(), node:next_timeout()) then stop() end\n"
-    "  if not stopped and not node:poll(0.05) then stopped = true end\n"
-    "end\n"
+    "node:run()\n"
     "return status\n";
 
-/* wait(fd, seconds): the descriptor of signals is its upvalue. */
-static int lua_wait(lua_State *L)
+/* signalled(): the descriptor of signals is its upvalue. */
+static int lua_signalled(lua_State *L)
 {
-    int signals = (int)lua_tointeger(L, lua_upvalueindex(1));
-    int fd = (int)luaL_checkinteger(L, 1);
-    double s = luaL_optnumber(L, 2, -1);
-    int64_t ms = s < 0 ? -1 : s > 1e6 ? 1000000000 : (int64_t)(s * 1000 + 0.999);
-    lua_pushboolean(L, signals_wait(signals, fd, ms));
+    lua_pushboolean(L, signals_wait((int)lua_tointeger(L, lua_upvalueindex(1)), -1, 0));
     return 1;
 }
 
@@ -121,7 +115,7 @@ static void push_arguments(lua_State *L, const struct cli *cli, const char *path
         lua_setfield(L, -2, "stop_timeout");
     }
     lua_pushinteger(L, signals);
-    lua_pushcclosure(L, lua_wait, 1);
+    lua_pushcclosure(L, lua_signalled, 1);
 }
 
 static int code_of(const char *name)

@@ -290,8 +290,8 @@ static void echo_step(struct peer *p, struct op *op)
             line_end();
             op_free(p, op);
         } else {
-            char text[64];
-            snprintf(text, sizeof text, "%u of %u streams done", op->done, op->streams);
+            char text[256];
+            snprintf(text, sizeof text, "%u of %u streams done; %s", op->done, op->streams, op->why);
             op_fail(p, op, text);
         }
     }

@@ -1,6 +1,7 @@
 /* flows.c - the streams of this program: the echo protocol from both ends, and identify and ping asked of others. */
 #include "peer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "swarm/links.h"
@@ -201,6 +202,11 @@ static void flow_over(struct peer *p, struct flow *f, const struct sh_swarm_even
     struct op *op = f->op;
     bool whole = f->fin && !f->differs && f->got == flow_bytes(f);
     enum flow_kind kind = f->kind;
+    if (kind == FLOW_ECHO && !whole) {
+        snprintf(op->why, sizeof op->why, "stream %u: %s (%s, code 0x%llx), sent %llu, got %llu%s%s", f->number,
+                 ev->text, sh_err_name(ev->err), (unsigned long long)ev->code, (unsigned long long)f->sent,
+                 (unsigned long long)f->got, f->fin ? " and FIN" : "", f->differs ? ", differs" : "");
+    }
     flow_free(f);
     if (kind == FLOW_ECHO) {
         op->ended++;

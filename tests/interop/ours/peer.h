@@ -56,6 +56,7 @@ struct op {
     /* echo */
     unsigned streams, opened, agreed, ended, done;
     uint64_t bytes;
+    char why[192]; /* of a stream that failed */
     /* identify */
     bool told;
     struct bytes card;
