@@ -257,6 +257,7 @@ static void end_tasks(ActorRec *rec)
             if (t->msg.rec != rec || t->msg.kind == MSG_STOP) {
                 continue;
             }
+            t->msg.cx = NULL; /* from now on good for its finish only */
             if (n->freeing && !t->stepping) {
                 task_close(t);
                 again = true;

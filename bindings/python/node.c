@@ -162,7 +162,7 @@ static void end_lists(NodeObj *n)
     tasks_run_ready(n);
     while (n->tasks) {
         TaskObj *t = n->tasks;
-        t->held = false; /* core has gone */
+        t->msg.cx = t->held_cx = NULL; /* core has gone */
         task_close(t);
         if (t == n->tasks) {
             break; /* it is running: this is called from within it, which cannot be */

@@ -141,6 +141,7 @@ struct TaskObj {
     Msg msg;
     PyObject *coro, *context, *name;
     PyObject *waiting; /* what it awaits: a Pending or a foreign future, or NULL */
+    shoal_cx *held_cx; /* to finish; also when msg.cx is NULL because the actor was killed */
     PyObject *raise;   /* what the next step raises in it */
     PyObject *sent;    /* of the last step: what it yielded or returned */
     int how;           /* PySendResult of the last step */
@@ -151,7 +152,7 @@ struct TaskObj {
     NodeObj *node;
     int cancels;
     uint8_t state;
-    bool must_cancel, queued, stepping, linked, held;
+    bool must_cancel, queued, stepping, linked;
     TaskObj *ready_next;
 };
 

@@ -273,13 +273,13 @@ static int task_ended(TaskObj *t)
 static void task_finish(TaskObj *t)
 {
     ActorRec *rec = t->msg.rec;
-    shoal_cx *cx = t->msg.cx;
     int code = task_ended(t);
+    shoal_cx *cx = t->held_cx;
+    t->held_cx = NULL;
     msg_end(&t->msg);
-    if (cx && t->held) {
+    if (cx) {
         shoal_finish(cx, code);
     }
-    t->held = false;
     task_unlink(t);
     if (rec) {
         rec->tasks--;
@@ -381,7 +381,7 @@ int task_start(Msg *msg, PyObject *coro, int *code)
         Py_DECREF((PyObject *)t);
         return 0;
     }
-    t->held = msg->cx && shoal_hold(msg->cx) >= 0;
+    t->held_cx = msg->cx && shoal_hold(msg->cx) >= 0 ? msg->cx : NULL;
     msg->context = NULL; /* now the task's */
     task_link(t);
     if (t->msg.rec) {

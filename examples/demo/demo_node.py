@@ -22,7 +22,7 @@ async def main(dial: list[str]) -> None:
             other = await node.lookup(name, timeout=20)
             text = await other.ask("greet", {"from": "demo.python"})
             print("call", "demo.python", name, other, text, sep="\t", flush=True)
-        print("done", "demo.python", flush=True)
+        print("done", "demo.python", sep="\t", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

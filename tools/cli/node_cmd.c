@@ -70,17 +70,26 @@ static uint32_t stop_ms(const struct cli *cli)
     return cli->timeout_s > 0 ? (uint32_t)(cli->timeout_s * 1000 + 0.999) : 0;
 }
 
-/* Until the node has stopped: 0, or what its end lacked. */
-static int serve(struct host *h, int signals)
+/* The first signal stops the node gracefully, the second at once. */
+static int stop_begin(const struct host *h, bool again, shoal_result **stopped)
+{
+    if (again) {
+        shoal_node_stop(h->node, 1, NULL, NULL);
+        return 0;
+    }
+    int64_t call = shoal_node_stop(h->node, stop_ms(h->cli), shoal_keep, stopped);
+    return call < 0 ? (int)call : 0;
+}
+
+/* Until the node has stopped. */
+static int serve(const struct host *h, int signals)
 {
     shoal_result *stopped = NULL;
     bool stopping = false;
     int code = 0;
     while (code >= 0 && !stopped) {
         if (signals_wait(signals, shoal_fd(h->node), shoal_next_timeout_ms(h->node))) {
-            int64_t call = shoal_node_stop(h->node, stop_ms(h->cli), stopping ? NULL : shoal_keep,
-                                           stopping ? NULL : &stopped);
-            code = !stopping && call < 0 ? (int)call : 0;
+            code = stop_begin(h, stopping, &stopped);
             stopping = true;
         }
         if (code >= 0) {
@@ -88,7 +97,7 @@ static int serve(struct host *h, int signals)
         }
     }
     if (stopped && stopped->code < 0) {
-        fprintf(stderr, "shoal node: %s\n", stopped->text);
+        fprintf(stderr, "shoal node: not all was done in time: %s\n", stopped->text);
     }
     shoal_result_free(stopped);
     return code < 0 ? output_last(h->cli, h->node, code) : CLI_DONE;

@@ -52,8 +52,12 @@ static const char bootstrap[] =
     "for _, address in ipairs(node.addresses) do listening(address, node.peer_id) end\n"
     "if #node.addresses == 0 then listening(nil, node.peer_id) end\n"
     "\n"
-    "local status = 0\n"
-    "local function stop() node:stop() end\n" /* a second one means now */
+    "local status, stopping = 0, false\n"
+    "local function stop()\n" /* the second signal means now */
+    "  local options = stopping and { timeout = 0.001 } or nil\n"
+    "  stopping = true\n"
+    "  node:stop(options)\n"
+    "end\n"
     "node:task(function()\n"
     "  while true do\n"
     "    if signalled() then node:task(stop) end\n"

@@ -57,7 +57,7 @@ static const char bootstrap[] =
     "    node = None\n"
     "    def on_signal():\n"
     "        if ended.is_set() and node:\n"
-    "            node.stop()\n" /* the second one means now */
+    "            node.stop(timeout=0.001)\n" /* the second signal means now */
     "        ended.set()\n"
     "    for number in (signal.SIGINT, signal.SIGTERM):\n"
     "        loop.add_signal_handler(number, on_signal)\n"
