@@ -5,6 +5,8 @@
 #ifndef SHOAL_ABI_INTERNAL_H
 #define SHOAL_ABI_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "actor/runtime.h"
 #include "base/mem.h"
 #include "io/io.h"
@@ -38,6 +40,7 @@ struct shoal_node {
     sh_runtime *rt;
     uint32_t max_message;
     uint64_t ask_timeout_us;
+    atomic_bool stopping;                         /* shoal_node_stop was called: again means now */
     struct abi_type *types[SH_RUNTIME_EXECS_MAX]; /* of that executor: touched inside it only */
     atomic_flag spare_busy; /* guards the two below; who finds it taken allocates */
     struct abi_call *spare;

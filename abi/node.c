@@ -238,8 +238,7 @@ static int node_start(shoal_node *node, struct options *o)
     code = sh_io_new(&cfg, &node->io, why);
     if (code < 0) {
         int public_code = (int)abi_code(NULL, code);
-        return abi_fail(NULL, public_code, "node: %s",
-                        *why ? why : shoal_strerror(public_code));
+        return abi_fail(NULL, public_code, "node: %s", *why ? why : shoal_strerror(public_code));
     }
     node->rt = sh_io_runtime(node->io);
     sh_peer_id_text(sh_node_peer_id(sh_io_node(node->io)), node->peer_id);
@@ -305,7 +304,11 @@ int64_t shoal_node_stop(shoal_node *node, uint32_t timeout_ms, shoal_fn done, vo
     if (code < 0) {
         return code;
     }
-    int64_t id = sh_node_stop(sh_io_node(node->io), sh_io_token(), (uint64_t)timeout_ms * 1000,
+    uint64_t timeout_us = (uint64_t)timeout_ms * 1000;
+    if (atomic_exchange(&node->stopping, true)) {
+        timeout_us = 1;
+    }
+    int64_t id = sh_node_stop(sh_io_node(node->io), sh_io_token(), timeout_us,
                               sh_io_now_us(node->io), call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }

@@ -51,9 +51,21 @@ if(TARGET pyshoal)
     endforeach()
 endif()
 
+# Whole programs that die, stop and restart, and every value between every pair of languages: scripts that print their own closing line.
+include(hosts.cmake)
+foreach(suite process values)
+    file(GLOB files CONFIGURE_DEPENDS "${here}/${suite}/test_*.py")
+    foreach(file IN LISTS files)
+        get_filename_component(name "${file}" NAME_WE)
+        if(TARGET ${suite}_host)
+            shoal_script(NAME ${suite}_${name} LABEL ${suite} TIMEOUT 300 SERIAL COMMAND "${SHOAL_TEST_PYTHON}" "${file}")
+        endif()
+    endforeach()
+endforeach()
+
 # Suites across languages: test_*.sh and test_*.py; the sanitizers do not reach them (they start whole programs).
 if(NOT SHOAL_SANITIZE)
-    foreach(suite abi values examples docs install cli)
+    foreach(suite abi examples docs install cli)
         file(GLOB files CONFIGURE_DEPENDS "${here}/${suite}/test_*.sh" "${here}/${suite}/test_*.py")
         foreach(file IN LISTS files)
             get_filename_component(name "${file}" NAME_WE)

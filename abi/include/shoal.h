@@ -356,9 +356,10 @@ SHOAL_API int shoal_wait(shoal_node *node, shoal_result *const *result);
 SHOAL_API void shoal_result_free(shoal_result *result);
 
 /* Cancels a call: its done runs with SHOAL_E_CANCELLED, unless it has ended already. call: the id
- * it gave. A message not yet begun is withdrawn (delivery SHOAL_NOT_SENT); a begun one runs on.
- * node: that gave the id.
- * [any] Errors: SHOAL_E_NOT_FOUND (no such call, or ended). Since 0.1.0 */
+ * it gave. A message not yet begun is withdrawn (delivery SHOAL_NOT_SENT); a begun one runs on. 0
+ * does not say that the call was still open: another thread may be ending it. node: that gave the
+ * id.
+ * [any] Errors: SHOAL_E_NOT_FOUND (surely no such call, or ended). Since 0.1.0 */
 SHOAL_API int shoal_cancel(shoal_node *node, int64_t call);
 
 /* Tells about a node. what: "actors", "peers", "names" or "routing"; peer: NULL for this node,

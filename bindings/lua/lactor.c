@@ -179,8 +179,8 @@ static void hook_undelivered(shoal_cx *cx, void *state, const char *name, shoal_
     (void)cx;
     struct lost lost = {state_actor(state), name, value};
     if (!lnode_protect(lost.a->node, lost_add, &lost)) {
-        lnode_log(lost.a->node, SHOAL_LOG_WARN,
-                  "an undelivered message could not be kept: out of memory");
+        levent_write(lost.a->node, SHOAL_LOG_WARN,
+                     "an undelivered message could not be kept: out of memory");
     }
 }
 
@@ -286,6 +286,7 @@ void lactor_release(lactor *a)
     }
     a->ended = true;
     a->current = NULL;
+    a->type = NULL; /* types end with the node, a cx may be kept */
     if (a->next) {
         a->next->prev = a->prev;
     }

@@ -141,16 +141,6 @@ static void push_error_text(lua_State *L, int idx)
     luaL_tolstring(L, idx, NULL);
 }
 
-static const char *kind_name(enum lkind kind)
-{
-    switch (kind) {
-    case RUN_STOP: return "on_stop";
-    case RUN_ERROR: return "on_error";
-    case RUN_DOWN: return "on_down";
-    default: return "task";
-    }
-}
-
 /* (c): the raised value is on top of its coroutine. */
 static int coro_failed(lua_State *L)
 {
@@ -175,16 +165,16 @@ static int coro_failed(lua_State *L)
             value = shoal_nil(); /* cannot be sent: the text is there */
         }
         c->code = shoal_fail_with(c->cx, text, type, value);
-        lnode_note(c->node, c->actor->pid, trace);
+        levent_note(c->node, c->actor->pid, trace);
         if (c->kind == RUN_INIT) {
             c->actor->failure = lcopy(text);
         }
     } else if (c->kind == RUN_TASK) {
-        lnode_event_text(c->node, "task_failed", trace);
+        levent_text(c->node, "task_failed", trace);
     } else if (c->kind != RUN_FORK) {
-        lnode_log(c->node, SHOAL_LOG_WARN,
-                  lua_pushfstring(L, "%s of actor %s failed: %s", kind_name(c->kind),
-                                  c->actor->type->id, trace));
+        levent_write(c->node, SHOAL_LOG_WARN,
+                     lua_pushfstring(L, "%s of actor %s failed: %s", ljob_name(c->kind),
+                                     c->actor->type->id, trace));
     }
     return 0;
 }
@@ -224,7 +214,7 @@ static int coro_resume(lcoro *c, int args)
     return status;
 }
 
-static void close_forks(lcoro *parent)
+void lcoro_close_forks(lcoro *parent)
 {
     lcoro *next;
     for (lcoro *c = *coro_list(parent); c && parent->forks; c = next) {
@@ -245,7 +235,7 @@ static int coro_end(lcoro *c, int status)
         coro_fail(c);
     }
     if (c->forks) {
-        close_forks(c);
+        lcoro_close_forks(c);
     }
     int code = c->code;
     shoal_cx *cx = c->cx;
@@ -284,189 +274,9 @@ int lcoro_step(lcoro *c, int args)
     return code;
 }
 
-/* --- what a coroutine does first --- */
-
-/* A class field that may be a handler: pushes it, or nil. */
-static bool push_handler(lua_State *L, lnode *n, const lactor *a, const char *name)
-{
-    lnode_push_box(L, n, BOX_ANCHOR);
-    lua_rawgeti(L, -1, a->type->class_ref);
-    lua_remove(L, -2);
-    bool other = name[0] == '_' || strncmp(name, "on_", 3) == 0 || strcmp(name, "init") == 0 ||
-                 strcmp(name, "upgrade") == 0 || strcmp(name, "cx") == 0;
-    if (other || lua_getfield(L, -1, name) != LUA_TFUNCTION) {
-        lua_settop(L, 2); /* self, class */
-        return false;
-    }
-    lua_remove(L, -2);
-    return true;
-}
-
-static int job_replied(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status;
-    lcoro *c = (lcoro *)ctx;
-    shoal_bytes value;
-    const char *why;
-    if (c->answered || lua_isnil(L, -1)) {
-        return 0;
-    }
-    if (!lcodec_try(L, c->node, -1, &value, &why)) {
-        return luaL_error(L, "the reply of handler '%s' cannot be sent: %s", shoal_cx_name(c->cx),
-                          why);
-    }
-    int code = shoal_reply(c->cx, value);
-    if (code < 0) {
-        return luaL_error(L, "the reply of handler '%s' cannot be sent: %s", shoal_cx_name(c->cx),
-                          shoal_last_error(c->node->node));
-    }
-    return 0;
-}
-
-static int job_unfit(lcoro *c, int code, const char *text)
-{
-    shoal_fail(c->cx, text);
-    c->code = code;
-    return 0;
-}
-
-static int job_message(lua_State *L, lcoro *c)
-{
-    lnode *n = c->node;
-    int args = 2;
-    lactor_push_self(L, c->actor);
-    if (!push_handler(L, n, c->actor, c->name)) {
-        if (lua_getfield(L, 2, "on_message") != LUA_TFUNCTION) {
-            return job_unfit(c, SHOAL_E_NO_HANDLER,
-                             lua_pushfstring(L, "actor %s takes no message \"%s\"",
-                                             c->actor->type->id, c->name));
-        }
-        args = 3;
-    }
-    lua_pushvalue(L, 1);
-    if (args == 3) {
-        lua_pushstring(L, c->name);
-    }
-    if (!lcodec_push(L, n, c->value)) {
-        return job_unfit(c, SHOAL_E_BAD_VALUE, lua_tostring(L, -1));
-    }
-    lua_callk(L, args, 1, (lua_KContext)c, job_replied);
-    return job_replied(L, LUA_OK, (lua_KContext)c);
-}
-
-static int job_nothing(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)L, (void)status, (void)ctx;
-    return 0;
-}
-
-static void push_hook(lua_State *L, lcoro *c, const char *name)
-{
-    lnode_push_box(L, c->node, BOX_ANCHOR);
-    lua_rawgeti(L, -1, c->actor->type->class_ref);
-    lua_getfield(L, -1, name);
-    lua_insert(L, -3);
-    lua_pop(L, 2);
-    lactor_push_self(L, c->actor);
-}
-
-static int job_init(lua_State *L, lcoro *c)
-{
-    push_hook(L, c, "init");
-    lnode_push_box(L, c->node, BOX_ANCHOR);
-    lua_rawgeti(L, -1, c->actor->arg_ref);
-    lua_remove(L, -2);
-    lua_callk(L, 2, 0, 0, job_nothing);
-    return 0;
-}
-
-static int job_stop_after(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status;
-    lua_settop(L, 1); /* the reason */
-    push_hook(L, (lcoro *)ctx, "on_stop");
-    if (!lua_isfunction(L, -2)) {
-        return 0;
-    }
-    lua_pushvalue(L, 1);
-    lua_callk(L, 2, 0, 0, job_nothing);
-    return 0;
-}
-
-/* on_undelivered with all that was left, then on_stop. */
-static int job_stop(lua_State *L, lcoro *c)
-{
-    lactor *a = c->actor;
-    lactor_push_reason(L, c->node, c->reason);
-    if (a->undelivered_ref != LUA_NOREF) {
-        push_hook(L, c, "on_undelivered");
-        lnode_push_box(L, c->node, BOX_ANCHOR);
-        lua_rawgeti(L, -1, a->undelivered_ref);
-        lua_remove(L, -2);
-        lua_callk(L, 2, 0, (lua_KContext)c, job_stop_after);
-    }
-    return job_stop_after(L, LUA_OK, (lua_KContext)c);
-}
-
-/* The answer of on_error and on_down. */
-static int job_decided(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status;
-    lcoro *c = (lcoro *)ctx;
-    if (lua_isnil(L, -1)) {
-        return 0; /* c->code is the default */
-    }
-    int whole;
-    lua_Integer answer = lua_tointegerx(L, -1, &whole);
-    if (!whole || (answer != SHOAL_RESUME && answer != SHOAL_STOP)) {
-        return luaL_error(L, "%s must return shoal.RESUME or shoal.STOP, not %s",
-                          kind_name(c->kind), luaL_tolstring(L, -1, NULL));
-    }
-    c->code = (int)answer;
-    return 0;
-}
-
-static int job_error(lua_State *L, lcoro *c)
-{
-    const shoal_result *e = c->error;
-    int value = 0;
-    if (e->value.len) {
-        lcodec_push(L, c->node, e->value); /* or why it cannot be read */
-        value = lua_gettop(L);
-    }
-    push_hook(L, c, "on_error");
-    lfail_table(L, e->code, e->delivery ? e->delivery : SHOAL_HANDLED, e->text, value);
-    lua_callk(L, 2, 1, (lua_KContext)c, job_decided);
-    return job_decided(L, LUA_OK, (lua_KContext)c);
-}
-
-static int job_down(lua_State *L, lcoro *c)
-{
-    push_hook(L, c, "on_down");
-    lref_push(L, c->node, c->subject);
-    lactor_push_reason(L, c->node, c->reason);
-    lua_callk(L, 3, 1, (lua_KContext)c, job_decided);
-    return job_decided(L, LUA_OK, (lua_KContext)c);
-}
-
-/* (c): in the coroutine, so that all it raises ends there. */
-static int job_start(lua_State *L)
-{
-    lcoro *c = lua_touserdata(L, 1);
-    lua_settop(L, 0);
-    switch (c->kind) {
-    case RUN_MESSAGE: return job_message(L, c);
-    case RUN_INIT: return job_init(L, c);
-    case RUN_STOP: return job_stop(L, c);
-    case RUN_ERROR: return job_error(L, c);
-    case RUN_DOWN: return job_down(L, c);
-    default: return 0;
-    }
-}
-
 int lcoro_start(lcoro *c)
 {
-    lua_pushcfunction(c->co, job_start);
+    lua_pushcfunction(c->co, ljob_start);
     lua_pushlightuserdata(c->co, c);
     return lcoro_step(c, 1);
 }
@@ -667,7 +477,7 @@ void lcoro_close(lcoro *c)
     lua_State *outer;
     lnode_enter(n->vm->L, n, &outer);
     if (c->forks) {
-        close_forks(c);
+        lcoro_close_forks(c);
     }
     if (c->parent) {
         c->parent->forks--;
@@ -693,103 +503,4 @@ void lcoro_close_all(lcoro **list)
         lcoro *root = coro_root(*list);
         lcoro_close(root);
     }
-}
-
-/* --- tasks, and the parts of shoal.all --- */
-
-/* node:task(fn) -> true */
-int lcoro_task(lua_State *L)
-{
-    lnode *n = lnode_check(L, 1);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
-    if (!lnode_usable(n)) {
-        return lfail_closed(L);
-    }
-    lua_State *outer;
-    lnode_enter(L, n, &outer);
-    lcoro *c = lcoro_new(n, RUN_TASK, NULL, NULL);
-    if (c) {
-        lua_pushvalue(L, 2);
-        lua_xmove(L, c->co, 1);
-        lcoro_step(c, 0);
-    }
-    lnode_leave(n, outer);
-    if (!c) {
-        return lfail(L, SHOAL_E_LIMIT, SHOAL_NOT_SENT, "out of memory");
-    }
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* fork(fn): runs it beside the running coroutine, in the same message */
-int lcoro_fork(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    lcoro *running = lvm_of(L)->running;
-    lcoro *parent = lcoro_waiter(L, running ? running->node : NULL, "shoal.all");
-    lnode *n = parent->node;
-    lua_State *outer;
-    lnode_enter(L, n, &outer);
-    lcoro *c = lcoro_new(n, RUN_FORK, parent->actor, NULL);
-    if (c) {
-        c->parent = parent;
-        parent->forks++;
-        lua_pushvalue(L, 1);
-        lua_xmove(L, c->co, 1);
-        lcoro_step(c, 0);
-    }
-    lnode_leave(n, outer);
-    return c ? 0 : luaL_error(L, "out of memory");
-}
-
-static int parked(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status, (void)ctx;
-    lcoro_resumed(L)->woken = false;
-    return 0;
-}
-
-/* park(): waits until a fork has called unpark */
-int lcoro_park(lua_State *L)
-{
-    lcoro *running = lvm_of(L)->running;
-    lcoro *c = lcoro_waiter(L, running ? running->node : NULL, "shoal.all");
-    if (c->woken || !lnode_usable(c->node)) {
-        c->woken = false;
-        return 0;
-    }
-    return lcoro_wait(L, c, WAIT_PARK, parked, NULL);
-}
-
-/* unpark(): in a fork; its parent goes on when the fork has ended */
-int lcoro_unpark(lua_State *L)
-{
-    lcoro *c = lvm_of(L)->running;
-    if (c && c->parent) {
-        c->parent->woken = true;
-    }
-    return 0;
-}
-
-/* drop(): ends the forks that still wait */
-int lcoro_drop(lua_State *L)
-{
-    lcoro *c = lvm_of(L)->running;
-    if (c) {
-        c->woken = false;
-    }
-    if (c && c->forks) {
-        lua_State *outer;
-        lnode_enter(L, c->node, &outer);
-        close_forks(c);
-        lnode_leave(c->node, outer);
-    }
-    return 0;
-}
-
-/* busy() -> whether a coroutine of ours runs */
-int lcoro_busy(lua_State *L)
-{
-    lua_pushboolean(L, lvm_of(L)->running != NULL);
-    return 1;
 }

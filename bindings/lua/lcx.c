@@ -284,7 +284,7 @@ static int timer_cancel(lua_State *L)
 static int cx_tostring(lua_State *L)
 {
     lactor *a = actor_check(L);
-    lua_pushfstring(L, "shoal.cx of %s", a->type->id);
+    lua_pushfstring(L, "shoal.cx of %s", a->type ? a->type->id : "an actor that has ended");
     return 1;
 }
 

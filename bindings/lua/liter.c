@@ -29,7 +29,7 @@ static void iter_free(liter *it)
 
 static bool iter_add(liter *it, shoal_pid pid)
 {
-    if (it->first + it->count == it->cap) {
+    if (it->first > 0 && it->first + it->count == it->cap) {
         memmove(it->items, it->items + it->first, it->count * sizeof *it->items);
         it->first = 0;
     }

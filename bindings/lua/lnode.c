@@ -74,174 +74,6 @@ bool lnode_protect(lnode *n, lua_CFunction fn, void *ud)
     return false;
 }
 
-/* --- the log --- */
-
-static const char *const levels[] = {"off", "error", "warn", "info", "debug"};
-
-/* From any thread: kept until the host polls. A line that finds no memory is lost. */
-static void node_log(void *ud, int level, const char *text)
-{
-    lnode *n = ud;
-    size_t size = strlen(text) + 1;
-    llog *line = malloc(sizeof *line + size);
-    if (!line) {
-        return;
-    }
-    line->next = NULL;
-    line->level = level;
-    memcpy(line->text, text, size);
-    pthread_mutex_lock(&n->log_lock);
-    *n->logs_end = line;
-    n->logs_end = &line->next;
-    pthread_mutex_unlock(&n->log_lock);
-}
-
-static llog *log_take(lnode *n)
-{
-    pthread_mutex_lock(&n->log_lock);
-    llog *line = n->logs;
-    if (line) {
-        n->logs = line->next;
-        if (!n->logs) {
-            n->logs_end = &n->logs;
-        }
-    }
-    pthread_mutex_unlock(&n->log_lock);
-    return line;
-}
-
-void lnode_log(lnode *n, int level, const char *text)
-{
-    if (level > n->log_level) {
-        return;
-    }
-    if (n->has_log) {
-        node_log(n, level, text);
-    } else {
-        fprintf(stderr, "shoal %s lua: %s\n", levels[level], text);
-    }
-}
-
-struct log_call {
-    lnode *n;
-    llog *line;
-};
-
-static int log_call(lua_State *L)
-{
-    struct log_call *call = lua_touserdata(L, 1);
-    lnode_push_box(L, call->n, BOX_LOG);
-    lua_pushstring(L, levels[call->line->level]);
-    lua_pushstring(L, call->line->text);
-    lua_call(L, 2, 0);
-    return 0;
-}
-
-/* Inside enter and leave. */
-static void deliver_logs(lnode *n)
-{
-    llog *line;
-    while (n->has_log && (line = log_take(n))) {
-        struct log_call call = {n, line};
-        if (!lnode_protect(n, log_call, &call)) {
-            fprintf(stderr, "shoal error lua: on_log failed; its line was: %s\n", line->text);
-        }
-        free(line);
-    }
-}
-
-/* --- events --- */
-
-void lnode_note(lnode *n, shoal_pid pid, const char *trace)
-{
-    ltrace *t = &n->traces[n->trace_next++ % LTRACES];
-    free(t->text);
-    t->pid = pid;
-    t->text = lcopy(trace);
-    lnode_log(n, SHOAL_LOG_INFO, trace);
-}
-
-/* The oldest trace of that actor, to be freed; NULL. */
-static char *trace_take(lnode *n, shoal_pid pid)
-{
-    for (unsigned i = 0; i < LTRACES; i++) {
-        ltrace *t = &n->traces[(n->trace_next + i) % LTRACES];
-        if (t->text && shoal_pid_equal(t->pid, pid)) {
-            char *text = t->text;
-            t->text = NULL;
-            return text;
-        }
-    }
-    return NULL;
-}
-
-struct event {
-    lnode *n;
-    const char *name;
-    shoal_bytes info;
-    const char *text; /* instead of info: its one field */
-    char *trace;
-};
-
-static int event_trace(lua_State *L)
-{
-    lua_settop(L, 1);
-    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
-    return 1;
-}
-
-static int event_call(lua_State *L)
-{
-    struct event *e = lua_touserdata(L, 1);
-    lua_pushcfunction(L, event_trace);
-    lnode_push_box(L, e->n, BOX_EVENT);
-    if (!lua_isfunction(L, -1)) {
-        return 0;
-    }
-    lua_pushstring(L, e->name);
-    if (e->text) {
-        lua_createtable(L, 0, 1);
-        lua_pushstring(L, e->text);
-        lua_setfield(L, -2, "text");
-    } else if (!lcodec_push(L, e->n, e->info)) {
-        return luaL_error(L, "event %s: %s", e->name, lua_tostring(L, -1));
-    }
-    if (e->trace) {
-        lua_pushstring(L, e->trace);
-        lua_setfield(L, -2, "text");
-    }
-    if (lua_pcall(L, 2, 0, 2) != LUA_OK) {
-        lnode_log(e->n, SHOAL_LOG_ERROR,
-                  lua_pushfstring(L, "on_event failed: %s", lua_tostring(L, -1)));
-    }
-    return 0;
-}
-
-static void node_event(void *ud, const char *event, shoal_bytes info)
-{
-    lnode *n = ud;
-    struct event e = {.n = n, .name = event, .info = info};
-    shoal_pid pid = {0};
-    if (strcmp(event, "actor_failed") == 0) {
-        pid = shoal_field_ref(n->node, info, "ref", pid);
-        e.trace = trace_take(n, pid);
-    }
-    if (e.trace) {
-        lnode_log(n, SHOAL_LOG_WARN, e.trace);
-    }
-    if (!lnode_protect(n, event_call, &e)) {
-        lnode_log(n, SHOAL_LOG_ERROR, "an event could not be told: out of memory");
-    }
-    free(e.trace);
-}
-
-void lnode_event_text(lnode *n, const char *event, const char *text)
-{
-    struct event e = {.n = n, .name = event, .text = text};
-    lnode_log(n, SHOAL_LOG_WARN, text);
-    lnode_protect(n, event_call, &e);
-}
-
 /* --- birth: the options were checked by shoal.lua --- */
 
 static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer otherwise)
@@ -295,9 +127,9 @@ static void config_read(lua_State *L, lnode *n, shoal_node_config *c)
     opt_u32(L, "max_asks", &c->max_asks);
     c->dht = (int)opt_integer(L, "dht", c->dht);
     c->log_level = (int)opt_integer(L, "log", c->log_level);
-    c->on_log = n->has_log ? node_log : NULL;
+    c->on_log = n->has_log ? levent_log : NULL;
     c->log_ud = n;
-    c->on_event = node_event;
+    c->on_event = levent_told;
     c->event_ud = n;
     n->log_level = c->log_level;
     n->max_message = c->max_message;
@@ -327,14 +159,6 @@ static void box_new(lua_State *L, int idx)
     lcompat_setowned(L, idx);
 }
 
-static void logs_free(lnode *n)
-{
-    llog *line;
-    while ((line = log_take(n))) {
-        free(line);
-    }
-}
-
 /* node(options) -> node */
 static int node_new(lua_State *L)
 {
@@ -358,7 +182,7 @@ static int node_new(lua_State *L)
     lua_State *outer;
     lnode_enter(L, n, &outer);
     int code = shoal_node_new(&config, &n->node);
-    deliver_logs(n);
+    levent_deliver_logs(n);
     lnode_leave(n, outer);
     if (code < 0) {
         n->node = NULL;
@@ -394,12 +218,8 @@ static void node_end(lua_State *L, lnode *n, int idx)
     lcoro_pool_free(n);
     lactor_types_free(n);
     ltimer_close(n);
-    deliver_logs(n);
+    levent_deliver_logs(n);
     shoal_pack_free(&n->pack);
-    for (unsigned i = 0; i < LTRACES; i++) {
-        free(n->traces[i].text);
-        n->traces[i].text = NULL;
-    }
     lnode_leave(n, outer);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, n);
@@ -426,7 +246,7 @@ static int node_gc(lua_State *L)
     if (n->node && !n->closing && !n->entered) {
         node_end(L, n, 1);
     }
-    logs_free(n);
+    levent_free(n);
     pthread_mutex_destroy(&n->log_lock);
     return 0;
 }
@@ -502,7 +322,7 @@ static int node_poll(lua_State *L)
         ltimer_arm(n);
         handled = shoal_poll(n->node, budget_us, 0);
     }
-    deliver_logs(n);
+    levent_deliver_logs(n);
     lnode_leave(n, outer);
     if (handled < 0) {
         return lfail_last(L, n, handled);
@@ -648,7 +468,7 @@ void lnode_open(lua_State *L)
         {"spawn", node_spawn}, {"lookup", node_lookup}, {"lookup_all", liter_lookup_all},
         {"ref", node_ref},     {"dial", node_dial},     {"info", node_info},
         {"stop", node_stop},   {"poll", node_poll},     {"next_timeout", node_next_timeout},
-        {"task", lcoro_task},  {"fd", node_fd},         {"close", node_close},
+        {"task", ltask_new},   {"fd", node_fd},         {"close", node_close},
         {NULL, NULL},
     };
     static const luaL_Reg getters[] = {

@@ -310,8 +310,8 @@ int luaopen_shoal_core(lua_State *L)
     static const luaL_Reg functions[] = {
         {"actor", lactor_class}, {"bytes", lbytes_new}, {"list", mark_list},
         {"map", mark_map},       {"type", lcodec_type}, {"sleep", lcoro_sleep},
-        {"fork", lcoro_fork},    {"park", lcoro_park},  {"unpark", lcoro_unpark},
-        {"drop", lcoro_drop},    {"busy", lcoro_busy},  {NULL, NULL},
+        {"fork", ltask_fork},    {"park", ltask_park},  {"unpark", ltask_unpark},
+        {"drop", ltask_drop},    {"busy", ltask_busy},  {NULL, NULL},
     };
     luaL_newlib(L, functions);
     vm_open(L);

@@ -175,7 +175,10 @@ bool lcodec_try(lua_State *L, lnode *n, int idx, shoal_bytes *out, const char **
 /* Pushes the value; false: pushes why it cannot be a Lua value. */
 bool lcodec_push(lua_State *L, lnode *n, shoal_bytes value);
 int lcodec_type(lua_State *L); /* shoal.type */
-int lbytes_new(lua_State *L);  /* shoal.bytes */
+
+/* --- lbytes.c --- */
+int lbytes_new(lua_State *L); /* shoal.bytes */
+void lbytes_push(lua_State *L, const void *data, size_t len);
 void lbytes_open(lua_State *L);
 
 /* --- lnode.c --- */
@@ -186,15 +189,22 @@ void lnode_enter(lua_State *L, lnode *n, lua_State **outer);
 void lnode_leave(lnode *n, lua_State *outer);
 /* Runs fn(ud) under pcall; false: it raised. */
 bool lnode_protect(lnode *n, lua_CFunction fn, void *ud);
-void lnode_log(lnode *n, int level, const char *text);
-void lnode_event_text(lnode *n, const char *event, const char *text);
-void lnode_note(lnode *n, shoal_pid pid, const char *trace);
 /* Open, and not about to close: a call may begin. */
 static inline bool lnode_usable(const lnode *n)
 {
     return n->node && !n->closing;
 }
 void lnode_open(lua_State *L);
+
+/* --- levent.c --- */
+void levent_write(lnode *n, int level, const char *text);
+void levent_text(lnode *n, const char *event, const char *text);
+/* Keeps why an actor failed until the event of it comes. */
+void levent_note(lnode *n, shoal_pid pid, const char *trace);
+void levent_log(void *ud, int level, const char *text);          /* on_log */
+void levent_told(void *ud, const char *event, shoal_bytes info); /* on_event */
+void levent_deliver_logs(lnode *n);                              /* inside enter and leave */
+void levent_free(lnode *n);
 
 /* --- ltimer.c: sleeping --- */
 uint64_t ltimer_now_us(void);
@@ -241,12 +251,19 @@ int lcoro_then(shoal_cx *cx, void *ud, const shoal_result *result);
 void lcoro_close(lcoro *c);
 void lcoro_close_all(lcoro **list);
 void lcoro_pool_free(lnode *n);
-int lcoro_task(lua_State *L); /* node:task */
-int lcoro_fork(lua_State *L); /* for shoal.all */
-int lcoro_park(lua_State *L);
-int lcoro_unpark(lua_State *L);
-int lcoro_drop(lua_State *L);
-int lcoro_busy(lua_State *L);
+void lcoro_close_forks(lcoro *parent);
+
+/* --- ljob.c --- */
+int ljob_start(lua_State *L); /* (lightuserdata: lcoro): what a message's coroutine runs */
+const char *ljob_name(enum lkind kind);
+
+/* --- ltask.c --- */
+int ltask_new(lua_State *L);  /* node:task */
+int ltask_fork(lua_State *L); /* the rest: for shoal.all */
+int ltask_park(lua_State *L);
+int ltask_unpark(lua_State *L);
+int ltask_drop(lua_State *L);
+int ltask_busy(lua_State *L);
 
 /* --- lref.c --- */
 lref *lref_check(lua_State *L, int arg);

@@ -257,18 +257,16 @@ int node_drive(NodeObj *n, int64_t wait_ms)
 
 int node_wait_allowed(NodeObj *n)
 {
-    Mod *m = n->mod;
-    if (node_inside(n)) {
-        error_raise(m, SHOAL_E_USAGE, SHOAL_NOT_SENT, "a handler cannot wait for its own node: make it async and await");
-        return -1;
-    }
-    PyObject *loop = PyObject_CallNoArgs(m->running_loop);
+    PyObject *loop = PyObject_CallNoArgs(n->mod->running_loop);
     bool none = loop == Py_None;
     Py_XDECREF(loop);
-    if (!loop || none) {
+    if (!loop || (none && !node_inside(n))) {
         return loop ? 0 : -1;
     }
-    error_raise(m, SHOAL_E_USAGE, SHOAL_NOT_SENT, "an asyncio loop runs on this thread: await instead");
+    error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
+                n->current ? "a handler cannot wait for its own node: make it async and await"
+                : none     ? "a callback of the node cannot wait for it"
+                           : "an asyncio loop runs on this thread: await instead");
     return -1;
 }
 

@@ -100,7 +100,7 @@ enum {
     SH_QUERIES_MAX = 1024,           /* at once; about 7 KiB each */
     SH_QUERY_FOUND_MAX = 128,        /* providers told by one query */
     SH_KAD_SENT_MAX = 16,            /* requests unanswered on one stream; more wait here */
-    SH_KAD_QUEUE_MAX = 4096,         /* requests waiting for one connection */
+    SH_KAD_QUEUE_MAX = 4096,         /* requests to one peer, waiting or unanswered */
     SH_RECORD_VALUES_MAX = 16384,    /* values kept for others */
     SH_RECORD_PUBLISHER_MAX = 4096,  /* values, and provider entries, of one peer */
     SH_RECORD_ADDRS_MAX = 4,         /* addresses kept with a provider entry */

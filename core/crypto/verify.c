@@ -56,10 +56,13 @@ static const struct curve *ecdsa_curve(sh_span data)
 }
 
 /* SEQUENCE with a two-byte length that fits exactly: keys of 2048 bits and more always are. */
+/* 2048 bits, the least that is taken, are 270 bytes and more: so an RSA key never is a peer id inlined. */
+enum { RSA_BYTES_MIN = 256 };
+
 static bool rsa_form_ok(sh_span data)
 {
-    return data.n > RSA_ALGORITHM_AT + sizeof rsa_algorithm && data.p[0] == 0x30 &&
-           data.p[1] == 0x82 && sh_load_u16be(data.p + 2) == data.n - 4 &&
+    return data.n >= RSA_BYTES_MIN && data.p[0] == 0x30 && data.p[1] == 0x82 &&
+           sh_load_u16be(data.p + 2) == data.n - 4 &&
            sh_span_starts(sh_span_skip(data, RSA_ALGORITHM_AT),
                           sh_span_of(rsa_algorithm, sizeof rsa_algorithm));
 }

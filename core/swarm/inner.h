@@ -117,6 +117,7 @@ struct sh_peer {
     enum sh_loss loss;
     uint64_t lost_us; /* when the last connection went */
     sh_list waiting;  /* DHT requests until it is connected */
+    unsigned asks;    /* all its DHT requests: waiting, queued or sent */
 };
 
 /* --- links.c --- */
@@ -280,6 +281,7 @@ struct sh_pub {
     uint8_t far[32]; /* key of the farthest peer of the last round; a closer newcomer gets it too */
     bool has_far;
     bool confirmed, tell, echoed;
+    struct sh_pub *older_key, *older_value; /* the next older ones under the same keys */
     struct sh_query *query;
     uint32_t requests; /* open ones that point here */
     uint32_t backoff_ms;

@@ -26,6 +26,7 @@ static void request_free(struct sh_swarm *s, struct sh_request *r)
     sh_wheel_cancel(&s->wheel, &r->alarm.t);
     sh_list_remove(&r->all);
     sh_list_remove(&r->at);
+    r->peer->asks--;
     sh_peer_unuse(s, r->peer);
     sh_swarm_give(s, r, sizeof *r);
 }
@@ -131,7 +132,8 @@ static void request_enqueue(struct sh_swarm *s, struct sh_request *r, struct sh_
 int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker,
                void *owner)
 {
-    struct sh_request *r = s->cfg.dht == SH_DHT_OFF ? NULL : sh_swarm_take(s, sizeof *r);
+    bool refused = s->cfg.dht == SH_DHT_OFF || p->asks >= SH_KAD_QUEUE_MAX;
+    struct sh_request *r = refused ? NULL : sh_swarm_take(s, sizeof *r);
     if (!r) {
         return SH_E_LIMIT;
     }
@@ -139,6 +141,7 @@ int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enu
     r->type = type;
     r->asker = asker;
     r->owner = owner;
+    p->asks++;
     sh_peer_use(p);
     sh_list_init(&r->at);
     sh_list_push_back(&s->requests, &r->all);

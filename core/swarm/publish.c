@@ -9,7 +9,7 @@
 
 enum { PUB_BACKOFF_MS = 1000, PUB_BACKOFF_MAX_MS = 60000 };
 
-static const struct sh_pub *pub_in(const sh_map_bytes *m, sh_span key)
+static struct sh_pub *pub_in(const sh_map_bytes *m, sh_span key)
 {
     uint64_t at;
     return sh_map_bytes_get(m, key, &at) ? sh_map_ptr(at) : NULL;
@@ -25,14 +25,44 @@ const struct sh_pub *sh_pub_by_value_key(const struct sh_swarm *s, sh_span key)
     return pub_in(&s->pub_of_value, key);
 }
 
-/* The maps point at the latest publication of a key; another one of it takes over when that goes. */
+/* The maps point at the latest publication of a key, which points at the one before it. */
+static int pub_map(struct sh_swarm *s, struct sh_pub *pub)
+{
+    uint64_t key = 0, value = 0;
+    sh_map_bytes_get(&s->pub_of_key, pub->key, &key);
+    sh_map_bytes_get(&s->pub_of_value, pub->value_key, &value);
+    pub->older_key = sh_map_ptr(key);
+    pub->older_value = sh_map_ptr(value);
+    int err = sh_map_bytes_put(&s->pub_of_key, pub->key, sh_map_of_ptr(pub));
+    return err != 0 ? err : sh_map_bytes_put(&s->pub_of_value, pub->value_key, sh_map_of_ptr(pub));
+}
+
+/* With pub gone, its map says this of the key: putting over an entry that is there cannot fail. */
+static void pub_map_say(sh_map_bytes *m, sh_span key, const struct sh_pub *newest)
+{
+    if (!newest) {
+        sh_map_bytes_del(m, key, NULL);
+    } else {
+        sh_map_bytes_put(m, key, sh_map_of_ptr(newest));
+    }
+}
+
+/* The one before it takes its place, in the map or behind the newer one. */
 static void pub_unmap(struct sh_swarm *s, const struct sh_pub *pub)
 {
-    if (sh_pub_by_key(s, pub->key) == pub) {
-        sh_map_bytes_del(&s->pub_of_key, pub->key, NULL);
+    struct sh_pub *k = pub_in(&s->pub_of_key, pub->key);
+    struct sh_pub *v = pub_in(&s->pub_of_value, pub->value_key);
+    if (k == pub) {
+        pub_map_say(&s->pub_of_key, pub->key, pub->older_key);
     }
-    if (sh_pub_by_value_key(s, pub->value_key) == pub) {
-        sh_map_bytes_del(&s->pub_of_value, pub->value_key, NULL);
+    for (; k; k = k->older_key) {
+        k->older_key = k->older_key == pub ? pub->older_key : k->older_key;
+    }
+    if (v == pub) {
+        pub_map_say(&s->pub_of_value, pub->value_key, pub->older_value);
+    }
+    for (; v; v = v->older_value) {
+        v->older_value = v->older_value == pub ? pub->older_value : v->older_value;
     }
 }
 
@@ -183,9 +213,7 @@ int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value,
     sh_alarm_init(&pub->alarm, SH_ALARM_PUB);
     sh_list_push_back(&s->pubs, &pub->all);
     s->pub_count++;
-    if (sh_sha256(key, pub->kad_key) != 0 ||
-        sh_map_bytes_put(&s->pub_of_key, key, sh_map_of_ptr(pub)) != 0 ||
-        sh_map_bytes_put(&s->pub_of_value, value_key, sh_map_of_ptr(pub)) != 0) {
+    if (sh_sha256(key, pub->kad_key) != 0 || pub_map(s, pub) != 0) {
         sh_pub_free(s, pub);
         return SH_E_LIMIT;
     }
@@ -200,6 +228,7 @@ void sh_swarm_withdraw(sh_swarm *s, uint64_t publication)
         struct sh_pub *pub = SH_CONTAINER(it, struct sh_pub, all);
         if (pub->number == publication) {
             sh_pub_free(s, pub);
+            return; /* numbers are not given twice */
         }
     }
 }

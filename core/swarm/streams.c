@@ -240,7 +240,8 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
 }
 
 /* What cannot be read before an answer is written waits in st->in, uncredited: the connection is full, not the window. */
-static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
+static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data,
+                             struct sh_swarm_event *ev)
 {
     size_t used = 0, n = 1;
     int out = stream_negotiate_out(st);

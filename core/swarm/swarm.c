@@ -2,6 +2,7 @@
  * No rules live here. */
 #include "swarm/swarm.h"
 
+#include "crypto/secret.h"
 #include "swarm/alive.h"
 #include "swarm/call.h"
 #include "swarm/dial.h"
@@ -116,7 +117,7 @@ void sh_swarm_free(sh_swarm *s)
     sh_map_bytes_fini(&s->pub_of_key);
     sh_map_bytes_fini(&s->pub_of_value);
     sh_buf_free(s, &s->carried);
-    memset(&s->noise, 0, sizeof s->noise);
+    sh_wipe(&s->noise, sizeof s->noise);
     sh_mem_free(s->cfg.mem, s, sizeof *s);
 }
 

@@ -110,7 +110,9 @@ static void test_errors_at_the_call(void **state)
     expect_at_call(f, shoal_unregister(f->node, f->pid, "not mine"), SHOAL_E_NOT_FOUND, "does not hold");
     shoal_pid out;
     expect_at_call(f, shoal_pid_parse(f->node, "rubbish", &out), SHOAL_E_BAD_VALUE, "<16 hex>@<peer id>");
-    assert_int_equal(shoal_cancel(f->node, 123456789), SHOAL_E_NOT_FOUND);
+    if (!threads) { /* with a thread of its own the loop may be busy: then nobody knows yet */
+        assert_int_equal(shoal_cancel(f->node, 123456789), SHOAL_E_NOT_FOUND);
+    }
     unsigned char *big = malloc((1u << 20) + 16);
     memset(big, 0xc0, (1u << 20) + 16);
     expect_at_call(f, shoal_tell(f->node, f->pid, "a", (shoal_bytes){big, (1u << 20) + 1}), SHOAL_E_LIMIT, "max_message");

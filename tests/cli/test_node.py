@@ -144,6 +144,9 @@ class Script:
     def test_options_reach_it(self):
         status, said = rows("node", "--listen", "nonsense", self.write_counter())
         self.assertEqual((status, said[0]["error"]["code"]), (1, "bad_address"))
+        status, _, err = shoal("node", "--listen", "nonsense", self.write_counter())
+        self.assertEqual((status, err.count("\n")), (1, 1), err)
+        self.assertTrue(err.startswith("shoal node: bad_address: "), err)
         key = scratch / f"key.{self.ending}"
         peer = shoal("keygen", key)[1].strip()
         node = self.start(self.counter, "--key", key)

@@ -101,11 +101,11 @@ async def test_depth_32_passes(node):
     assert await ref.ask.echo(nested(32)) == nested(32)
 
 
-@with_node(max_message=1000)
+@with_node(max_message=1024)
 async def test_max_message(node):
     ref = await node.spawn(Echo)
     assert len(await ref.ask.echo(b"x" * 900)) == 900
-    with pytest.raises(shoal.BadValue, match="max_message, which is 1000 bytes"):
+    with pytest.raises(shoal.BadValue, match="max_message, which is 1024 bytes"):
         ref.tell.echo([b"x" * 600, b"x" * 600])
 
 

@@ -45,7 +45,7 @@ static const char bootstrap[] =
     "        line(event, info)\n"
     "\n"
     "class Node(shoal.Node):\n"
-    "    ended = None\n"
+    "    made, ended = False, None\n"
     "    def stop(self, *args, **named):\n"
     "        pending = super().stop(*args, **named)\n"
     "        if self.ended:\n"
@@ -67,7 +67,7 @@ static const char bootstrap[] =
     "    if not callable(getattr(module, 'main', None)):\n"
     "        sys.exit(f'shoal node: {script} has no `async def main(node)`')\n"
     "    async with Node(on_event=on_event, **options) as node:\n"
-    "        node.ended = ended\n"
+    "        Node.made, node.ended = True, ended\n"
     "        for address in node.addresses or [None]:\n"
     "            line('listening', {'address': address, 'peer_id': node.peer_id})\n"
     "        script_task = asyncio.ensure_future(module.main(node))\n"
@@ -83,13 +83,13 @@ static const char bootstrap[] =
     "try:\n"
     "    asyncio.run(serve())\n"
     "except shoal.Error as e:\n"
-    "    delivery = getattr(e, 'delivery', None) or 'not_sent'\n"
+    "    if Node.made:\n" /* the script's own: with its traceback */
+    "        raise\n"
+    "    delivery = e.delivery or 'not_sent'\n"
     "    if form == 'json':\n"
-    "        print(json.dumps({'error': {'code': e.code, 'text': e.text, 'delivery': delivery}}), "
-    "flush=True)\n"
+    "        print(json.dumps({'error': {'code': e.code, 'text': e.text, 'delivery': delivery}}))\n"
     "    else:\n"
-    "        import traceback\n"
-    "        traceback.print_exc()\n"
+    "        print(f'shoal node: {e.code}: {e.text} ({delivery})', file=sys.stderr)\n"
     "    sys.exit(1)\n";
 
 int script_python_run(const struct cli *cli, const char *path)

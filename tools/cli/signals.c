@@ -9,16 +9,13 @@
 
 #include "cli.h"
 
-/* A shell without job control starts `shoal node &` with SIGINT ignored: an ignored signal is never
- * seen, so the default comes back first. */
+/* Blocked, a signal is queued even if it is ignored, as SIGINT is in a background job of a shell script. */
 int signals_open(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
         return -1;
     }

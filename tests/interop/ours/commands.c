@@ -7,9 +7,6 @@
 #include "base/varint.h"
 #include "proto/identify.pb-c.h"
 #include "swarm/peers.h"
-#include "swarm/publish.h"
-
-enum { FIND_NUMBER = 255, REGISTRATION_MAX = 512 };
 
 static const char *const names[] = {"dial",       "identify", "ping",   "echo", "reset",
                                     "disconnect", "provide",  "lookup", "quit"};
@@ -40,10 +37,7 @@ void op_free(struct peer *p, struct op *op)
 {
     flows_end(op);
     if (op->command == CMD_LOOKUP) {
-        for (uint64_t i = 0; i < op->found_count; i++) {
-            sh_swarm_query_cancel(p->swarm, op->id << 8 | i);
-        }
-        sh_swarm_query_cancel(p->swarm, op->id << 8 | FIND_NUMBER);
+        lookup_cancel(p, op);
     }
     sh_list_remove(&op->at);
     bytes_free(&op->card);
@@ -72,7 +66,7 @@ static void op_done(struct peer *p, struct op *op)
     op_free(p, op);
 }
 
-static void put_addr(const char *name, const sh_addr *addr)
+void put_addr(const char *name, const sh_addr *addr)
 {
     char text[SH_ADDR_TEXT_MAX];
     if (sh_addr_text(addr, text, sizeof text) >= 0) {
@@ -100,16 +94,20 @@ static void card_decode(const struct peer *p, sh_span in, sh_identify *id)
     sh_identify_decode(&p->mem.mem, in, s->protocols, s->protocol_count, id);
 }
 
-/* Our decoder keeps what a node needs; the names as such are read here. */
-static void card_names(sh_span in)
+/* Our decoder keeps what a node needs; the names as such, and the version, are read here. */
+static void card_names(sh_span in, char *version, size_t cap)
 {
     Identify__Identify *m = identify__identify__unpack(NULL, in.n, in.p);
-    for (size_t i = 0; m && i < m->n_protocols; i++) {
+    if (!m) {
+        return;
+    }
+    for (size_t i = 0; i < m->n_protocols; i++) {
         line_put_text(NULL, m->protocols[i]);
     }
-    if (m) {
-        identify__identify__free_unpacked(m, NULL);
+    if (m->protocol_version) {
+        snprintf(version, cap, "%s", m->protocol_version);
     }
+    identify__identify__free_unpacked(m, NULL);
 }
 
 static bool card_next(sh_reader *r, sh_span *message)
@@ -120,6 +118,7 @@ static bool card_next(sh_reader *r, sh_span *message)
 static void identify_answer(struct peer *p, struct op *op)
 {
     static sh_identify id;
+    char version[128] = "";
     sh_span whole = sh_span_of(op->card.b, op->card.n), message;
     sh_reader r = sh_reader_of(whole);
     memset(&id, 0, sizeof id);
@@ -135,9 +134,10 @@ static void identify_answer(struct peer *p, struct op *op)
     line_open("protocols", '[');
     r = sh_reader_of(whole);
     while (card_next(&r, &message)) {
-        card_names(message);
+        card_names(message, version, sizeof version);
     }
     line_close(']');
+    line_put_text("protocol_version", version);
     line_open("listen_addrs", '[');
     for (unsigned i = 0; i < id.addr_count; i++) {
         put_addr(NULL, &id.addrs[i]);
@@ -148,115 +148,6 @@ static void identify_answer(struct peer *p, struct op *op)
     } else {
         line_put_text("observed", "");
     }
-    line_end();
-    op_free(p, op);
-}
-
-/* --- names --- */
-
-/* "<name>:meta:<peer id>" */
-static sh_span value_key(sh_span name, const sh_peer_id *id, uint8_t *buf, size_t cap)
-{
-    char text[SH_PEER_ID_TEXT_MAX];
-    int n = sh_peer_id_text(id, text);
-    sh_writer w = sh_writer_of(buf, cap);
-    sh_put_bytes(&w, name);
-    sh_put_bytes(&w, sh_span_str(":meta:"));
-    sh_put_bytes(&w, sh_span_of(text, (size_t)n));
-    return w.overflow ? sh_span_none() : sh_put_span(&w);
-}
-
-static void provide(struct peer *p, struct op *op, const struct line *l)
-{
-    const sh_peer_id *self = &p->swarm->self_id;
-    uint8_t key[SH_KAD_KEY_MAX], value[REGISTRATION_MAX];
-    sh_writer w = sh_writer_of(value, sizeof value);
-    sh_put_u8(&w, self->n);
-    sh_put_u64le(&w, line_number(l, "seq"));
-    sh_put_bytes(&w, sh_peer_id_span(self));
-    sh_put_bytes(&w, line_text(l, "type"));
-    int err = w.overflow ? SH_E_BAD_VALUE : 0;
-    if (err == 0) {
-        err = sh_swarm_publish(p->swarm, op->name, value_key(op->name, self, key, sizeof key),
-                               sh_put_span(&w), op->id, p->now_us);
-    }
-    if (err != 0) {
-        op_fail(p, op, sh_err_text(err));
-    }
-}
-
-static void provided(struct peer *p, struct op *op)
-{
-    const struct sh_pub *pub = sh_pub_by_key(p->swarm, op->name);
-    op_answer(op);
-    line_put_number("acks", pub && pub->echoed ? 1 : 0); /* told at the first; alone there is none */
-    line_end();
-    op_free(p, op);
-}
-
-static void lookup_found(struct peer *p, struct op *op, struct sh_peer_ref peer)
-{
-    uint8_t key[SH_KAD_KEY_MAX];
-    const sh_peer_id *id = sh_swarm_peer_id(p->swarm, peer);
-    if (!id || op->found_count == PEER_FOUND_MAX) {
-        return;
-    }
-    struct holder *h = &op->found[op->found_count++];
-    h->peer = peer;
-    h->id = *id;
-    uint64_t number = op->id << 8 | (op->found_count - 1);
-    h->answered = sh_swarm_get(p->swarm, peer, value_key(op->name, id, key, sizeof key), number,
-                               p->now_us) != 0;
-}
-
-static void lookup_value(struct op *op, unsigned i, sh_span value)
-{
-    struct holder *h = &op->found[i];
-    h->answered = true;
-    h->has_meta = value.n > 0 && value.n <= sizeof h->meta;
-    if (h->has_meta) {
-        memcpy(h->meta, value.p, value.n);
-        h->meta_n = value.n;
-    }
-}
-
-static void put_holder(struct peer *p, const struct holder *h)
-{
-    char text[SH_PEER_ID_TEXT_MAX];
-    const struct sh_peer *entry = sh_peers_find(p->swarm, &h->id);
-    sh_peer_id_text(&h->id, text);
-    line_open(NULL, '{');
-    line_put_text("peer", text);
-    line_open("addrs", '[');
-    for (unsigned i = 0; entry && i < entry->addr_count; i++) {
-        sh_addr addr;
-        sh_peer_addr_load(entry->addrs[i], &addr);
-        put_addr(NULL, &addr);
-    }
-    line_close(']');
-    if (h->has_meta) {
-        line_put_hex("meta_hex", sh_span_of(h->meta, h->meta_n));
-    } else {
-        line_put_word("meta_hex", "null");
-    }
-    line_close('}');
-}
-
-static void lookup_step(struct peer *p, struct op *op)
-{
-    bool ready = op->searched;
-    for (unsigned i = 0; i < op->found_count; i++) {
-        ready = ready && op->found[i].answered;
-    }
-    if (!ready) {
-        return;
-    }
-    op_answer(op);
-    line_open("providers", '[');
-    for (unsigned i = 0; i < op->found_count; i++) {
-        put_holder(p, &op->found[i]);
-    }
-    line_close(']');
     line_end();
     op_free(p, op);
 }
@@ -291,7 +182,8 @@ static void echo_step(struct peer *p, struct op *op)
             op_free(p, op);
         } else {
             char text[256];
-            snprintf(text, sizeof text, "%u of %u streams done; %s", op->done, op->streams, op->why);
+            snprintf(text, sizeof text, "%u of %u streams done; %s", op->done, op->streams,
+                     op->why);
             op_fail(p, op, text);
         }
     }
@@ -403,18 +295,10 @@ void command_event(struct peer *p, const struct sh_swarm_event *ev)
         }
         break;
     case SH_SWARM_FOUND:
-        if ((op = op_find(p, ev->query >> 8, CMD_LOOKUP)) != NULL) {
-            lookup_found(p, op, ev->peer);
-        }
-        break;
     case SH_SWARM_VALUE:
-        if ((op = op_find(p, ev->query >> 8, CMD_LOOKUP)) != NULL) {
-            lookup_value(op, (unsigned)(ev->query & 255), ev->data);
-        }
-        break;
     case SH_SWARM_QUERY_DONE:
-        if ((op = op_find(p, ev->query >> 8, CMD_LOOKUP)) != NULL) {
-            op->searched = true;
+        if ((op = op_find(p, lookup_op(ev->query), CMD_LOOKUP)) != NULL) {
+            lookup_event(p, op, ev);
         }
         break;
     default: break;
@@ -474,7 +358,7 @@ static int command_begin(struct peer *p, struct op *op, const struct line *l)
         return command_dial(p, op, line_text(l, "address"));
     }
     if (op->command == CMD_LOOKUP) {
-        return sh_swarm_find(p->swarm, op->name, op->id << 8 | FIND_NUMBER, p->now_us);
+        return lookup_begin(p, op);
     }
     int err = command_peer(p, op, line_text(l, "peer"));
     if (err == 0 && op->command == CMD_DISCONNECT) {

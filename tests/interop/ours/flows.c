@@ -203,9 +203,11 @@ static void flow_over(struct peer *p, struct flow *f, const struct sh_swarm_even
     bool whole = f->fin && !f->differs && f->got == flow_bytes(f);
     enum flow_kind kind = f->kind;
     if (kind == FLOW_ECHO && !whole) {
-        snprintf(op->why, sizeof op->why, "stream %u: %s (%s, code 0x%llx), sent %llu, got %llu%s%s", f->number,
-                 ev->text, sh_err_name(ev->err), (unsigned long long)ev->code, (unsigned long long)f->sent,
-                 (unsigned long long)f->got, f->fin ? " and FIN" : "", f->differs ? ", differs" : "");
+        snprintf(op->why, sizeof op->why,
+                 "stream %u: %s (%s, code 0x%llx), sent %llu, got %llu%s%s", f->number, ev->text,
+                 sh_err_name(ev->err), (unsigned long long)ev->code, (unsigned long long)f->sent,
+                 (unsigned long long)f->got, f->fin ? " and FIN" : "",
+                 f->differs ? ", differs" : "");
     }
     flow_free(f);
     if (kind == FLOW_ECHO) {

@@ -146,9 +146,11 @@ static void net_dial(struct peer *p, const struct sh_swarm_action *a)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(a->endpoint.port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct pipe *pipe = fd < 0 || a->endpoint.host != SH_HOST_IP4 ? NULL : pipe_new(p, fd, PIPE_DIALLING);
+    struct pipe *pipe =
+        fd < 0 || a->endpoint.host != SH_HOST_IP4 ? NULL : pipe_new(p, fd, PIPE_DIALLING);
     if (!pipe) {
-        sh_swarm_dial_failed(p->swarm, a->conn, SH_E_UNREACHABLE, "only IPv4 is dialled", p->now_us);
+        sh_swarm_dial_failed(p->swarm, a->conn, SH_E_UNREACHABLE, "only IPv4 is dialled",
+                             p->now_us);
         if (fd >= 0 && a->endpoint.host != SH_HOST_IP4) {
             close(fd);
         }

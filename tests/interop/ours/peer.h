@@ -1,7 +1,7 @@
 /* peer.h - our peer of the interop tests: a swarm, its sockets, and the commands under way.
  *
  * Shape    main.c turns: network events into the swarm (net.c), its events to commands and streams, its actions back
- *          to the sockets. commands.c answers lines; flows.c owns the streams of both directions.
+ *          to the sockets. commands.c and names.c answer lines; flows.c owns the streams of both directions.
  * Threads  one. */
 #ifndef INTEROP_PEER_H
 #define INTEROP_PEER_H
@@ -123,6 +123,17 @@ void op_fail(struct peer *p, struct op *op, const char *why);
 void op_answer(const struct op *op);
 void op_free(struct peer *p, struct op *op);
 void event_print(const char *event, const char *field, const char *text, const sh_peer_id *id);
+
+void put_addr(const char *name, const sh_addr *addr);
+
+/* names.c */
+void provide(struct peer *p, struct op *op, const struct line *l);
+void provided(struct peer *p, struct op *op);
+int lookup_begin(struct peer *p, struct op *op);
+uint64_t lookup_op(uint64_t query); /* the op whose query this is */
+void lookup_event(struct peer *p, struct op *op, const struct sh_swarm_event *ev);
+void lookup_step(struct peer *p, struct op *op);
+void lookup_cancel(struct peer *p, const struct op *op);
 
 /* flows.c */
 /* 0; SH_E_LIMIT, SH_E_UNREACHABLE: not now. */

@@ -206,6 +206,43 @@ static void test_reset(void **state)
     world_stop();
 }
 
+/* Keeps what arrives without giving it back. */
+static void hold(void *ud, unsigned side, const struct sh_conn_ev *ev)
+{
+    (void)ud;
+    S[side].bytes += ev->kind == SH_CONN_DATA ? ev->data.n : 0;
+    S[side].writables += ev->kind == SH_CONN_WRITABLE ? 1 : 0;
+}
+
+/* A window update that is the last thing to arrive wakes the writer at once, not with whatever comes next. */
+static void test_window_wakes(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[8192];
+    world_start();
+    connect_world(PUMP_WHOLE);
+    sh_conn *a = W.pump.side[0], *b = W.pump.side[1];
+    uint64_t id;
+    W.pump.event = hold;
+    assert_int_equal(a->ops->open(a, &id), 0);
+    for (size_t written = 0; written < SH_YAMUX_WINDOW_START;) {
+        int64_t took = a->ops->write(a, id, sh_span_of(zeros, sizeof zeros));
+        assert_true(took >= 0);
+        written += (size_t)took;
+        pump_run(&W.pump);
+    }
+    assert_int_equal(a->ops->write(a, id, sh_span_of(zeros, sizeof zeros)), 0);
+    assert_int_equal(S[1].bytes, SH_YAMUX_WINDOW_START);
+    S[0].writables = 0;
+    b->ops->credit(b, id, SH_YAMUX_WINDOW_START);
+    b->ops->flush(b);
+    sh_span update = b->ops->out(b);
+    pump_feed(&W.pump, 0, update); /* takes the events once */
+    b->ops->sent(b, update.n);
+    assert_int_equal(S[0].writables, 1);
+    world_stop();
+}
+
 static void test_goodbye(void **state)
 {
     (void)state;
@@ -292,10 +329,10 @@ static void test_bytes_then_eof(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_connect),        cmocka_unit_test(test_echo),
-        cmocka_unit_test(test_half_close),     cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_goodbye),        cmocka_unit_test(test_eof),
-        cmocka_unit_test(test_bytes_then_eof),
+        cmocka_unit_test(test_connect),      cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_half_close),   cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_window_wakes), cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_eof),          cmocka_unit_test(test_bytes_then_eof),
     };
     return RUN(tests);
 }

@@ -280,8 +280,9 @@ static void test_sending(void **state)
                                  "68656c6c6f"
                                  "000000010000000300000001"
                                  "78"
-                                 "000000040000000100000001"
+                                 "000000000000000100000001"
                                  "79"
+                                 "000000040000000100000000" /* alone: go loses a body beside it */
                                  "000100080000000300001001");
     assert_int_equal(sh_yamux_open(&F.y, &b), 0);
     sh_yamux_reset(&F.y, b, 7); /* never heard of: nothing is said */

@@ -1,0 +1,11 @@
+# Programs that the process and values tests start: tests/<suite>/*.c is one program, tests/<suite>_host, that sees shoal.h only.
+foreach(suite process values)
+    file(GLOB files CONFIGURE_DEPENDS "${here}/${suite}/*.c")
+    if(files AND TARGET shoal)
+        add_executable(${suite}_host ${files})
+        target_compile_options(${suite}_host PRIVATE ${SHOAL_WARNINGS_SHIPPED})
+        target_compile_definitions(${suite}_host PRIVATE _GNU_SOURCE)
+        target_link_libraries(${suite}_host PRIVATE shoal)
+        set_target_properties(${suite}_host PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${build}/tests")
+    endif()
+endforeach()
