@@ -30,6 +30,13 @@ int abi_name(const shoal_node *node, const char *what, const char *text, sh_span
     return 0;
 }
 
+int abi_registry_name(const shoal_node *node, const char *text, sh_span *out)
+{
+    int code = abi_name(node, "name", text, out);
+    const char *fault = code < 0 ? NULL : sh_remote_name_fault(*out);
+    return fault ? abi_fail(node, SHOAL_E_BAD_VALUE, "name \"%s\" %s", text, fault) : code;
+}
+
 int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out)
 {
     *out = abi_bytes_in(value);

@@ -133,7 +133,7 @@ int64_t shoal_cx_lookup(shoal_cx *cx, const char *name, uint32_t timeout_ms, sho
 {
     shoal_node *node = shoal_cx_node(cx);
     struct sh_msg_parts parts = {0};
-    int code = abi_name(node, "name", name, &parts.name);
+    int code = abi_registry_name(node, name, &parts.name);
     if (code < 0) {
         return code;
     }

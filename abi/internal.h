@@ -62,6 +62,8 @@ int64_t abi_code(const shoal_node *node, int64_t code);
 /* --- check.c --- */
 /* 0 or a noted failure; *out is the text without its NUL. what: "message name", "name", ... */
 int abi_name(const shoal_node *node, const char *what, const char *text, sh_span *out);
+int abi_registry_name(const shoal_node *node, const char *text,
+                      sh_span *out); /* one that an actor can have */
 int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out);
 
 /* node is there and pid names somebody. what: the function, for the text. */

@@ -39,14 +39,8 @@ int64_t shoal_register(shoal_node *node, shoal_pid pid, const char *name, shoal_
     struct asked a;
     sh_span text;
     int code = check_own(node, "shoal_register", pid);
-    if (code < 0 || (code = abi_name(node, "name", name, &text)) < 0) {
-        return code;
-    }
-    if (strstr(name, ":meta:")) {
-        return abi_fail(node, SHOAL_E_BAD_VALUE,
-                        "name contains \":meta:\", which the registry keeps for itself");
-    }
-    if ((code = asked_init(node, done, ud, &a)) < 0) {
+    if (code < 0 || (code = abi_registry_name(node, name, &text)) < 0 ||
+        (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }
     return abi_call_begun(
@@ -87,7 +81,7 @@ int64_t shoal_lookup(shoal_node *node, const char *name, uint32_t timeout_ms, sh
     struct asked a;
     sh_span text;
     int code = check_node(node, "shoal_lookup");
-    if (code < 0 || (code = abi_name(node, "name", name, &text)) < 0 ||
+    if (code < 0 || (code = abi_registry_name(node, name, &text)) < 0 ||
         (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }
@@ -105,7 +99,7 @@ int64_t shoal_lookup_all(shoal_node *node, const char *name, uint32_t timeout_ms
     if (code == 0 && flags & ~(uint32_t)SHOAL_FOLLOW) {
         code = abi_fail(node, SHOAL_E_BAD_VALUE, "shoal_lookup_all: unknown flags %#x", flags);
     }
-    if (code < 0 || (code = abi_name(node, "name", name, &text)) < 0 ||
+    if (code < 0 || (code = abi_registry_name(node, name, &text)) < 0 ||
         (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }

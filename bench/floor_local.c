@@ -6,7 +6,7 @@
  * indirect call. No names, no values to parse, no pids, no limits, no threads. */
 #include "bench.h"
 
-enum { BURST = 256, SLICE = 64, WHEEL_SLOTS = 256 };
+enum { BURST = 64, SLICE = 64, WHEEL_SLOTS = 256 };
 
 struct actor;
 

@@ -432,7 +432,7 @@ SHOAL_API bool shoal_pid_equal(shoal_pid a, shoal_pid b);
 /* ------------------------------------------------------------------ names */
 
 /* Registers a name for an actor of this node until unregistered or its end. pid: the actor; name:
- * 1..255 bytes of UTF-8 without ":meta:". done: when the name can be found by others (alone: at
+ * 1..255 bytes of UTF-8 without ":meta:", not beginning with "shoal.". done: when the name can be found by others (alone: at
  * once). node: of the actor; ud: for done.
  * [any] Errors: SHOAL_E_BAD_VALUE (name), SHOAL_E_USAGE (not of this node), SHOAL_E_CLOSED,
  * SHOAL_E_LIMIT; to done: SHOAL_E_NAME_TAKEN, SHOAL_E_NOT_RUNNING, SHOAL_E_TIMEOUT (it goes on

@@ -313,7 +313,6 @@ static bool push_value(struct walk *w, shoal_bytes value);
 static bool push_item(struct walk *w, shoal_bytes value)
 {
     if (shoal_kind(value) == SHOAL_KIND_NIL) {
-        luaL_checkstack(w->L, 4, "value");
         lua_rawgetp(w->L, LUA_REGISTRYINDEX, w->n->vm->null);
         return true;
     }
@@ -323,6 +322,7 @@ static bool push_item(struct walk *w, shoal_bytes value)
 static bool push_list(struct walk *w, shoal_bytes value)
 {
     int64_t count = shoal_count(value);
+    luaL_checkstack(w->L, 8, "value");
     lua_createtable(w->L, count < SIZED_MAX ? (int)count : SIZED_MAX, 0);
     if (count == 0) {
         luaL_setmetatable(w->L, "shoal.list");
@@ -371,6 +371,7 @@ static bool fault_at_pushed(struct walk *w)
 static bool push_map(struct walk *w, shoal_bytes value)
 {
     int64_t count = shoal_count(value), wholes = 0;
+    luaL_checkstack(w->L, 8, "value");
     lua_createtable(w->L, 0, count < SIZED_MAX ? (int)count : SIZED_MAX);
     shoal_bytes key, item;
     for (int64_t i = 0; i < count; i++) {
@@ -426,7 +427,6 @@ static bool push_value(struct walk *w, shoal_bytes value)
     bool yes = false;
     double number = 0;
     shoal_bytes part = {NULL, 0};
-    luaL_checkstack(L, 8, "value");
     switch (shoal_kind(value)) {
     case SHOAL_KIND_NIL: lua_pushnil(L); return true;
     case SHOAL_KIND_BOOL:

@@ -283,15 +283,15 @@ int lcoro_start(lcoro *c)
 
 /* --- waiting --- */
 
-lcoro *lcoro_handler(lua_State *L, const lnode *n)
+lcoro *lcoro_handler(const lnode *n)
 {
-    lcoro *c = lvm_of(L)->running;
+    lcoro *c = n->vm->running;
     return c && c->node == n && c->actor && lcoro_cx(c) ? c : NULL;
 }
 
 lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what)
 {
-    lcoro *c = lvm_of(L)->running;
+    lcoro *c = n ? n->vm->running : NULL;
     if (!c) {
         luaL_error(
             L,

@@ -12,36 +12,44 @@ lnode *lnode_check(lua_State *L, int arg)
     return luaL_checkudata(L, arg, "shoal.node");
 }
 
-/* While inside the library the registry holds the userdata itself under the node's address, else false. */
-void lnode_push(lua_State *L, lnode *n)
+/* What a node keeps alive lies in one table, its box, owned by the userdata: references by number (luaL_ref), the rest
+ * under these addresses. While inside the library the registry holds the box under the node's address, else false. */
+static char box_keys[BOX_KEYS];
+
+static void push_box(lua_State *L, lnode *n)
 {
+    luaL_checkstack(L, 6, "node");
     if (n->entered) {
         lua_rawgetp(L, LUA_REGISTRYINDEX, n);
         return;
     }
     lua_rawgetp(L, LUA_REGISTRYINDEX, &nodes_key);
-    lua_rawgetp(L, -1, n);
+    if (lua_rawgetp(L, -1, n) == LUA_TUSERDATA) {
+        lcompat_pushowned(L, -1);
+        lua_remove(L, -2);
+    }
     lua_remove(L, -2);
 }
 
 void lnode_push_box(lua_State *L, lnode *n, int field)
 {
-    luaL_checkstack(L, 6, "node");
-    lnode_push(L, n);
-    if (lua_isnil(L, -1)) {
-        return;
+    push_box(L, n);
+    if (field != BOX_ANCHOR && lua_istable(L, -1)) {
+        lua_rawgetp(L, -1, &box_keys[field]);
+        lua_remove(L, -2);
     }
-    lcompat_pushowned(L, -1);
-    lua_rawgeti(L, -1, field);
-    lua_insert(L, -3);
-    lua_pop(L, 2);
+}
+
+void lnode_push(lua_State *L, lnode *n)
+{
+    lnode_push_box(L, n, BOX_NODE);
 }
 
 void lnode_enter(lua_State *L, lnode *n, lua_State **outer)
 {
     *outer = n->vm->L;
     if (n->entered == 0) {
-        lnode_push(L, n);
+        push_box(L, n);
         lua_rawsetp(L, LUA_REGISTRYINDEX, n);
     }
     n->entered++;
@@ -135,27 +143,22 @@ static void config_read(lua_State *L, lnode *n, shoal_node_config *c)
     n->max_message = c->max_message;
 }
 
-static void box_set(lua_State *L, int box, int field, const char *key)
-{
-    lua_getfield(L, 1, key);
-    lua_rawseti(L, box, field);
-}
-
 /* What the node keeps alive, owned by the userdata at idx. */
 static void box_new(lua_State *L, int idx)
 {
-    lua_createtable(L, 4, 0);
-    int box = lua_gettop(L);
     lua_newtable(L);
-    lua_rawseti(L, box, BOX_ANCHOR);
+    lua_pushvalue(L, idx);
+    lua_rawsetp(L, -2, &box_keys[BOX_NODE]);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "v");
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
-    lua_rawseti(L, box, BOX_REFS);
-    box_set(L, box, BOX_EVENT, "on_event");
-    box_set(L, box, BOX_LOG, "on_log");
+    lua_rawsetp(L, -2, &box_keys[BOX_REFS]);
+    lua_getfield(L, 1, "on_event");
+    lua_rawsetp(L, -2, &box_keys[BOX_EVENT]);
+    lua_getfield(L, 1, "on_log");
+    lua_rawsetp(L, -2, &box_keys[BOX_LOG]);
     lcompat_setowned(L, idx);
 }
 
@@ -272,7 +275,7 @@ static int node_stop(lua_State *L)
     lnode *n = lnode_check(L, 1);
     lopt_check(L, 2, "node:stop", allowed);
     uint32_t ms = lopt_ms(L, 2, "timeout", 1, 0);
-    lcoro *c = lcoro_handler(L, n);
+    lcoro *c = lcoro_handler(n);
     if (!lnode_usable(n)) {
         return lfail_closed(L);
     }

@@ -132,7 +132,7 @@ static int ref_tell(lua_State *L)
     if (!lcodec_pack(L, n, 3, &value)) {
         return 4;
     }
-    lcoro *c = lcoro_handler(L, n);
+    lcoro *c = lcoro_handler(n);
     int code = c ? shoal_cx_tell(lcoro_cx(c), r->pid, name, value)
                  : shoal_tell(n->node, r->pid, name, value);
     if (code < 0) {

@@ -44,7 +44,8 @@ typedef struct ltype {
     char id[256];
 } ltype;
 
-enum { BOX_ANCHOR = 1, BOX_REFS = 2, BOX_EVENT = 3, BOX_LOG = 4 };
+/* Parts of a node's box: the box itself (references by number), then single values. */
+enum { BOX_ANCHOR, BOX_NODE, BOX_REFS, BOX_EVENT, BOX_LOG, BOX_KEYS };
 
 typedef struct llog {
     struct llog *next;
@@ -234,7 +235,7 @@ int lcoro_step(lcoro *c, int args);
 /* Who may wait at L for n; raises with what was wrong. */
 lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what);
 /* The handler of n that runs, wherever in its code; NULL. */
-lcoro *lcoro_handler(lua_State *L, const lnode *n);
+lcoro *lcoro_handler(const lnode *n);
 shoal_cx *lcoro_cx(const lcoro *c);
 /* Waits for a call that was begun (id) or failed to (negative). */
 int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what);

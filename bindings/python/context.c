@@ -82,6 +82,17 @@ static Msg *open_msg(ContextObj *c)
     return NULL;
 }
 
+/* As open_msg, of a message that is not answered yet. */
+static Msg *unanswered_msg(ContextObj *c)
+{
+    Msg *msg = open_msg(c);
+    if (msg && msg->answered) {
+        error_raise(c->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT, "cx: the message was answered already");
+        return NULL;
+    }
+    return msg;
+}
+
 static PyObject *done_or_raise(ContextObj *c, int code)
 {
     return code < 0 ? error_last(c->node, code) : Py_NewRef(Py_None);
@@ -90,7 +101,7 @@ static PyObject *done_or_raise(ContextObj *c, int code)
 static PyObject *context_reply(PyObject *self, PyObject *value)
 {
     ContextObj *c = (ContextObj *)self;
-    Msg *msg = open_msg(c);
+    Msg *msg = unanswered_msg(c);
     Buf b;
     buf_init(&b);
     PyObject *out = NULL;
@@ -106,7 +117,7 @@ static PyObject *context_defer(PyObject *self, PyObject *unused)
 {
     (void)unused;
     ContextObj *c = (ContextObj *)self;
-    Msg *msg = open_msg(c);
+    Msg *msg = unanswered_msg(c);
     shoal_promise promise;
     int code = msg ? shoal_defer(msg->cx, &promise) : 0;
     if (!msg || code < 0) {
@@ -125,7 +136,7 @@ static PyObject *context_defer(PyObject *self, PyObject *unused)
 static PyObject *context_forward(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     ContextObj *c = (ContextObj *)self;
-    Msg *msg = open_msg(c);
+    Msg *msg = unanswered_msg(c);
     if (!msg) {
         return NULL;
     }

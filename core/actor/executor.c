@@ -29,10 +29,9 @@ int sh_exec_new(sh_runtime *rt, unsigned index, uint64_t now_us, sh_exec **out)
     sh_map_u64_init(&x->deferred, cfg->mem, sh_rng_u64(rng), cfg->asks_max);
     sh_wheel_init(&x->wheel, now_us);
     *out = x;
-    if (sh_gates_init(&x->gates, cfg->mem, cfg->actors_max)) {
-        return SH_E_LIMIT;
-    }
-    return 0;
+    int gates = sh_gates_init(&x->gates, cfg->mem, cfg->actors_max);
+    int types = sh_gates_init(&x->types, cfg->mem, cfg->actors_max);
+    return gates ? gates : types;
 }
 
 static void free_queue(sh_exec *x, sh_msg_queue *q)
@@ -80,6 +79,7 @@ void sh_exec_free(sh_exec *x)
     sh_map_u64_fini(&x->waits);
     sh_map_u64_fini(&x->deferred);
     sh_gates_fini(&x->gates);
+    sh_gates_fini(&x->types);
     sh_mem_free(mem, x->raw, sizeof *x + 64);
 }
 

@@ -45,6 +45,7 @@ struct sh_exec {
     sh_msg_pool pool;
     sh_slab actors;
     sh_gates gates; /* by slot of actors */
+    sh_gates types; /* likewise: const sh_type * of a live one, for any thread */
     sh_actor *ready_head;
     sh_actor *ready_tail;
     uint32_t ready_count;

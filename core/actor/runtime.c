@@ -184,6 +184,18 @@ bool sh_runtime_alive(const sh_runtime *rt, sh_pid pid)
                          sh_pid_generation(pid.actor));
 }
 
+sh_span sh_runtime_type_of(const sh_runtime *rt, sh_pid pid)
+{
+    if (pid.node || !sh_runtime_alive(rt, pid)) {
+        return sh_span_none();
+    }
+    const sh_exec *x = rt->exec[sh_pid_executor(pid.actor)];
+    /* Acquire: if a later owner of the slot wrote it, the look at the gate behind it sees that. */
+    uint64_t at = atomic_load_explicit(sh_gates_at(&x->types, sh_pid_slot(pid.actor)),
+                                       memory_order_acquire);
+    return sh_runtime_alive(rt, pid) ? sh_type_id((const sh_type *)(uintptr_t)at) : sh_span_none();
+}
+
 static const char *row_state(const sh_actor *a)
 {
     if (a->flags & SH_A_STARTING) {

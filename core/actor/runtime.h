@@ -105,6 +105,8 @@ sh_span sh_exec_last_text(const sh_exec *x);
 
 /* [any] The truth now, without locks. */
 bool sh_runtime_alive(const sh_runtime *rt, sh_pid pid);
+/* [any] Type id of a live actor of this node, valid as long as the runtime; empty: there is none. */
+sh_span sh_runtime_type_of(const sh_runtime *rt, sh_pid pid);
 uint32_t sh_runtime_actors(const sh_runtime *rt); /* running, all executors */
 
 /* --- calls from outside handlers; `done` runs once in a turn of the host executor (last: in free)

@@ -91,7 +91,8 @@ static int spawn_make(sh_exec *x, sh_actor *parent, const sh_type *type, const s
     sh_list_init(&a->timers);
     sh_list_init(&a->children);
     sh_list_init(&a->siblings);
-    if (sh_gates_need(&x->gates, slot) || spawn_memory(x, a, opt)) {
+    if (sh_gates_need(&x->gates, slot) || sh_gates_need(&x->types, slot) ||
+        spawn_memory(x, a, opt)) {
         sh_actor_free(x, a);
         return SH_E_LIMIT;
     }
@@ -99,6 +100,8 @@ static int spawn_make(sh_exec *x, sh_actor *parent, const sh_type *type, const s
         a->parent = parent;
         sh_list_push_back(&parent->children, &a->siblings);
     }
+    /* Release: who reads this type sees the gate closed behind the slot's last owner; see sh_runtime_type_of. */
+    atomic_store_explicit(sh_gates_at(&x->types, slot), (uintptr_t)type, memory_order_release);
     sh_gate_open(sh_gates_at(&x->gates, slot), generation, a->limit);
     *out = a;
     return 0;

@@ -166,7 +166,7 @@ static int request_dial(struct sh_node *n, const sh_msg *m)
 static int request_register(struct sh_node *n, const sh_msg *m)
 {
     return sh_remote_register(n->remote, call_of(n, m->reply), m->from, sh_msg_name(m),
-                              sh_msg_type(m), m->deadline_us, n->now_us);
+                              sh_runtime_type_of(n->runtime, m->from), m->deadline_us, n->now_us);
 }
 
 /* A lookup ends by itself, as not_found, a little before its slot would end it as a timeout. */
@@ -322,7 +322,7 @@ int64_t sh_node_dial(sh_node *n, uint64_t token, sh_span addr, uint64_t timeout_
 int64_t sh_node_register(sh_node *n, uint64_t token, sh_pid pid, sh_span name, uint64_t timeout_us,
                          uint64_t now_us, sh_call_fn *done, void *ud)
 {
-    if (!sh_name_valid(name)) {
+    if (sh_remote_name_fault(name)) {
         return SH_E_BAD_VALUE;
     }
     struct ask a = {SH_NODE_OP_REGISTER, pid, {.name = name}, timeout_us, now_us};
@@ -332,7 +332,7 @@ int64_t sh_node_register(sh_node *n, uint64_t token, sh_pid pid, sh_span name, u
 int64_t sh_node_unregister(sh_node *n, uint64_t token, sh_pid pid, sh_span name, uint64_t now_us,
                            sh_call_fn *done, void *ud)
 {
-    if (!sh_name_valid(name)) {
+    if (sh_remote_name_fault(name)) {
         return SH_E_BAD_VALUE;
     }
     struct ask a = {SH_NODE_OP_UNREGISTER, pid, {.name = name}, 0, now_us};
@@ -342,7 +342,7 @@ int64_t sh_node_unregister(sh_node *n, uint64_t token, sh_pid pid, sh_span name,
 int64_t sh_node_lookup(sh_node *n, uint64_t token, sh_span name, uint64_t timeout_us,
                        uint64_t now_us, sh_call_fn *done, void *ud)
 {
-    if (!sh_name_valid(name)) {
+    if (sh_remote_name_fault(name)) {
         return SH_E_BAD_VALUE;
     }
     enum sh_node_op op = timeout_us ? SH_NODE_OP_LOOKUP : SH_NODE_OP_LOOKUP_ONCE;
@@ -353,7 +353,7 @@ int64_t sh_node_lookup(sh_node *n, uint64_t token, sh_span name, uint64_t timeou
 int64_t sh_node_lookup_all(sh_node *n, uint64_t token, sh_span name, bool follow,
                            uint64_t timeout_us, uint64_t now_us, sh_call_fn *done, void *ud)
 {
-    if (!sh_name_valid(name)) {
+    if (sh_remote_name_fault(name)) {
         return SH_E_BAD_VALUE;
     }
     enum sh_node_op op = follow ? SH_NODE_OP_LOOKUP_FOLLOW : SH_NODE_OP_LOOKUP_ALL;

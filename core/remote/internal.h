@@ -93,6 +93,7 @@ struct sh_remote {
     sh_wheel wheel;
 
     sh_slab wires;       /* struct sh_wire */
+    sh_slab calls;       /* struct native_call, of all sessions: an ask allocates nothing */
     sh_map_u64 sessions; /* serial -> struct sh_rpeer *: whose TELL has come back */
     uint32_t serial;
 

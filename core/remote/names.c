@@ -62,24 +62,28 @@ void sh_names_init(sh_remote *r)
     sh_list_init(&ns->lookups);
     sh_map_bytes_init(&ns->by_name, r->mem, r->seed, SH_NAMES_MAX);
     sh_map_u64_init(&ns->watched, r->mem, r->seed, SH_NAMES_MAX);
+    sh_map_u64_init(&ns->published, r->mem, r->seed, SH_NAMES_MAX);
     sh_map_u64_init(&ns->queries, r->mem, r->seed, 2 * SH_LOOKUPS_MAX);
     ns->next_number = 1;
 }
 
 /* --- keys and records --- */
 
-static bool names_valid(sh_span name)
+const char *sh_remote_name_fault(sh_span name)
 {
     static const char meta[] = ":meta:";
-    if (!sh_name_valid(name) || sh_span_starts(name, sh_span_str("shoal."))) {
-        return false;
+    if (!sh_name_valid(name)) {
+        return "is not 1..255 bytes of UTF-8 without NUL";
+    }
+    if (sh_span_starts(name, sh_span_str("shoal."))) {
+        return "begins with \"shoal.\", which is kept for the library itself";
     }
     for (size_t i = 0; i + sizeof meta - 1 <= name.n; i++) {
         if (memcmp(name.p + i, meta, sizeof meta - 1) == 0) {
-            return false;
+            return "contains \":meta:\", which the registry keeps for itself";
         }
     }
-    return true;
+    return NULL;
 }
 
 /* `<name>:meta:<peer id>` */
@@ -151,7 +155,7 @@ static void entry_drop(sh_remote *r, struct name_entry *e, bool ended)
     sh_wheel_cancel(&r->wheel, &e->timer.timer);
     sh_map_bytes_del(&ns->by_name, entry_name(e), NULL);
     if (e->publication) {
-        sh_map_u64_del(&ns->queries, e->publication, NULL);
+        sh_map_u64_del(&ns->published, e->publication, NULL);
         sh_swarm_withdraw(r->swarm, e->publication);
     }
     if (sh_map_u64_del(&ns->watched, e->pid.actor, &names) && names > 1) {
@@ -200,14 +204,14 @@ static int entry_publish(sh_remote *r, struct name_entry *e, sh_span type_id, ui
 {
     uint8_t key[META_MAX], value[VALUE_MAX];
     uint64_t number = r->names.next_number++;
-    if (sh_map_u64_put(&r->names.queries, number, sh_map_of_ptr(e)) != 0) {
+    if (sh_map_u64_put(&r->names.published, number, sh_map_of_ptr(e)) != 0) {
         return SH_E_LIMIT;
     }
     int err =
         sh_swarm_publish(r->swarm, entry_name(e), names_meta_key(entry_name(e), &r->self, key),
                          names_record(&r->self, e->pid.actor, type_id, value), number, now_us);
     if (err) {
-        sh_map_u64_del(&r->names.queries, number, NULL);
+        sh_map_u64_del(&r->names.published, number, NULL);
         return err;
     }
     e->publication = number;
@@ -238,7 +242,7 @@ static struct name_entry *entry_new(sh_remote *r, uint64_t call, sh_pid pid, sh_
 int sh_remote_register(sh_remote *r, uint64_t call, sh_pid pid, sh_span name, sh_span type_id,
                        uint64_t deadline_us, uint64_t now_us)
 {
-    if (!names_valid(name)) {
+    if (sh_remote_name_fault(name)) {
         return SH_E_BAD_VALUE;
     }
     if (pid.node != 0 || pid.actor == 0 || sh_pid_is_slot(pid)) {
@@ -349,6 +353,7 @@ static void lookup_free(sh_remote *r, struct name_lookup *l)
     sh_wheel_cancel(&r->wheel, &l->timer.timer);
     sh_map_bytes_fini(&l->told);
     sh_list_remove(&l->link);
+    r->names.lookup_count--;
     if (l->result) {
         sh_remote_item_free(r, l->result);
     }
@@ -489,20 +494,21 @@ static struct name_lookup *lookup_new(sh_remote *r, uint64_t call, sh_span name,
     sh_list_init(&l->gets);
     sh_map_bytes_init(&l->told, r->mem, r->seed, SH_LOOKUP_HOLDERS_MAX);
     sh_list_push_back(&r->names.lookups, &l->link);
+    r->names.lookup_count++;
     return l;
 }
 
 int sh_remote_lookup(sh_remote *r, uint64_t call, sh_span name, const struct sh_lookup_options *o,
                      uint64_t now_us)
 {
-    if (!names_valid(name)) {
+    if (sh_remote_name_fault(name)) {
         return SH_E_BAD_VALUE;
     }
     if (r->leaving) {
         return SH_E_CLOSED;
     }
     struct name_lookup *l =
-        r->names.queries.count < SH_LOOKUPS_MAX ? lookup_new(r, call, name, o) : NULL;
+        r->names.lookup_count < SH_LOOKUPS_MAX ? lookup_new(r, call, name, o) : NULL;
     if (!l) {
         return SH_E_LIMIT;
     }
@@ -543,10 +549,11 @@ void sh_remote_cancel(sh_remote *r, uint64_t call)
 void sh_names_swarm_event(sh_remote *r, const struct sh_swarm_event *ev, uint64_t now_us)
 {
     uint64_t found;
-    if (!sh_map_u64_get(&r->names.queries, ev->query, &found)) {
+    bool published = ev->kind == SH_SWARM_PUBLISHED;
+    if (!sh_map_u64_get(published ? &r->names.published : &r->names.queries, ev->query, &found)) {
         return; /* cancelled meanwhile */
     }
-    if (ev->kind == SH_SWARM_PUBLISHED) {
+    if (published) {
         if (ev->err == 0) {
             entry_tell(r, sh_map_ptr(found), 0);
         }
@@ -589,5 +596,6 @@ void sh_names_fini(sh_remote *r)
     }
     sh_map_bytes_fini(&r->names.by_name);
     sh_map_u64_fini(&r->names.watched);
+    sh_map_u64_fini(&r->names.published);
     sh_map_u64_fini(&r->names.queries);
 }

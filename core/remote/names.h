@@ -17,7 +17,9 @@ struct sh_names {
     sh_list lookups;    /* in order of asking */
     sh_map_bytes by_name;
     sh_map_u64 watched;   /* actor -> how many names it has: the guard watches it once */
+    sh_map_u64 published; /* publication number -> its name */
     sh_map_u64 queries;   /* query number -> its lookup or get */
+    size_t lookup_count;
     uint64_t next_number; /* of queries and publications */
 };
 

@@ -40,6 +40,7 @@ struct native_call {
     uint64_t target;
     uint64_t watcher; /* WATCH */
     sh_pid reply;
+    uint32_t slot, generation; /* of r->calls */
     uint32_t cost;
     uint8_t kind; /* SH_FRAME_ASK, DRAIN, WATCH; TELL: a stop or kill, nobody waits */
 };

@@ -119,10 +119,14 @@ void native_fail_waiting(struct native *n, int code, const char *text)
 
 struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target)
 {
-    struct native_call *c = sh_mem_zalloc(n->r->mem, sizeof *c);
-    if (!c) {
+    uint32_t slot, generation;
+    void *object;
+    if (sh_slab_alloc(&n->r->calls, &slot, &generation, &object) != 0) {
         return NULL;
     }
+    struct native_call *c = object;
+    c->slot = slot;
+    c->generation = generation;
     c->kind = kind;
     c->reply = reply;
     c->target = target;
@@ -131,7 +135,7 @@ struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply
     if (sh_map_u64_put(&n->calls, c->call, sh_map_of_ptr(c)) != 0 ||
         (by_reply && sh_map_u64_put(&n->by_reply, reply.actor, sh_map_of_ptr(c)) != 0)) {
         sh_map_u64_del(&n->calls, c->call, NULL);
-        sh_mem_free(n->r->mem, c, sizeof *c);
+        sh_slab_free(&n->r->calls, slot, generation);
         return NULL;
     }
     n->last_call = c->call;
@@ -148,7 +152,7 @@ void native_call_free(struct native *n, struct native_call *c)
         sh_map_u64_del(&n->by_reply, c->reply.actor, NULL);
     }
     sh_list_remove(&c->link);
-    sh_mem_free(n->r->mem, c, sizeof *c);
+    sh_slab_free(&n->r->calls, c->slot, c->generation);
 }
 
 void native_fail_calls(struct native *n, int code, const char *text)

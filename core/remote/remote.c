@@ -1,7 +1,7 @@
 /* remote/remote.c - see remote.h. Routes between the runtime's outbox, the sessions of peers, and the swarm. */
-#include "remote/internal.h"
+#include "remote/native.h"
 
-enum { WIRES_MAX = 1 << 20, PEERS_FIRST = 64, ROUNDS_MAX = 8 };
+enum { WIRES_MAX = 1 << 20, CALLS_MAX = 1 << 20, PEERS_FIRST = 64, ROUNDS_MAX = 8 };
 
 /* --- making and freeing --- */
 
@@ -27,6 +27,7 @@ static int remote_init(sh_remote *r, const struct sh_remote_config *cfg, uint64_
     sh_wheel_init(&r->wheel, now_us);
     sh_slab_init(&r->wires, r->mem, sizeof(struct sh_wire), WIRES_MAX,
                  (uint32_t)sh_rng_u64(cfg->rng) | 1u);
+    sh_slab_init(&r->calls, r->mem, sizeof(struct native_call), CALLS_MAX, 1);
     sh_map_u64_init(&r->sessions, r->mem, r->seed, SH_PEERS_TABLE_MAX);
     r->self = cfg->self;
     sh_export_init(&r->exports, r->mem, r->seed, r->rt, r->self_tag, &r->self);
@@ -97,6 +98,7 @@ void sh_remote_free(sh_remote *r)
     sh_quota_give(r->quota,
                   r->wires.count * sizeof(struct sh_wire)); /* those still in the runtime */
     sh_slab_fini(&r->wires);
+    sh_slab_fini(&r->calls);
     sh_map_u64_fini(&r->sessions);
     sh_mem_free(r->mem, r->peers, r->peers_cap * sizeof *r->peers);
     sh_mem_free(r->mem, r->admin, (r->admin_count ? r->admin_count : 1) * sizeof *r->admin);

@@ -81,6 +81,8 @@ void sh_remote_node_reply(sh_remote *r, uint64_t call, const struct sh_result *r
 
 /* --- names of actors. A call is the caller's number (not 0, unique); its end is a RESULT event --- */
 
+/* [any] Why nobody can have this name, to stand behind it in a sentence; NULL: it is fine. */
+const char *sh_remote_name_fault(sh_span name);
 /* 0 and RESULT follows when the name is findable (alone: at once), or TIMEOUT at the deadline, going on trying.
  * USAGE (not an actor of this node), BAD_VALUE (name), NAME_TAKEN, NOT_RUNNING, LIMIT: at once, no event. */
 int sh_remote_register(sh_remote *r, uint64_t call, sh_pid pid, sh_span name, sh_span type_id,

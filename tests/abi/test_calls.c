@@ -107,6 +107,9 @@ static void test_errors_at_the_call(void **state)
     expect_at_call(f, shoal_dial(f->node, "nonsense", NULL, NULL), SHOAL_E_BAD_ADDRESS, "nonsense");
     expect_at_call(f, shoal_info(f->node, "weather", NULL, NULL, NULL), SHOAL_E_BAD_VALUE, "expected actors");
     expect_at_call(f, shoal_register(f->node, f->pid, "a:meta:b", NULL, NULL), SHOAL_E_BAD_VALUE, ":meta:");
+    expect_at_call(f, shoal_register(f->node, f->pid, "shoal.x", NULL, NULL), SHOAL_E_BAD_VALUE, "kept for the library");
+    expect_at_call(f, shoal_lookup(f->node, "shoal.x", 0, NULL, NULL), SHOAL_E_BAD_VALUE, "kept for the library");
+    expect_at_call(f, shoal_lookup_all(f->node, "a:meta:b", 0, 0, NULL, NULL), SHOAL_E_BAD_VALUE, ":meta:");
     expect_at_call(f, shoal_unregister(f->node, f->pid, "not mine"), SHOAL_E_NOT_FOUND, "does not hold");
     shoal_pid out;
     expect_at_call(f, shoal_pid_parse(f->node, "rubbish", &out), SHOAL_E_BAD_VALUE, "<16 hex>@<peer id>");

@@ -34,19 +34,21 @@ struct asks {
 static struct tells *tells_out;
 static struct asks *asks_out;
 
-int flood_tells(shoal_node *node, const char *id, shoal_pid pid, int64_t lane, int64_t count, size_t pad, int stop_when_full)
+int flood_tells(shoal_node *node, const char *id, shoal_pid pid, int64_t lane, int64_t count,
+                size_t pad, int stop_when_full)
 {
     (void)node;
     tells_out = calloc(1, sizeof *tells_out);
-    *tells_out = (struct tells){.pid = pid, .lane = lane, .count = count, .pad = pad, .stop_when_full = stop_when_full};
+    *tells_out = (struct tells){
+        .pid = pid, .lane = lane, .count = count, .pad = pad, .stop_when_full = stop_when_full};
     snprintf(tells_out->id, sizeof tells_out->id, "%s", id);
     return 0;
 }
 
 static void tells_end(struct tells *t)
 {
-    host_say("\"id\": \"%s\", \"code\": \"%s\", \"value\": [%lld, %lld]", t->id, shoal_code_name(t->other), (long long)t->sent,
-             (long long)t->refused);
+    host_say("\"id\": \"%s\", \"code\": \"%s\", \"value\": [%lld, %lld]", t->id,
+             shoal_code_name(t->other), (long long)t->sent, (long long)t->refused);
     free(t);
     tells_out = NULL;
 }
@@ -84,14 +86,16 @@ static void asks_end(struct asks *a)
     size_t n = 0;
     for (int i = 0; i < CODES; i++) {
         if (a->codes[i]) {
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s\"%s\": %lld", n ? ", " : "", shoal_code_name(-i), (long long)a->codes[i]);
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s\"%s\": %lld", n ? ", " : "",
+                                  shoal_code_name(-i), (long long)a->codes[i]);
         }
     }
     text[n] = 0;
-    host_say("\"id\": \"%s\", \"code\": \"ok\", \"made\": %lld, \"ended\": %lld, \"twice\": %lld, \"over_us\": %lld, \"unsure\": %lld, "
+    host_say("\"id\": \"%s\", \"code\": \"ok\", \"made\": %lld, \"ended\": %lld, \"twice\": %lld, "
+             "\"over_us\": %lld, \"unsure\": %lld, "
              "\"refused\": %lld, \"codes\": {%s}",
-             a->id, (long long)a->made, (long long)a->ended, (long long)a->twice, (long long)a->most_over_us, (long long)a->unsure,
-             (long long)a->refused, text);
+             a->id, (long long)a->made, (long long)a->ended, (long long)a->twice,
+             (long long)a->most_over_us, (long long)a->unsure, (long long)a->refused, text);
 }
 
 static void on_ask_end(void *ud, const shoal_result *result)
@@ -109,11 +113,16 @@ static void on_ask_end(void *ud, const shoal_result *result)
     a->unsure += result->code < 0 && result->delivery == SHOAL_UNKNOWN;
 }
 
-int flood_asks(shoal_node *node, const char *id, shoal_pid pid, int64_t count, int64_t width, uint32_t timeout_ms)
+int flood_asks(shoal_node *node, const char *id, shoal_pid pid, int64_t count, int64_t width,
+               uint32_t timeout_ms)
 {
     asks_out = calloc(1, sizeof *asks_out);
-    *asks_out = (struct asks){
-        .node = node, .pid = pid, .count = count, .width = width, .timeout_ms = timeout_ms, .most_over_us = INT64_MIN};
+    *asks_out = (struct asks){.node = node,
+                              .pid = pid,
+                              .count = count,
+                              .width = width,
+                              .timeout_ms = timeout_ms,
+                              .most_over_us = INT64_MIN};
     snprintf(asks_out->id, sizeof asks_out->id, "%s", id);
     asks_out->each = calloc((size_t)count, sizeof *asks_out->each);
     return 0;
@@ -136,6 +145,13 @@ static void asks_turn(shoal_node *node, struct asks *a)
     if (a->made + a->refused == a->count && a->ended == a->made) {
         asks_out = NULL;
         asks_end(a);
+    }
+}
+
+void flood_enough(void)
+{
+    if (asks_out) {
+        asks_out->count = asks_out->made + asks_out->refused;
     }
 }
 

@@ -3,7 +3,7 @@
  * prints {"event": "ready", "peer", "address"}, then obeys lines `ID COMMAND ARGUMENTS` and prints one JSON object for each end:
  *   spawn [MAILBOX]   dial ADDRESS   register REF NAME   unregister REF NAME   lookup NAME MS   lookup_all NAME MS
  *   tell REF NAME N   ask REF NAME N|REF MS   drain REF MS   done REF   stop MS   free   info WHAT
- *   tells REF LANE COUNT PAD STOP_WHEN_FULL   asks REF COUNT WIDTH MS
+ *   tells REF LANE COUNT PAD STOP_WHEN_FULL   asks REF COUNT WIDTH MS   enough (asks: makes no more)
  * It ends with its input. */
 #include "host.h"
 #include <poll.h>
@@ -13,8 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORDS = 8 };
-static const int64_t said = INT64_MAX; /* of a command: its end is printed, or will be, without its call */
+enum { WORDS = 8, LENT = 2048 };
+static const int64_t said =
+    INT64_MAX; /* of a command: its end is printed, or will be, without its call */
 
 struct call {
     char id[24];
@@ -35,13 +36,14 @@ void host_say(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    printf("{\"t_us\": %lld, %s}\n", (long long)host_now_us(), text); /* one call: a line is whole, whatever thread writes it */
+    printf("{\"t_us\": %lld, %s}\n", (long long)host_now_us(),
+           text); /* one call: a line is whole, whatever thread writes it */
     fflush(stdout);
 }
 
 static char *lent_text(void)
 {
-    static _Thread_local char room[4][2048];
+    static _Thread_local char room[4][LENT];
     static _Thread_local unsigned next;
     return room[next++ % 4];
 }
@@ -61,10 +63,19 @@ const char *host_quoted(const char *text, size_t len)
 const char *host_ref(shoal_node *node, shoal_pid pid)
 {
     char *out = lent_text();
-    if (shoal_pid_text(node, pid, out, 2048) < 0) {
+    if (shoal_pid_text(node, pid, out, LENT) < 0) {
         out[0] = 0;
     }
     return out;
+}
+
+static void quotes_put(char *out, const char *inner)
+{
+    size_t len = strnlen(inner, LENT - 3);
+    out[0] = '"';
+    memmove(out + 1, inner, len);
+    out[len + 1] = '"';
+    out[len + 2] = 0;
 }
 
 /* A value as JSON: integers, texts, refs and lists of integers are all that the tests read. */
@@ -75,29 +86,32 @@ static const char *value_text(shoal_node *node, shoal_bytes value)
     shoal_pid pid;
     int64_t n = 0;
     size_t used = 0;
+    const char *inner;
     switch (shoal_kind(value)) {
     case SHOAL_KIND_INT:
         shoal_as_i64(value, &n);
-        snprintf(out, 2048, "%lld", (long long)n);
+        snprintf(out, LENT, "%lld", (long long)n);
         break;
     case SHOAL_KIND_TEXT:
         shoal_as_text(value, &text);
-        snprintf(out, 2048, "\"%s\"", host_quoted(text.data, text.len));
+        inner = host_quoted(text.data, text.len);
+        quotes_put(out, inner);
         break;
     case SHOAL_KIND_REF:
         shoal_as_ref(node, value, &pid);
-        snprintf(out, 2048, "\"%s\"", host_ref(node, pid));
+        inner = host_ref(node, pid);
+        quotes_put(out, inner);
         break;
     case SHOAL_KIND_LIST:
         while (used < 1900 && shoal_next(&value, NULL, &item) == 1) {
             n = 0;
             shoal_as_i64(item, &n);
-            used += (size_t)snprintf(out + used, 2048 - used, "%s%lld", used ? ", " : "[", (long long)n);
+            used += (size_t)snprintf(out + used, LENT - used, "%s%lld", used ? ", " : "[",
+                                     (long long)n);
         }
-        snprintf(out + used, 2048 - used, used ? "]" : "[]");
+        snprintf(out + used, LENT - used, used ? "]" : "[]");
         break;
-    default:
-        snprintf(out, 2048, "null");
+    default: snprintf(out, LENT, "null");
     }
     return out;
 }
@@ -106,9 +120,12 @@ static const char *value_text(shoal_node *node, shoal_bytes value)
 static void on_end(void *ud, const shoal_result *result)
 {
     struct call *call = ud;
-    host_say("\"id\": \"%s\", \"code\": \"%s\", \"delivery\": %d, \"value\": %s, \"ref\": \"%s\", \"kind\": %d, \"text\": \"%s\"", call->id,
-             result->code == SHOAL_END ? "end" : shoal_code_name(result->code), result->delivery, value_text(call->node, result->value),
-             host_ref(call->node, result->pid), result->reason.kind, host_quoted(result->text, strlen(result->text)));
+    host_say("\"id\": \"%s\", \"code\": \"%s\", \"delivery\": %d, \"value\": %s, \"ref\": \"%s\", "
+             "\"kind\": %d, \"text\": \"%s\"",
+             call->id, result->code == SHOAL_END ? "end" : shoal_code_name(result->code),
+             result->delivery, value_text(call->node, result->value),
+             host_ref(call->node, result->pid), result->reason.kind,
+             host_quoted(result->text, strlen(result->text)));
     if (result->code != 0 || call->id[0] != '*') {
         free(call);
     }
@@ -125,16 +142,18 @@ static struct call *call_new(shoal_node *node, const char *id)
 static void say_code(shoal_node *node, const char *id, int64_t code)
 {
     const char *text = code < 0 ? shoal_last_error(node) : "";
-    host_say("\"id\": \"%s\", \"code\": \"%s\", \"at_call\": true, \"text\": \"%s\"", id, shoal_code_name(code < 0 ? (int)code : 0),
-             host_quoted(text, strlen(text)));
+    host_say("\"id\": \"%s\", \"code\": \"%s\", \"at_call\": true, \"text\": \"%s\"", id,
+             shoal_code_name(code < 0 ? (int)code : 0), host_quoted(text, strlen(text)));
 }
 
 static void on_event(void *ud, const char *event, shoal_bytes info)
 {
-    shoal_bytes text = shoal_field_text(info, "text", ""), peer = shoal_field_text(info, "peer", "");
+    shoal_bytes text = shoal_field_text(info, "text", ""),
+                peer = shoal_field_text(info, "peer", "");
     (void)ud;
-    host_say("\"event\": \"%s\", \"text\": \"%s\", \"peer\": \"%s\", \"count\": %lld", event, host_quoted(text.data, text.len),
-             host_quoted(peer.data, peer.len), (long long)shoal_field_i64(info, "count", 0));
+    host_say("\"event\": \"%s\", \"text\": \"%s\", \"peer\": \"%s\", \"count\": %lld", event,
+             host_quoted(text.data, text.len), host_quoted(peer.data, peer.len),
+             (long long)shoal_field_i64(info, "count", 0));
 }
 
 /* A number or a ref as a value. */
@@ -192,18 +211,21 @@ static int64_t ref_command(shoal_node *node, char **word, struct call *call)
         return shoal_drain(node, pid, last_ms, on_end, call);
     }
     if (strcmp(what, "tells") == 0) {
-        flood_tells(node, word[0], pid, strtoll(word[3], NULL, 10), strtoll(word[4], NULL, 10), strtoul(word[5], NULL, 10), atoi(word[6]));
+        flood_tells(node, word[0], pid, strtoll(word[3], NULL, 10), strtoll(word[4], NULL, 10),
+                    strtoul(word[5], NULL, 10), atoi(word[6]));
         return said;
     }
     if (strcmp(what, "asks") == 0) {
-        flood_asks(node, word[0], pid, strtoll(word[3], NULL, 10), strtoll(word[4], NULL, 10), (uint32_t)strtoul(word[5], NULL, 10));
+        flood_asks(node, word[0], pid, strtoll(word[3], NULL, 10), strtoll(word[4], NULL, 10),
+                   (uint32_t)strtoul(word[5], NULL, 10));
         return said;
     }
     value_put(&p, node, word[4]);
     if (strcmp(what, "tell") == 0) {
         code = shoal_tell(node, pid, word[3], shoal_packed(&p));
     } else if (strcmp(what, "ask") == 0) {
-        code = shoal_ask(node, pid, word[3], shoal_packed(&p), (uint32_t)strtoul(word[5], NULL, 10), on_end, call);
+        code = shoal_ask(node, pid, word[3], shoal_packed(&p), (uint32_t)strtoul(word[5], NULL, 10),
+                         on_end, call);
     } else {
         code = SHOAL_E_USAGE;
     }
@@ -228,6 +250,9 @@ static void obey(shoal_node *node, char **word)
         code = shoal_lookup_all(node, word[2], ms, 0, on_end, call);
     } else if (strcmp(what, "info") == 0) {
         code = shoal_info(node, word[2], NULL, on_end, call);
+    } else if (strcmp(what, "enough") == 0) {
+        flood_enough();
+        code = 0;
     } else if (strcmp(what, "stop") == 0) {
         code = shoal_node_stop(node, (uint32_t)strtoul(word[2], NULL, 10), on_end, call);
     } else {
@@ -275,7 +300,8 @@ static int input_turn(shoal_node *node)
     return 1;
 }
 
-static void option_take(shoal_node_config *cfg, const char **listen, const char **dial, const char *option)
+static void option_take(shoal_node_config *cfg, const char **listen, const char **dial,
+                        const char *option)
 {
     const char *value = strchr(option, '=') + 1;
     uint32_t n = (uint32_t)strtoul(value, NULL, 10);
@@ -306,6 +332,7 @@ int main(int argc, char **argv)
     cfg.listen_count = 1;
     cfg.dial = &dial;
     cfg.on_event = on_event;
+    cfg.log_level = SHOAL_LOG_ERROR;
     for (int i = 1; i < argc; i++) {
         option_take(&cfg, &listen, &dial, argv[i]);
     }
@@ -316,7 +343,8 @@ int main(int argc, char **argv)
     shoal_peer_id(node, peer, sizeof peer);
     shoal_address(node, 0, address, sizeof address);
     host_say("\"event\": \"ready\", \"peer\": \"%s\", \"address\": \"%s\"", peer, address);
-    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = shoal_fd(node), .events = POLLIN}};
+    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                                {.fd = shoal_fd(node), .events = POLLIN}};
     int busy = 0;
     for (;;) {
         int64_t wait = shoal_next_timeout_ms(node);

@@ -25,10 +25,15 @@ int probe_spawn(shoal_node *node, uint32_t mailbox, shoal_pid *pid);
 
 /* Tells `count` numbered messages of pad bytes to pid, as many as are taken at a time; says so at the end.
  * With stop_when_full it ends at the first refusal. */
-int flood_tells(shoal_node *node, const char *id, shoal_pid pid, int64_t lane, int64_t count, size_t pad, int stop_when_full);
+int flood_tells(shoal_node *node, const char *id, shoal_pid pid, int64_t lane, int64_t count,
+                size_t pad, int stop_when_full);
 
 /* Keeps `width` asks to pid out until `count` have been made; says at the end how each of them ended. */
-int flood_asks(shoal_node *node, const char *id, shoal_pid pid, int64_t count, int64_t width, uint32_t timeout_ms);
+int flood_asks(shoal_node *node, const char *id, shoal_pid pid, int64_t count, int64_t width,
+               uint32_t timeout_ms);
+
+/* Ends the making of asks: their flood is over when those out have ended. */
+void flood_enough(void);
 
 /* Goes on with the floods; 1 while one is unfinished. */
 int flood_turn(shoal_node *node);

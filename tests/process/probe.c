@@ -1,5 +1,5 @@
 /* probe.c - the actors that the process tests talk to.
- *   probe   inc echo seq seqinfo slow pause sleep work mute take watch die downs
+ *   probe   inc echo seq seqinfo slow pause sleep work mute take relay watch die downs
  *   clock   answers later (wait: after some milliseconds, hold: when told open), so that a probe can wait without holding its thread */
 #include "host.h"
 #include <time.h>
@@ -14,7 +14,7 @@ struct probe {
 
 struct clock {
     shoal_promise held[HELD];
-    bool timed[HELD];
+    char used[HELD]; /* 't': its timer answers it, 'h': open does */
     int64_t next;
 };
 
@@ -36,7 +36,7 @@ static int clock_wait(shoal_cx *cx, void *state, shoal_bytes value)
     shoal_pack p;
     int64_t ms = 0, slot = clock->next++ % HELD;
     shoal_as_i64(value, &ms);
-    clock->timed[slot] = true;
+    clock->used[slot] = 't';
     shoal_after(cx, (uint64_t)ms, "due", packed_i64(&p, room, sizeof room, slot));
     return shoal_defer(cx, &clock->held[slot]);
 }
@@ -46,17 +46,18 @@ static int clock_due(shoal_cx *cx, void *state, shoal_bytes value)
     struct clock *clock = state;
     int64_t slot = 0;
     shoal_as_i64(value, &slot);
-    clock->timed[slot] = false;
+    clock->used[slot] = 0;
     shoal_promise_reply(shoal_cx_node(cx), clock->held[slot], shoal_nil());
-    clock->held[slot] = (shoal_promise){0};
     return 0;
 }
 
 static int clock_hold(shoal_cx *cx, void *state, shoal_bytes value)
 {
     struct clock *clock = state;
+    int64_t slot = clock->next++ % HELD;
     (void)value;
-    return shoal_defer(cx, &clock->held[clock->next++ % HELD]);
+    clock->used[slot] = 'h';
+    return shoal_defer(cx, &clock->held[slot]);
 }
 
 static int clock_open(shoal_cx *cx, void *state, shoal_bytes value)
@@ -64,15 +65,16 @@ static int clock_open(shoal_cx *cx, void *state, shoal_bytes value)
     struct clock *clock = state;
     (void)value;
     for (int i = 0; i < HELD; i++) {
-        if (clock->held[i].cookie && !clock->timed[i]) {
+        if (clock->used[i] == 'h') {
             shoal_promise_reply(shoal_cx_node(cx), clock->held[i], shoal_nil());
-            clock->held[i] = (shoal_promise){0};
+            clock->used[i] = 0;
         }
     }
     return 0;
 }
 
-static const shoal_handler clock_handlers[] = {{"wait", clock_wait}, {"due", clock_due}, {"hold", clock_hold}, {"open", clock_open}};
+static const shoal_handler clock_handlers[] = {
+    {"wait", clock_wait}, {"due", clock_due}, {"hold", clock_hold}, {"open", clock_open}};
 static const shoal_actor_type clock_type = {
     .struct_size = sizeof clock_type,
     .id = "test.clock",
@@ -107,7 +109,8 @@ static int probe_later(shoal_cx *cx, const char *name, int64_t ms, shoal_then_fn
 {
     unsigned char room[16];
     shoal_pack p;
-    int64_t call = shoal_cx_ask(cx, the_clock, name, packed_i64(&p, room, sizeof room, ms), 120000, then, NULL);
+    int64_t call = shoal_cx_ask(cx, the_clock, name, packed_i64(&p, room, sizeof room, ms), 120000,
+                                then, NULL);
     return call < 0 ? (int)call : 0;
 }
 
@@ -201,8 +204,9 @@ static int probe_mute(shoal_cx *cx, void *state, shoal_bytes value)
 static int then_taken(shoal_cx *cx, void *ud, const shoal_result *result)
 {
     (void)ud;
-    return result->code < 0 ? shoal_fail_with(cx, result->text, shoal_code_name(result->code), shoal_nil())
-                            : shoal_reply(cx, result->value);
+    return result->code < 0
+               ? shoal_fail_with(cx, result->text, shoal_code_name(result->code), shoal_nil())
+               : shoal_reply(cx, result->value);
 }
 
 /* take: a ref; asks its actor inc and answers what that answered. */
@@ -214,6 +218,21 @@ static int probe_take(shoal_cx *cx, void *state, shoal_bytes value)
         return SHOAL_E_BAD_VALUE;
     }
     int64_t call = shoal_cx_ask(cx, pid, "inc", shoal_nil(), 5000, then_taken, NULL);
+    return call < 0 ? (int)call : 0;
+}
+
+/* relay: a ref; asks its actor to work for 200 ms and answers what that answered. */
+static int probe_relay(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    unsigned char room[16];
+    shoal_pid pid;
+    shoal_pack p;
+    (void)state;
+    if (shoal_as_ref(shoal_cx_node(cx), value, &pid) < 0) {
+        return SHOAL_E_BAD_VALUE;
+    }
+    int64_t call = shoal_cx_ask(cx, pid, "work", packed_i64(&p, room, sizeof room, 200), 5000,
+                                then_taken, NULL);
     return call < 0 ? (int)call : 0;
 }
 
@@ -238,14 +257,16 @@ static int probe_die(shoal_cx *cx, void *state, shoal_bytes value)
 static int probe_on_down(shoal_cx *cx, void *state, shoal_pid pid, const shoal_reason *reason)
 {
     (void)state;
-    host_say("\"event\": \"down\", \"ref\": \"%s\", \"kind\": %d", host_ref(shoal_cx_node(cx), pid), reason->kind);
+    host_say("\"event\": \"down\", \"ref\": \"%s\", \"kind\": %d", host_ref(shoal_cx_node(cx), pid),
+             reason->kind);
     return SHOAL_RESUME;
 }
 
 static const shoal_handler probe_handlers[] = {
-    {"inc", probe_inc},     {"echo", probe_echo}, {"seq", probe_seq},     {"seqinfo", probe_seqinfo}, {"slow", probe_slow},
-    {"pause", probe_pause}, {"open", probe_open}, {"sleep", probe_sleep}, {"work", probe_work},       {"mute", probe_mute},
-    {"take", probe_take},   {"die", probe_die},   {"watch", probe_watch},
+    {"inc", probe_inc},   {"echo", probe_echo},   {"seq", probe_seq},   {"seqinfo", probe_seqinfo},
+    {"slow", probe_slow}, {"pause", probe_pause}, {"open", probe_open}, {"sleep", probe_sleep},
+    {"work", probe_work}, {"mute", probe_mute},   {"take", probe_take}, {"relay", probe_relay},
+    {"die", probe_die},   {"watch", probe_watch},
 };
 static const shoal_actor_type probe_type = {
     .struct_size = sizeof probe_type,

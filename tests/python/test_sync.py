@@ -59,7 +59,7 @@ def test_wait_and_poll(threads):
         assert node.poll(0.001) == (0, 0)
         start = time.monotonic()
         assert node.poll(0.001, wait=0.05) == (0, 0) and 0.04 < time.monotonic() - start < 0.5
-        assert list(node.lookup_all("nobody", timeout=0)) == []
+        assert list(node.lookup_all("nobody", timeout=0.05)) == []
 
 
 def test_own_loop_by_fileno():
@@ -133,14 +133,16 @@ def interrupted(code):
 
 
 @pytest.mark.parametrize("what", [
-    "node.run()", "node.spawn(Echo).wait().ask.never(_timeout=60).wait()", "node.poll(1, wait=60)",
+    "node.run()", "node.spawn(Sleeper).wait().ask.sleep(_timeout=60).wait()", "node.poll(1, wait=60)",
     "asyncio.run(main())",
 ])
 def test_ctrl_c(what):
     took, code, err = interrupted(f"""
 import asyncio, shoal
 from common import Echo
-node = shoal.Node()
+class Sleeper(shoal.Actor):
+    async def sleep(self): await shoal.sleep(60)
+node = shoal.Node(stop_timeout=0.2)
 node.peer_id
 async def main():
     async with node:
@@ -233,7 +235,7 @@ async def main():
                 assert await a.ask.keep(ref=b) == i + 1
                 b.tell.note([a])
             assert len(await b.ask.notes()) == 30
-            b.tell.never(); a.ask.keep(ref=a)
+            b.tell.never(); a.ask.keep(ref=a); b.kill()
 asyncio.run(main())
 print("end")
 """)
@@ -261,7 +263,6 @@ def test_ten_thousand_actors():
             refs = [await node.spawn(Sync) for _ in range(10000)]
             assert sum(await asyncio.gather(*(r.ask.inc() for r in refs))) == 10000
             assert await asyncio.gather(*(r.ask.inc(amount=i) for i, r in enumerate(refs))) == [i + 1 for i in range(10000)]
-            assert len(await node.info("actors")) == 10000
             assert time.monotonic() - start < 15
 
     asyncio.run(main())

@@ -47,7 +47,7 @@ class Actor(_shoal.ActorBase):
     def __init_subclass__(cls, *, id: Optional[str] = None, reentrant: Optional[bool] = None, mailbox: Optional[int] = None,
                           **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        inherited = getattr(cls, "_shoal_type", (b"", False, 0, {}, {}))
+        inherited: tuple[bytes, bool, int, dict[str, Any], dict[str, Any]] = getattr(cls, "_shoal_type", (b"", False, 0, {}, {}))
         text = cls.__qualname__.replace("<locals>.", "") if id is None else id
         if not 1 <= len(text.encode()) <= 255 or "\0" in text:
             raise BadValue(f"an actor's id is text of 1..255 bytes without NUL, not {text!r}")
@@ -58,7 +58,7 @@ class Actor(_shoal.ActorBase):
         cls._shoal_type = (text.encode(), inherited[1] if reentrant is None else bool(reentrant), room, handlers, hooks)
 
     @property
-    def cx(self) -> Any:
+    def cx(self) -> _shoal.Context:
         """The Context of the message that is being handled. From on_start on. Raises Usage elsewhere. Since 0.1.0."""
         return _shoal.current_context(self)
 

@@ -38,7 +38,8 @@ def hint_check(hint: Any) -> tuple[int, Optional[tuple[type, ...]]]:
     anything: tuple[int, None] = (_shoal.K_ANY, None)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        mask, classes = 0, []
+        mask = 0
+        classes: list[type] = []
         for part in typing.get_args(hint):
             bits, more = hint_check(part)
             mask |= bits

@@ -484,6 +484,39 @@ static void spawns(void **state)
     env_end(&env);
 }
 
+/* From outside, of any executor; a slot that has a new owner says nothing of the old one. */
+static void type_of(void **state)
+{
+    (void)state;
+    for (unsigned e = 0; e < 2; e++) {
+        struct env env;
+        env_start(&env, 2);
+        sh_span names[H_COUNT];
+        struct sh_actor_type def = scripted_type(&env, names);
+        const sh_type *other;
+        def.id = STR("other");
+        assert_int_equal(sh_runtime_type(env.rt, &def, &other), 0);
+        sh_pid a = spawn_in(&env, e, env.type, -1);
+        assert_true(sh_span_eq(sh_runtime_type_of(env.rt, a), STR("scripted")));
+        sh_pid wrong[] = {a, a, a, a, sh_pid_none()};
+        wrong[0].node = 1;
+        wrong[1].check++;
+        wrong[2].actor ^= UINT64_C(1) << 32;
+        wrong[3].actor |= UINT64_C(0xff) << 24;
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+            assert_int_equal(sh_runtime_type_of(env.rt, wrong[i]).n, 0);
+        }
+        assert_int_equal(sh_runtime_kill(env.rt, 1, a, STR("gone")), 0);
+        run(&env);
+        assert_int_equal(sh_runtime_type_of(env.rt, a).n, 0);
+        sh_pid b = spawn_in(&env, e, other, -1);
+        assert_int_equal((uint32_t)b.actor, (uint32_t)a.actor); /* the same slot */
+        assert_true(sh_span_eq(sh_runtime_type_of(env.rt, b), STR("other")));
+        assert_int_equal(sh_runtime_type_of(env.rt, a).n, 0);
+        env_end(&env);
+    }
+}
+
 static void drains(void **state)
 {
     (void)state;
@@ -675,6 +708,7 @@ int main(void)
         cmocka_unit_test(promises_and_forwards),
         cmocka_unit_test(timers),
         cmocka_unit_test(spawns),
+        cmocka_unit_test(type_of),
         cmocka_unit_test(drains),
         cmocka_unit_test(through_the_inbox),
         cmocka_unit_test(closing),

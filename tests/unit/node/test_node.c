@@ -2,6 +2,8 @@
 #include "world.h"
 
 #include "base/mp.h"
+#include "node/inner.h"
+#include "swarm/publish.h"
 
 static struct world *world;
 
@@ -167,6 +169,9 @@ static void test_names_and_ask(void **state)
                                  world->now_us, told_fn, &t) > 0);
     assert_true(world_run(world, &t.count, 10000000));
     assert_int_equal(t.code, 0);
+    const struct sh_pub *pub = sh_pub_by_key(world->node[0]->swarm, sh_span_str("counter"));
+    assert_non_null(pub);
+    assert_true(sh_span_eq(sh_span_skip(pub->value, 9u + pub->value.p[0]), sh_span_str("counter")));
 
     t.count = 0;
     assert_true(sh_node_lookup(world->node[1], WORLD_TOKEN, sh_span_str("counter"), 2000000,
