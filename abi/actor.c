@@ -239,7 +239,9 @@ static void spawn_inside(struct spawn_job *job)
         sh_runtime_spawn(job->node->rt, sh_io_token(), job->exec, type->type, &job->opt, &job->pid);
     if (job->code < 0) {
         sh_span text = sh_exec_last_text(sh_runtime_exec(job->node->rt, job->exec));
-        memcpy(job->text, text.p, text.n < SH_TEXT_MAX ? text.n : SH_TEXT_MAX);
+        if (text.n) {
+            memcpy(job->text, text.p, text.n < SH_TEXT_MAX ? text.n : SH_TEXT_MAX);
+        }
     }
 }
 
@@ -278,8 +280,7 @@ static int spawn_on_host(struct spawn_job *job)
     }
     if (sh_exec_enter(exec, token)) {
         spawn_inside(job);
-        sh_exec_flush(exec);
-        sh_exec_leave(exec, token);
+        sh_exec_hand_back(exec, token);
         return 0;
     }
     int code = sh_runtime_call(node->rt, token, job->exec, spawn_as_host, job, NULL);

@@ -5,6 +5,7 @@
 #include "internal.h"
 #include "base/mp.h"
 #include "base/text.h"
+#include "remote/remote.h"
 
 /* strlen that stops at most: what comes from a caller may be anything. */
 static size_t text_length(const char *text, size_t most)

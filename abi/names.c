@@ -163,7 +163,8 @@ static void peer_inside(void *ud, sh_node *n, uint64_t now_us)
 }
 
 /* Another node answers `info` itself, if we are its admin. */
-static int64_t info_ask(shoal_node *node, const sh_peer_id *peer, const char *what, const struct asked *a)
+static int64_t info_ask(shoal_node *node, const sh_peer_id *peer, const char *what,
+                        const struct asked *a)
 {
     struct peer_job job = {.id = peer};
     unsigned char room[32];
@@ -175,8 +176,9 @@ static int64_t info_ask(shoal_node *node, const sh_peer_id *peer, const char *wh
         id = job.code;
     }
     if (id == 0) {
-        id = sh_runtime_ask(node->rt, sh_io_token(), job.pid, sh_span_str("info"), abi_bytes_in(shoal_packed(&p)),
-                            a->now_us + node->ask_timeout_us, a->fn, a->call);
+        id = sh_runtime_ask(node->rt, sh_io_token(), job.pid, sh_span_str("info"),
+                            abi_bytes_in(shoal_packed(&p)), a->now_us + node->ask_timeout_us, a->fn,
+                            a->call);
     }
     shoal_pack_free(&p);
     return id;
@@ -203,7 +205,8 @@ int64_t shoal_info(shoal_node *node, const char *what, const char *peer, shoal_f
     if (code < 0 || (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }
-    int64_t call = peer ? info_ask(node, &id, what, &a)
-                        : sh_node_info(a.core, sh_io_token(), sh_span_str(what), a.now_us, a.fn, a.call);
+    int64_t call =
+        peer ? info_ask(node, &id, what, &a)
+             : sh_node_info(a.core, sh_io_token(), sh_span_str(what), a.now_us, a.fn, a.call);
     return abi_call_begun(node, a.call, call);
 }

@@ -402,3 +402,8 @@ void shoal_wake(shoal_node *node)
         sh_io_wake(node->io);
     }
 }
+
+uint64_t shoal_clock_us(shoal_node *node)
+{
+    return node ? sh_io_now_us(node->io) : 0;
+}

@@ -1,13 +1,13 @@
 /* bench_local.c - messages within one node through libshoal: inline node, one executor.
  *   bench_local tell COUNT     ns a message: a producer's handler tells bursts, by name, of a small value
- *   bench_local outside COUNT  the same told with shoal_tell from outside handlers, between two polls
+ *   bench_local outside COUNT  the same bursts told with shoal_tell, from outside handlers
  *   bench_local ask COUNT      ns an ask with deadline and reply, from a handler
  *   bench_local idle COUNT     bytes that the process grows by for one more idle actor */
 #include <shoal.h>
 
 #include "bench.h"
 
-enum { BURST = 64 }; /* what one actor handles in one turn: the queue does not grow */
+enum { BURST = 256 };
 
 struct consumer {
     int64_t n;
@@ -15,37 +15,48 @@ struct consumer {
 
 static uint64_t left, answered;
 static shoal_pid consumer_pid;
+static bool outside;
 static const unsigned char one[] = {0x01};
 static const shoal_bytes value_one = {one, sizeof one};
 
 static int consumer_inc(shoal_cx *cx, void *state, shoal_bytes value)
 {
-    (void)cx;
+    struct consumer *consumer = state;
     int64_t amount;
     int code = shoal_as_i64(value, &amount);
-    if (code == 0) {
-        ((struct consumer *)state)->n += amount;
-        answered++;
+    if (code < 0) {
+        return code;
     }
-    return code;
+    consumer->n += amount;
+    if (++answered % BURST == 0 && left > 0 && !outside) { /* the next burst: the queue stays short */
+        return shoal_cx_tell(cx, shoal_cx_sender(cx), "tell", shoal_nil());
+    }
+    return 0;
 }
 
 static int consumer_get(shoal_cx *cx, void *state, shoal_bytes value)
 {
-    int code = consumer_inc(cx, state, value);
-    return code < 0 ? code : shoal_reply_i64(cx, ((struct consumer *)state)->n);
+    struct consumer *consumer = state;
+    int64_t amount;
+    int code = shoal_as_i64(value, &amount);
+    if (code < 0) {
+        return code;
+    }
+    consumer->n += amount;
+    answered++;
+    return shoal_reply_i64(cx, consumer->n);
 }
 
 static int producer_tell(shoal_cx *cx, void *state, shoal_bytes value)
 {
-    (void)state;
+    (void)state, (void)value;
     for (int i = 0; i < BURST && left > 0; i++, left--) {
         int code = shoal_cx_tell(cx, consumer_pid, "inc", value_one);
         if (code < 0) {
             return code;
         }
     }
-    return left > 0 ? shoal_cx_tell(cx, shoal_cx_self(cx), "tell", value) : 0;
+    return 0;
 }
 
 static int producer_next(shoal_cx *cx, void *ud, const shoal_result *result)
@@ -88,15 +99,13 @@ static void run(shoal_node *node, shoal_pid producer, const char *mode, uint64_t
 {
     left = count;
     answered = 0;
-    if (strcmp(mode, "outside") != 0 && shoal_tell(node, producer, mode, shoal_nil()) < 0) {
+    if (!outside && shoal_tell(node, producer, mode, shoal_nil()) < 0) {
         bench_die(shoal_last_error(node));
     }
     while (answered < count) {
-        if (strcmp(mode, "outside") == 0) {
-            for (int i = 0; i < BURST && left > 0; i++, left--) {
-                if (shoal_tell(node, consumer_pid, "inc", value_one) < 0) {
-                    bench_die(shoal_last_error(node));
-                }
+        for (int i = 0; outside && i < BURST && left > 0; i++, left--) {
+            if (shoal_tell(node, consumer_pid, "inc", value_one) < 0) {
+                bench_die(shoal_last_error(node));
             }
         }
         if (shoal_poll(node, 100000, 100) < 0) {
@@ -133,8 +142,9 @@ static double idle_bytes(shoal_node *node, uint64_t count)
 
 int main(int argc, char **argv)
 {
-    uint64_t count = bench_count(argc, argv);
+    uint64_t count = bench_count(argc, argv) / BURST * BURST;
     shoal_node *node;
+    outside = strcmp(argv[1], "outside") == 0;
     shoal_pid producer;
     if (shoal_node_new(NULL, &node) < 0) {
         bench_die(shoal_last_error(NULL));
@@ -145,7 +155,7 @@ int main(int argc, char **argv)
                shoal_spawn(node, &producer_type, NULL, &producer) < 0) {
         bench_die(shoal_last_error(node));
     } else {
-        run(node, producer, argv[1], count / 10 + 1);
+        run(node, producer, argv[1], count / 10 / BURST * BURST);
         uint64_t start = bench_now_ns();
         run(node, producer, argv[1], count);
         printf("%.3f\n", (double)(bench_now_ns() - start) / (double)count);

@@ -74,10 +74,10 @@ if(SHOAL_TESTS)
 
     # Our peer of the interop tests: a swarm on plain sockets.
     file(GLOB interop_files CONFIGURE_DEPENDS "${here}/interop/ours/*.c")
-    if(interop_files AND TARGET shoal_testing)
+    if(interop_files AND TARGET sh_swarm)
         add_executable(shoal-interop-peer ${interop_files})
         target_compile_options(shoal-interop-peer PRIVATE ${SHOAL_WARNINGS})
         target_compile_definitions(shoal-interop-peer PRIVATE _GNU_SOURCE)
-        target_link_libraries(shoal-interop-peer PRIVATE shoal_testing)
+        target_link_libraries(shoal-interop-peer PRIVATE sh_swarm)
     endif()
 endif()

@@ -17,6 +17,7 @@ EXCUSED = {
         r"shoal_reply_.*": CODEC,
         r"shoal_listen": "an option of Node",
         r"shoal_version": "__version__ is the text",
+        r"shoal_clock_us": "time.monotonic is there, also after the node has gone",
         r"shoal_cx_(node|self|state)": "the hooks' arguments tell",
         r"shoal_cx_lookup": "node.lookup in a held message does",
     },
@@ -26,6 +27,7 @@ EXCUSED = {
         r"shoal_reply_.*": CODEC,
         r"shoal_listen": "an option of node",
         r"shoal_version": NATIVE,
+        r"shoal_wake": "a Lua node is polled and called by one thread",
         r"shoal_cx_(node|self|state|user|name|lookup|sender)": "the hooks' arguments tell",
     },
 }

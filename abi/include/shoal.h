@@ -114,10 +114,12 @@ enum {
     SHOAL_GONE = 6       /* it had ended before we looked */
 };
 
-/* Answers of on_error and on_down. */
+/* Answers of on_error and on_down. 2 is kept for a restart. */
 enum {
     SHOAL_RESUME = 0, /* go on with the state as it is */
-    SHOAL_STOP = 1    /* stop the actor */
+    SHOAL_STOP = 1,   /* stop the actor */
+    SHOAL_DEFAULT =
+        3 /* as without the hook: after a failed tell, or the death of a link unless normal, stop; else go on */
 };
 
 /* Kinds of a value, as shoal_kind tells. */
@@ -204,7 +206,7 @@ typedef struct shoal_actor_type {
     void (*on_stop)(shoal_cx *cx, void *state,
                     const shoal_reason *reason); /* once per init that succeeded */
     int (*on_error)(shoal_cx *cx, void *state,
-                    const shoal_result *error); /* SHOAL_RESUME or SHOAL_STOP */
+                    const shoal_result *error); /* SHOAL_RESUME, SHOAL_STOP, SHOAL_DEFAULT */
     int (*on_down)(shoal_cx *cx, void *state, shoal_pid pid,
                    const shoal_reason *reason); /* link or monitor ended */
     int (*on_message)(shoal_cx *cx, void *state, const char *name,
@@ -432,8 +434,8 @@ SHOAL_API bool shoal_pid_equal(shoal_pid a, shoal_pid b);
 /* ------------------------------------------------------------------ names */
 
 /* Registers a name for an actor of this node until unregistered or its end. pid: the actor; name:
- * 1..255 bytes of UTF-8 without ":meta:", not beginning with "shoal.". done: when the name can be found by others (alone: at
- * once). node: of the actor; ud: for done.
+ * 1..255 bytes of UTF-8 without ":meta:", not beginning with "shoal.". done: when the name can be
+ * found by others (alone: at once). node: of the actor; ud: for done.
  * [any] Errors: SHOAL_E_BAD_VALUE (name), SHOAL_E_USAGE (not of this node), SHOAL_E_CLOSED,
  * SHOAL_E_LIMIT; to done: SHOAL_E_NAME_TAKEN, SHOAL_E_NOT_RUNNING, SHOAL_E_TIMEOUT (it goes on
  * trying). Source: Kameo 0.22 registry over libp2p kad-dht. Since 0.1.0 */
@@ -721,6 +723,10 @@ SHOAL_API const char *shoal_version_string(void);
 SHOAL_API const char *shoal_code_name(int code);
 /* What a code means, a sentence. code: as shoal_code_name. [any] Errors: none. Since 0.1.0 */
 SHOAL_API const char *shoal_strerror(int code);
+/* The node's monotonic clock in microseconds, outside handlers too. node: whose. [any] Errors: none.
+ * Since 0.1.0 */
+SHOAL_API uint64_t shoal_clock_us(shoal_node *node);
+
 /* What this thread's last failed call on node said; "" if none. node: NULL for shoal_node_new.
  * Lent until this thread's next failing call.
  * [any] Errors: none. Since 0.1.0 */

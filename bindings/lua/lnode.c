@@ -204,9 +204,8 @@ static int node_new(lua_State *L)
 static void node_end(lua_State *L, lnode *n, int idx)
 {
     lua_State *outer;
-    lua_pushvalue(L, idx);
-    lua_rawsetp(L, LUA_REGISTRYINDEX,
-                n); /* while it is collected, the table of nodes has it no more */
+    lcompat_pushowned(L, idx); /* the table of nodes has it no more while it is collected */
+    lua_rawsetp(L, LUA_REGISTRYINDEX, n);
     n->entered++;
     outer = n->vm->L;
     n->vm->L = L;

@@ -1,4 +1,4 @@
-/* actor.c - Python actors as core sees them: one C type per class and node, its hooks, and spawning.
+/* actor.c - Python actors as core sees them: one C type per class and node, its hooks.
  *
  * Handlers run only inside a drain of their node, or inside the spawn itself (constructor and on_start). A
  * handler that is a coroutine and waits becomes a Task that holds the message open. */
@@ -61,7 +61,8 @@ int msg_result(Msg *msg, PyObject *value)
         return msg_failed(msg);
     }
     switch (msg->kind) {
-    case MSG_HANDLER: return value == Py_None || msg->answered || !msg->cx ? 0 : msg_reply(msg, value);
+    case MSG_HANDLER:
+        return value == Py_None || msg->answered || !msg->cx ? 0 : msg_reply(msg, value);
     case MSG_ERROR:
     case MSG_DOWN: return decision_of(value);
     case MSG_START:
@@ -135,8 +136,11 @@ static int no_handler(ActorRec *rec, shoal_cx *cx, const char *name)
 {
     PyObject *names = PyDict_Keys(rec->type->handlers);
     PyObject *comma = PyUnicode_FromString(", ");
-    PyObject *list = names && comma && PyList_Sort(names) == 0 ? PyUnicode_Join(comma, names) : NULL;
-    PyObject *text = list ? PyUnicode_FromFormat("%s has no handler '%s'; it has: %U", rec->type->type.id, name, list) : NULL;
+    PyObject *list =
+        names && comma && PyList_Sort(names) == 0 ? PyUnicode_Join(comma, names) : NULL;
+    PyObject *text = list ? PyUnicode_FromFormat("%s has no handler '%s'; it has: %U",
+                                                 rec->type->type.id, name, list)
+                          : NULL;
     const char *s = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
     shoal_fail(cx, s ? s : "no such handler");
     PyErr_Clear();
@@ -213,7 +217,8 @@ static int hook_down(shoal_cx *cx, void *state, shoal_pid pid, const shoal_reaso
     NodeObj *n = rec->node;
     PyObject *ref = ref_new(n, pid), *why = reason_of(n, reason);
     Msg msg = {.cx = cx, .node = n, .rec = rec, .kind = MSG_DOWN};
-    PyObject *out = ref && why ? call_hook(&msg, rec->type->on_down, rec->instance, ref, why) : NULL;
+    PyObject *out =
+        ref && why ? call_hook(&msg, rec->type->on_down, rec->instance, ref, why) : NULL;
     Py_XDECREF(ref);
     Py_XDECREF(why);
     return msg_run(&msg, out);
@@ -341,9 +346,13 @@ static TypeRec *type_new(NodeObj *n, PyObject *cls)
     t->on_undelivered = hook_of(hooks, "on_undelivered");
     t->on_message = hook_of(hooks, "on_message");
     Py_DECREF(made);
-    t->type = (shoal_actor_type){.struct_size = sizeof t->type, .flags = reentrant ? SHOAL_REENTRANT : 0,
-                                 .id = PyBytes_AsString(t->id), .state_size = sizeof(ActorRec *),
-                                 .mailbox = (uint32_t)mailbox, .init = hook_init, .on_stop = hook_stop,
+    t->type = (shoal_actor_type){.struct_size = sizeof t->type,
+                                 .flags = reentrant ? SHOAL_REENTRANT : 0,
+                                 .id = PyBytes_AsString(t->id),
+                                 .state_size = sizeof(ActorRec *),
+                                 .mailbox = (uint32_t)mailbox,
+                                 .init = hook_init,
+                                 .on_stop = hook_stop,
                                  .on_message = hook_message};
     t->type.on_error = t->on_error ? hook_error : NULL;
     t->type.on_down = t->on_down ? hook_down : NULL;
@@ -353,7 +362,7 @@ static TypeRec *type_new(NodeObj *n, PyObject *cls)
     return t;
 }
 
-static TypeRec *type_of(NodeObj *n, PyObject *cls)
+TypeRec *type_of(NodeObj *n, PyObject *cls)
 {
     for (TypeRec *t = n->types; t; t = t->next) {
         if (t->cls == cls) {
@@ -365,232 +374,6 @@ static TypeRec *type_of(NodeObj *n, PyObject *cls)
         return NULL;
     }
     return type_new(n, cls);
-}
-
-/* --- one actor --- */
-
-void actor_free(ActorRec *rec)
-{
-    NodeObj *n = rec->node;
-    if (rec->prev) {
-        rec->prev->next = rec->next;
-    } else {
-        n->actors = rec->next;
-    }
-    if (rec->next) {
-        rec->next->prev = rec->prev;
-    }
-    for (TaskObj *t = n->tasks; t; t = t->next) {
-        t->msg.rec = t->msg.rec == rec ? NULL : t->msg.rec;
-    }
-    if (rec->instance && PyObject_TypeCheck(rec->instance, n->mod->actor)) {
-        ((ActorObj *)rec->instance)->rec = NULL;
-    }
-    Py_XDECREF(rec->instance);
-    Py_XDECREF(rec->args);
-    Py_XDECREF(rec->kwargs);
-    Py_XDECREF(rec->undelivered);
-    Py_XDECREF(rec->link);
-    Py_XDECREF(rec->monitor);
-    Py_XDECREF((PyObject *)rec->starting);
-    PyMem_Free(rec);
-}
-
-void actor_release(ActorRec *rec)
-{
-    if (rec->ended && rec->tasks == 0) {
-        actor_free(rec);
-    }
-}
-
-/* The start hook, which had waited, has ended. */
-void start_ended(ActorRec *rec, PyObject *failure)
-{
-    PendingObj *p = rec->starting;
-    NodeObj *n = rec->node;
-    rec->starting = NULL;
-    if (failure) {
-        rec->ended = true; /* no on_stop follows an init that failed */
-    }
-    if (!p) {
-        return;
-    }
-    if (!failure) {
-        pending_settle(p, P_DONE, ref_new(n, rec->pid));
-    } else {
-        PyObject *text = PyObject_Str(failure), *type = PyType_GetName(Py_TYPE(failure));
-        const char *s = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
-        PyObject *e = error_new(n->mod, SHOAL_E_HANDLER, SHOAL_HANDLED, s ? s : "", NULL, NULL);
-        if (e) {
-            PyObject_SetAttrString(e, "type", type ? type : Py_None);
-            PyException_SetCause(e, Py_NewRef(failure));
-        }
-        Py_XDECREF(text);
-        Py_XDECREF(type);
-        pending_settle(p, P_FAILED, e ? e : error_fetch());
-    }
-    Py_DECREF((PyObject *)p);
-}
-
-static int spawn_core(ActorRec *rec)
-{
-    NodeObj *n = rec->node;
-    shoal_spawn_options o = {.struct_size = sizeof o, .flags = SHOAL_ON_HOST, .user = rec, .parent = rec->parent,
-                             .mailbox = rec->mailbox};
-    shoal_pid pid;
-    if (rec->link) {
-        o.link = ((RefObj *)rec->link)->pid;
-    }
-    if (rec->monitor) {
-        o.monitor = ((RefObj *)rec->monitor)->pid;
-    }
-    unsigned long before = n->drainer;
-    n->drainer = PyThread_get_thread_ident();
-    Msg *current = n->current;
-    int code = shoal_spawn(n->node, &rec->type->type, &o, &pid);
-    n->current = current;
-    n->drainer = before;
-    return code;
-}
-
-void actor_start(ActorRec *rec)
-{
-    NodeObj *n = rec->node;
-    PendingObj *p = (PendingObj *)Py_NewRef((PyObject *)rec->starting);
-    p->rec = NULL;
-    rec->tasks++;
-    int code = n->node ? spawn_core(rec) : SHOAL_E_CLOSED;
-    rec->tasks--;
-    if (code < 0) {
-        shoal_result r = {.code = code, .delivery = code == SHOAL_E_HANDLER ? SHOAL_HANDLED : SHOAL_NOT_SENT,
-                          .text = n->node ? shoal_last_error(n->node) : shoal_strerror(code), .type = ""};
-        PyObject *key = rec->pid.actor && n->failures ? PyLong_FromUnsignedLongLong(rec->pid.actor) : NULL;
-        PyObject *cause = key ? PyDict_GetItemWithError(n->failures, key) : NULL;
-        Py_XINCREF(cause);
-        Py_XDECREF(key);
-        Py_CLEAR(rec->starting);
-        rec->starting = (PendingObj *)Py_NewRef((PyObject *)p);
-        if (code == SHOAL_E_HANDLER && cause) {
-            start_ended(rec, cause);
-        } else {
-            pending_settle(p, P_FAILED, error_of(n, rec->pid, &r));
-        }
-        Py_XDECREF(cause);
-        rec->ended = true;
-    } else if (rec->tasks == 0 && rec->starting) {
-        start_ended(rec, NULL);
-    }
-    node_soon(n);
-    actor_release(rec);
-    Py_DECREF((PyObject *)p);
-}
-
-/* --- spawn --- */
-
-static int spawn_ref(PyObject *value, NodeObj *n, ActorRec *parent, const char *what, PyObject **out)
-{
-    if (value == Py_True && parent) {
-        *out = ref_new(n, parent->pid);
-        return *out ? 0 : -1;
-    }
-    if (value == Py_None || value == Py_False) {
-        return 0;
-    }
-    if (!PyObject_TypeCheck(value, n->mod->ref)) {
-        PyErr_Format(PyExc_TypeError, "spawn: %s takes a Ref%s", what, parent ? " or True" : "");
-        return -1;
-    }
-    *out = Py_NewRef(value);
-    return 0;
-}
-
-static int spawn_option(ActorRec *rec, ActorRec *parent, PyObject *key, PyObject *value)
-{
-    if (PyUnicode_CompareWithASCIIString(key, "_link") == 0) {
-        return spawn_ref(value, rec->node, parent, "_link", &rec->link);
-    }
-    if (PyUnicode_CompareWithASCIIString(key, "_monitor") == 0) {
-        return spawn_ref(value, rec->node, parent, "_monitor", &rec->monitor);
-    }
-    if (PyUnicode_CompareWithASCIIString(key, "_mailbox") == 0) {
-        unsigned long long size = PyLong_AsUnsignedLongLong(value);
-        if (PyErr_Occurred()) {
-            return -1;
-        }
-        rec->mailbox = size == 0 || size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
-        return 0;
-    }
-    PyErr_Format(PyExc_TypeError, "spawn: no option %R (it has _mailbox, _link, _monitor)", key);
-    return -1;
-}
-
-static int spawn_arguments(ActorRec *rec, ActorRec *parent, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
-{
-    rec->args = PyTuple_New(nargs - 1);
-    rec->kwargs = names ? PyDict_New() : NULL;
-    if (!rec->args || (names && !rec->kwargs)) {
-        return -1;
-    }
-    for (Py_ssize_t i = 1; i < nargs; i++) {
-        PyTuple_SetItem(rec->args, i - 1, Py_NewRef(args[i]));
-    }
-    for (Py_ssize_t i = 0; names && i < PyTuple_Size(names); i++) {
-        PyObject *key = PyTuple_GetItem(names, i), *value = args[nargs + i];
-        bool option = PyUnicode_GetLength(key) > 0 && PyUnicode_ReadChar(key, 0) == '_';
-        if ((option ? spawn_option(rec, parent, key, value) : PyDict_SetItem(rec->kwargs, key, value)) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Whether this thread may run the constructor now; else the thread that drains does. */
-static bool spawn_here(NodeObj *n)
-{
-    unsigned long me = PyThread_get_thread_ident();
-    if (n->drainer) {
-        return n->drainer == me;
-    }
-    return n->loop ? n->loop_thread == me : !n->driver || n->driver == me;
-}
-
-PyObject *actor_spawn(NodeObj *n, ActorRec *parent, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
-{
-    if (nargs < 1) {
-        PyErr_SetString(PyExc_TypeError, "spawn: which actor class?");
-        return NULL;
-    }
-    TypeRec *type = node_ready(n) < 0 ? NULL : type_of(n, args[0]);
-    ActorRec *rec = type ? PyMem_Calloc(1, sizeof *rec) : NULL;
-    if (!rec) {
-        return type ? PyErr_NoMemory() : NULL;
-    }
-    rec->node = n;
-    rec->type = type;
-    rec->next = n->actors;
-    if (rec->next) {
-        rec->next->prev = rec;
-    }
-    n->actors = rec;
-    rec->parent = parent ? parent->pid : (shoal_pid){0};
-    rec->starting = pending_new(n, WANT_REF);
-    if (!rec->starting || spawn_arguments(rec, parent, args, nargs, names) < 0) {
-        actor_free(rec);
-        return NULL;
-    }
-    PyObject *out = Py_NewRef((PyObject *)rec->starting);
-    if (spawn_here(n)) {
-        actor_start(rec);
-        return out;
-    }
-    ((PendingObj *)out)->rec = rec;
-    if ((!n->jobs && !(n->jobs = PyList_New(0))) || PyList_Append(n->jobs, out) < 0) {
-        actor_free(rec);
-        Py_DECREF(out);
-        return NULL;
-    }
-    node_soon(n);
-    return out;
 }
 
 /* --- the base of shoal.Actor --- */
@@ -620,5 +403,5 @@ static PyType_Slot actor_slots[] = {
     {Py_tp_dealloc, actor_dealloc},
     {0, NULL},
 };
-PyType_Spec actor_spec = {"shoal._shoal.ActorBase", sizeof(ActorObj), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-                          actor_slots};
+PyType_Spec actor_spec = {"shoal._shoal.ActorBase", sizeof(ActorObj), 0,
+                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, actor_slots};

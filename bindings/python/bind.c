@@ -8,8 +8,9 @@
 static const struct {
     int kind;
     const char *name;
-} kinds[] = {{K_NONE, "None"}, {K_BOOL, "bool"},   {K_INT, "int"},   {K_FLOAT, "float"}, {K_STR, "str"},
-             {K_BYTES, "bytes"}, {K_VIEW, "memoryview"}, {K_LIST, "list"}, {K_DICT, "dict"}, {K_REF, "Ref"}};
+} kinds[] = {{K_NONE, "None"}, {K_BOOL, "bool"},   {K_INT, "int"},         {K_FLOAT, "float"},
+             {K_STR, "str"},   {K_BYTES, "bytes"}, {K_VIEW, "memoryview"}, {K_LIST, "list"},
+             {K_DICT, "dict"}, {K_REF, "Ref"}};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static int kind_of(Mod *m, PyObject *v)
@@ -54,13 +55,16 @@ static PyObject *wanted_text(int mask, PyObject *classes)
     PyObject *text = PyUnicode_FromString("");
     for (int i = 0; i < KINDS && text; i++) {
         if (mask & kinds[i].kind) {
-            PyObject *more = PyUnicode_FromFormat("%U%s%s", text, PyUnicode_GetLength(text) ? " or " : "", kinds[i].name);
+            PyObject *more = PyUnicode_FromFormat(
+                "%U%s%s", text, PyUnicode_GetLength(text) ? " or " : "", kinds[i].name);
             SET(text, more);
         }
     }
     for (Py_ssize_t i = 0; classes != Py_None && text && i < PyTuple_Size(classes); i++) {
         PyObject *name = PyType_GetName((PyTypeObject *)PyTuple_GetItem(classes, i));
-        PyObject *more = name ? PyUnicode_FromFormat("%U%s%U", text, PyUnicode_GetLength(text) ? " or " : "", name) : NULL;
+        PyObject *more = name ? PyUnicode_FromFormat("%U%s%U", text,
+                                                     PyUnicode_GetLength(text) ? " or " : "", name)
+                              : NULL;
         Py_XDECREF(name);
         SET(text, more);
     }
@@ -87,7 +91,9 @@ static PyObject *list_bytes(PyObject *list)
 
 static PyObject *fit_bytes(Mod *m, PyObject *v, int kind, int mask)
 {
-    PyObject *bytes = kind == K_BYTES ? Py_NewRef(v) : kind == K_STR ? PyUnicode_AsUTF8String(v) : list_bytes(v);
+    PyObject *bytes = kind == K_BYTES ? Py_NewRef(v)
+                      : kind == K_STR ? PyUnicode_AsUTF8String(v)
+                                      : list_bytes(v);
     if (bytes && !(mask & K_BYTES)) {
         PyObject *view = PyObject_CallFunctionObjArgs(m->memoryview, bytes, NULL);
         Py_DECREF(bytes);
@@ -97,7 +103,8 @@ static PyObject *fit_bytes(Mod *m, PyObject *v, int kind, int mask)
 }
 
 /* The value as the hint wants it, new; NULL: it does not fit (raised, naming where). */
-static PyObject *fit(Mod *m, PyObject *label, PyObject *where, PyObject *v, int mask, PyObject *classes)
+static PyObject *fit(Mod *m, PyObject *label, PyObject *where, PyObject *v, int mask,
+                     PyObject *classes)
 {
     int kind = kind_of(m, v);
     if (mask & (K_ANY | kind)) {
@@ -118,7 +125,9 @@ static PyObject *fit(Mod *m, PyObject *label, PyObject *where, PyObject *v, int 
         return out;
     }
     PyObject *wanted = wanted_text(mask, classes);
-    PyObject *text = wanted ? PyUnicode_FromFormat("%U: %U is %s, expected %U", label, where, kind_name(kind), wanted) : NULL;
+    PyObject *text = wanted ? PyUnicode_FromFormat("%U: %U is %s, expected %U", label, where,
+                                                   kind_name(kind), wanted)
+                            : NULL;
     Py_XDECREF(wanted);
     return bad(m, text);
 }
@@ -134,14 +143,17 @@ static PyObject *fit_param(Mod *m, SpecObj *s, Py_ssize_t i, PyObject *v)
 
 static PyObject *missing(Mod *m, SpecObj *s, Py_ssize_t i)
 {
-    return bad(m, PyUnicode_FromFormat("%U: argument '%U' is missing", s->label, PyTuple_GetItem(s->names, i)));
+    return bad(m, PyUnicode_FromFormat("%U: argument '%U' is missing", s->label,
+                                       PyTuple_GetItem(s->names, i)));
 }
 
 static PyObject *unknown(Mod *m, SpecObj *s, PyObject *key)
 {
     PyObject *comma = PyUnicode_FromString(", ");
     PyObject *list = comma ? PyUnicode_Join(comma, s->names) : NULL;
-    PyObject *text = list ? PyUnicode_FromFormat("%U: unknown argument %R; it takes: %U", s->label, key, list) : NULL;
+    PyObject *text =
+        list ? PyUnicode_FromFormat("%U: unknown argument %R; it takes: %U", s->label, key, list)
+             : NULL;
     Py_XDECREF(comma);
     Py_XDECREF(list);
     return bad(m, text);
@@ -217,7 +229,8 @@ static int bind_value(Mod *m, SpecObj *s, PyObject *value, PyObject *args, PyObj
 {
     Py_ssize_t taken = 0;
     if (s->positional == 0) {
-        bad(m, PyUnicode_FromFormat("%U: takes %s, not one %s", s->label, s->total ? "named arguments" : "no value",
+        bad(m, PyUnicode_FromFormat("%U: takes %s, not one %s", s->label,
+                                    s->total ? "named arguments" : "no value",
                                     kind_name(kind_of(m, value))));
         return -1;
     }
@@ -235,7 +248,8 @@ static int bind_value(Mod *m, SpecObj *s, PyObject *value, PyObject *args, PyObj
     return 0;
 }
 
-PyObject *spec_bind(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value, PyObject **args, PyObject **kwargs)
+PyObject *spec_bind(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value, PyObject **args,
+                    PyObject **kwargs)
 {
     Mod *m = n->mod;
     *kwargs = NULL;
@@ -261,8 +275,9 @@ static PyObject *spec_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     (void)kwargs;
     PyObject *func, *label, *names, *masks, *classes, *defaults, *none;
     int mode, positional, rest;
-    if (!PyArg_ParseTuple(args, "OUiiO!O!O!O!Oi", &func, &label, &mode, &positional, &PyTuple_Type, &names, &PyTuple_Type,
-                          &masks, &PyTuple_Type, &classes, &PyTuple_Type, &defaults, &none, &rest)) {
+    if (!PyArg_ParseTuple(args, "OUiiO!O!O!O!Oi", &func, &label, &mode, &positional, &PyTuple_Type,
+                          &names, &PyTuple_Type, &masks, &PyTuple_Type, &classes, &PyTuple_Type,
+                          &defaults, &none, &rest)) {
         return NULL;
     }
     SpecObj *s = PyObject_GC_New(SpecObj, type);
@@ -343,4 +358,5 @@ static PyType_Slot spec_slots[] = {
     {Py_tp_dealloc, spec_dealloc},
     {0, NULL},
 };
-PyType_Spec spec_spec = {"shoal._shoal.Spec", sizeof(SpecObj), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, spec_slots};
+PyType_Spec spec_spec = {"shoal._shoal.Spec", sizeof(SpecObj), 0,
+                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, spec_slots};

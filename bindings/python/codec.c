@@ -1,7 +1,6 @@
-/* codec.c - Python values to MessagePack and back. What cannot be sent is BadValue, naming the path to it.
+/* codec.c - Python values to MessagePack, by msgpack-c's packer over a buffer that begins on the stack.
  *
- * The writer is msgpack-c's packer over a buffer that begins on the stack. The reader goes over bytes that
- * core has walked already (lengths, depth, UTF-8, refs), in one pass and without a tree between. */
+ * What cannot be sent is BadValue at the call, naming the path to it. */
 #include "pyshoal.h"
 
 #include <msgpack.h>
@@ -99,7 +98,8 @@ static int enc_fail(const Enc *e, const Path *path, const char *what, PyObject *
         at = e->root; /* a key that no text can show */
     }
     if (at) {
-        error_raise(m, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT, "%s: %s%s%s", at, name ? name : "", name ? " " : "", what);
+        error_raise(m, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT, "%s: %s%s%s", at, name ? name : "",
+                    name ? " " : "", what);
     }
     Py_XDECREF(where);
     Py_XDECREF(type);
@@ -111,8 +111,8 @@ static int enc_wrote(const Enc *e, int rc)
     if (rc == 0 || PyErr_Occurred()) {
         return rc;
     }
-    error_raise(e->node->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT, "%s: more than max_message, which is %zu bytes",
-                e->root, e->limit);
+    error_raise(e->node->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT,
+                "%s: more than max_message, which is %zu bytes", e->root, e->limit);
     return -1;
 }
 
@@ -137,7 +137,8 @@ static int enc_text(Enc *e, PyObject *v, const Path *path)
     Py_ssize_t n;
     const char *text = PyUnicode_AsUTF8AndSize(v, &n);
     if (!text) {
-        return enc_fail(e, path, "the text is not UTF-8 (it has lone surrogates); send bytes", NULL);
+        return enc_fail(e, path, "the text is not UTF-8 (it has lone surrogates); send bytes",
+                        NULL);
     }
     return enc_wrote(e, msgpack_pack_str_with_body(&e->pk, text, (size_t)n));
 }
@@ -253,18 +254,21 @@ static int enc_ref(Enc *e, PyObject *v, const Path *path)
     shoal_bytes b = shoal_packed(&p);
     int rc = b.len ? enc_wrote(e, enc_write(e, b.data, b.len)) : -1;
     shoal_pack_free(&p);
-    return rc == -1 && !PyErr_Occurred() ? enc_fail(e, path, "cannot be sent: its node was forgotten", v) : rc;
+    return rc == -1 && !PyErr_Occurred()
+               ? enc_fail(e, path, "cannot be sent: its node was forgotten", v)
+               : rc;
 }
 
 static int enc_container(Enc *e, PyObject *v, const Path *path, int depth)
 {
-    if (depth >= PY_DEPTH_MAX) {
+    if (depth > PY_DEPTH_MAX) {
         return enc_fail(e, path, "is nested deeper than 32 lists and maps", v);
     }
     if (PyDict_Check(v)) {
         return enc_dict(e, v, path, depth);
     }
-    return PyList_Check(v) || PyTuple_Check(v) ? enc_list(e, v, path, depth) : enc_dataclass(e, v, path, depth);
+    return PyList_Check(v) || PyTuple_Check(v) ? enc_list(e, v, path, depth)
+                                               : enc_dataclass(e, v, path, depth);
 }
 
 static int enc_value(Enc *e, PyObject *v, const Path *path, int depth)
@@ -297,7 +301,9 @@ static int enc_value(Enc *e, PyObject *v, const Path *path, int depth)
         return enc_container(e, v, path, depth);
     }
     return enc_fail(e, path,
-                    "cannot be sent: None, bool, int, float, str, bytes, list, tuple, dict, dataclasses and Ref can", v);
+                    "cannot be sent: None, bool, int, float, str, bytes, list, tuple, dict, "
+                    "dataclasses and Ref can",
+                    v);
 }
 
 static void enc_init(Enc *e, NodeObj *n, Buf *b, const char *root)
@@ -337,186 +343,4 @@ int encode_kw(NodeObj *n, Buf *b, PyObject *const *values, PyObject *names, Py_s
         rc = rc == 0 ? enc_value(&e, values[i], &here, 1) : rc;
     }
     return rc;
-}
-
-/* --- reading --- */
-
-typedef struct Dec {
-    NodeObj *node;
-    const unsigned char *at, *end;
-} Dec;
-
-static PyObject *dec_value(Dec *d, int depth);
-
-static uint64_t dec_number(Dec *d, size_t bytes)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < bytes && d->at < d->end; i++) {
-        v = v << 8 | *d->at++;
-    }
-    return v;
-}
-
-static PyObject *dec_bad(Dec *d)
-{
-    return error_raise(d->node->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT, "the value received is malformed");
-}
-
-static const char *dec_take(Dec *d, uint64_t n)
-{
-    if (n > (uint64_t)(d->end - d->at)) {
-        return NULL;
-    }
-    const char *p = (const char *)d->at;
-    d->at += n;
-    return p;
-}
-
-static PyObject *dec_text(Dec *d, uint64_t n)
-{
-    const char *p = dec_take(d, n);
-    return p ? PyUnicode_DecodeUTF8(p, (Py_ssize_t)n, "strict") : dec_bad(d);
-}
-
-static PyObject *dec_bytes(Dec *d, uint64_t n)
-{
-    const char *p = dec_take(d, n);
-    return p ? PyBytes_FromStringAndSize(p, (Py_ssize_t)n) : dec_bad(d);
-}
-
-static PyObject *dec_list(Dec *d, uint64_t n, int depth)
-{
-    if (n > (uint64_t)(d->end - d->at) || depth > PY_DEPTH_MAX) {
-        return dec_bad(d);
-    }
-    PyObject *list = PyList_New((Py_ssize_t)n);
-    for (Py_ssize_t i = 0; list && i < (Py_ssize_t)n; i++) {
-        PyObject *item = dec_value(d, depth + 1);
-        if (!item || PyList_SetItem(list, i, item) < 0) {
-            Py_DECREF(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static PyObject *dec_map(Dec *d, uint64_t n, int depth)
-{
-    if (n > (uint64_t)(d->end - d->at) / 2 || depth > PY_DEPTH_MAX) {
-        return dec_bad(d);
-    }
-    PyObject *map = PyDict_New();
-    for (uint64_t i = 0; map && i < n; i++) {
-        PyObject *key = dec_value(d, depth + 1);
-        PyObject *item = key ? dec_value(d, depth + 1) : NULL;
-        int rc = item ? PyDict_SetItem(map, key, item) : -1;
-        Py_XDECREF(key);
-        Py_XDECREF(item);
-        if (rc < 0) {
-            Py_CLEAR(map);
-        }
-    }
-    return map;
-}
-
-static PyObject *dec_ref(Dec *d, const unsigned char *start, uint64_t n)
-{
-    shoal_pid pid;
-    if (!dec_take(d, n)) {
-        return dec_bad(d);
-    }
-    shoal_bytes whole = {start, (size_t)(d->at - start)};
-    int code = shoal_as_ref(d->node->node, whole, &pid);
-    return code < 0 ? error_last(d->node, code) : ref_new(d->node, pid);
-}
-
-static PyObject *dec_ext(Dec *d, unsigned char tag)
-{
-    const unsigned char *start = d->at - 1;
-    uint64_t n = tag >= 0xd4 ? 1u << (tag - 0xd4) : dec_number(d, (size_t)1 << (tag - 0xc7));
-    if (d->at >= d->end || *d->at++ != 1) {
-        return dec_bad(d);
-    }
-    return dec_ref(d, start, n);
-}
-
-static PyObject *dec_float(Dec *d, bool wide)
-{
-    if (wide) {
-        uint64_t bits = dec_number(d, 8);
-        double v;
-        memcpy(&v, &bits, sizeof v);
-        return PyFloat_FromDouble(v);
-    }
-    uint32_t bits = (uint32_t)dec_number(d, 4);
-    float v;
-    memcpy(&v, &bits, sizeof v);
-    return PyFloat_FromDouble((double)v);
-}
-
-static PyObject *dec_int(Dec *d, unsigned char tag)
-{
-    size_t bytes = (size_t)1 << (tag & 3);
-    uint64_t v = dec_number(d, bytes);
-    if (tag < 0xd0) {
-        return PyLong_FromUnsignedLongLong(v);
-    }
-    unsigned shift = 64 - 8 * (unsigned)bytes;
-    return PyLong_FromLongLong((int64_t)(v << shift) >> shift);
-}
-
-static PyObject *dec_tagged(Dec *d, unsigned char tag, int depth)
-{
-    switch (tag) {
-    case 0xc0: return Py_NewRef(Py_None);
-    case 0xc2: return Py_NewRef(Py_False);
-    case 0xc3: return Py_NewRef(Py_True);
-    case 0xc4:
-    case 0xc5:
-    case 0xc6: return dec_bytes(d, dec_number(d, (size_t)1 << (tag - 0xc4)));
-    case 0xca: return dec_float(d, false);
-    case 0xcb: return dec_float(d, true);
-    case 0xd9:
-    case 0xda:
-    case 0xdb: return dec_text(d, dec_number(d, (size_t)1 << (tag - 0xd9)));
-    case 0xdc: return dec_list(d, dec_number(d, 2), depth);
-    case 0xdd: return dec_list(d, dec_number(d, 4), depth);
-    case 0xde: return dec_map(d, dec_number(d, 2), depth);
-    case 0xdf: return dec_map(d, dec_number(d, 4), depth);
-    default: break;
-    }
-    if (tag >= 0xcc && tag <= 0xd3) {
-        return dec_int(d, tag);
-    }
-    return tag == 0xc1 ? dec_bad(d) : dec_ext(d, tag);
-}
-
-static PyObject *dec_value(Dec *d, int depth)
-{
-    if (d->at >= d->end) {
-        return dec_bad(d);
-    }
-    unsigned char tag = *d->at++;
-    if (tag < 0x80) {
-        return PyLong_FromLong(tag);
-    }
-    if (tag >= 0xe0) {
-        return PyLong_FromLong((long)tag - 256);
-    }
-    if (tag < 0x90) {
-        return dec_map(d, tag & 15u, depth);
-    }
-    if (tag < 0xa0) {
-        return dec_list(d, tag & 15u, depth);
-    }
-    return tag < 0xc0 ? dec_text(d, tag & 31u) : dec_tagged(d, tag, depth);
-}
-
-PyObject *decode(NodeObj *n, shoal_bytes value)
-{
-    if (value.len == 0) {
-        return Py_NewRef(Py_None);
-    }
-    Dec d = {n, value.data, (const unsigned char *)value.data + value.len};
-    return dec_value(&d, 1);
 }

@@ -4,14 +4,12 @@
 #include <string.h>
 
 typedef struct PromiseObj {
-    PyObject_HEAD
-    NodeObj *node;
+    PyObject_HEAD NodeObj *node;
     shoal_promise promise;
 } PromiseObj;
 
 typedef struct TimerObj {
-    PyObject_HEAD
-    NodeObj *node;
+    PyObject_HEAD NodeObj *node;
     shoal_pid actor;
     int64_t id;
 } TimerObj;
@@ -76,9 +74,10 @@ static Msg *open_msg(ContextObj *c)
     if (c->msg && c->msg->cx && c->msg->rec && node_inside(c->node)) {
         return c->msg;
     }
-    error_raise(c->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
-                c->msg ? "cx: only the handler itself can do this, not a task or thread that it started"
-                       : "cx: its message has been handled");
+    error_raise(
+        c->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
+        c->msg ? "cx: only the handler itself can do this, not a task or thread that it started"
+               : "cx: its message has been handled");
     return NULL;
 }
 
@@ -133,7 +132,8 @@ static PyObject *context_defer(PyObject *self, PyObject *unused)
     return (PyObject *)p;
 }
 
-static PyObject *context_forward(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+static PyObject *context_forward(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *names)
 {
     ContextObj *c = (ContextObj *)self;
     Msg *msg = unanswered_msg(c);
@@ -145,7 +145,9 @@ static PyObject *context_forward(PyObject *self, PyObject *const *args, Py_ssize
         return NULL;
     }
     bool same = nargs < 2 || args[1] == Py_None;
-    const char *name = same ? NULL : PyUnicode_Check(args[1]) ? message_name(c->mod, args[1]) : NULL;
+    const char *name = same                       ? NULL
+                       : PyUnicode_Check(args[1]) ? message_name(c->mod, args[1])
+                                                  : NULL;
     if ((same && (nargs > 2 || names)) || (!same && !name)) {
         if (!PyErr_Occurred()) {
             PyErr_SetString(PyExc_TypeError, "forward: a value needs a message name (str)");
@@ -156,14 +158,16 @@ static PyObject *context_forward(PyObject *self, PyObject *const *args, Py_ssize
     buf_init(&b);
     PyObject *out = NULL;
     if (same || pack_message(c->node, "forward", args + 2, nargs - 2, names, &b) == 0) {
-        out = done_or_raise(c, shoal_forward(msg->cx, ((RefObj *)args[0])->pid, name, buf_bytes(&b)));
+        out =
+            done_or_raise(c, shoal_forward(msg->cx, ((RefObj *)args[0])->pid, name, buf_bytes(&b)));
         msg->answered |= out != NULL;
     }
     buf_free(&b);
     return out;
 }
 
-static PyObject *context_timer(ContextObj *c, bool again, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+static PyObject *context_timer(ContextObj *c, bool again, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *names)
 {
     const char *what = again ? "every" : "after";
     Msg *msg = open_msg(c);
@@ -179,16 +183,18 @@ static PyObject *context_timer(ContextObj *c, bool again, PyObject *const *args,
         return NULL;
     }
     if (!(s >= (again ? 0.001 : 0.0) && s < 1e12)) {
-        return error_raise(c->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT, "%s: %g seconds, expected %s", what, s,
-                           again ? "at least 0.001" : "0 or more");
+        return error_raise(c->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT, "%s: %g seconds, expected %s",
+                           what, s, again ? "at least 0.001" : "0 or more");
     }
     Buf b;
     buf_init(&b);
     TimerObj *t = NULL;
     if (pack_message(c->node, what, args + 2, nargs - 2, names, &b) == 0) {
         uint64_t ms = (uint64_t)(s * 1000.0 + 0.5);
-        int64_t id = again ? shoal_every(msg->cx, ms, name, buf_bytes(&b)) : shoal_after(msg->cx, ms, name, buf_bytes(&b));
-        t = id < 0 ? (TimerObj *)error_last(c->node, (int)id) : PyObject_GC_New(TimerObj, c->mod->timer);
+        int64_t id = again ? shoal_every(msg->cx, ms, name, buf_bytes(&b))
+                           : shoal_after(msg->cx, ms, name, buf_bytes(&b));
+        t = id < 0 ? (TimerObj *)error_last(c->node, (int)id)
+                   : PyObject_GC_New(TimerObj, c->mod->timer);
         if (t) {
             t->node = (NodeObj *)Py_NewRef((PyObject *)c->node);
             t->actor = msg->rec->pid;
@@ -200,12 +206,14 @@ static PyObject *context_timer(ContextObj *c, bool again, PyObject *const *args,
     return (PyObject *)t;
 }
 
-static PyObject *context_after(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+static PyObject *context_after(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *names)
 {
     return context_timer((ContextObj *)self, false, args, nargs, names);
 }
 
-static PyObject *context_every(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+static PyObject *context_every(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *names)
 {
     return context_timer((ContextObj *)self, true, args, nargs, names);
 }
@@ -222,7 +230,8 @@ static PyObject *context_stop(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
-static PyObject *context_spawn(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+static PyObject *context_spawn(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *names)
 {
     ContextObj *c = (ContextObj *)self;
     Msg *msg = open_msg(c);
@@ -271,7 +280,8 @@ static PyObject *context_random(PyObject *self, PyObject *unused)
 {
     (void)unused;
     Msg *msg = open_msg((ContextObj *)self);
-    return msg ? PyFloat_FromDouble((double)(shoal_random_u64(msg->cx) >> 11) / 9007199254740992.0) : NULL;
+    return msg ? PyFloat_FromDouble((double)(shoal_random_u64(msg->cx) >> 11) / 9007199254740992.0)
+               : NULL;
 }
 
 static PyObject *context_node(PyObject *self, void *unused)
@@ -305,34 +315,45 @@ static void context_dealloc(PyObject *self)
 
 static PyMethodDef context_methods[] = {
     METHOD("reply", context_reply, METH_O,
-           "reply(value) -> None\n\nAnswers now; the handler goes on and what it returns is dropped. In a tell it does nothing.\n"
+           "reply(value) -> None\n\nAnswers now; the handler goes on and what it returns is "
+           "dropped. In a tell it does nothing.\n"
            "Raises BadValue, Usage (answered already). Handler only. Since 0.1.0."),
     METHOD("defer", context_defer, METH_NOARGS,
-           "defer() -> Promise\n\nTakes the right to answer away from this handler and opens the mailbox.\n"
+           "defer() -> Promise\n\nTakes the right to answer away from this handler and opens the "
+           "mailbox.\n"
            "Raises Usage (a tell, or answered already). Handler only. Since 0.1.0."),
     METHOD("forward", context_forward, METH_FASTCALL | METH_KEYWORDS,
-           "forward(ref, name=None, ...) -> None\n\nHands this message, or another one, and its asker to ref.\n"
+           "forward(ref, name=None, ...) -> None\n\nHands this message, or another one, and its "
+           "asker to ref.\n"
            "Raises as tell, and Usage (answered already). Handler only. Since 0.1.0."),
     METHOD("after", context_after, METH_FASTCALL | METH_KEYWORDS,
-           "after(seconds, name, ...) -> Timer\n\nTells this actor a message once, later. Ends with the actor.\n"
+           "after(seconds, name, ...) -> Timer\n\nTells this actor a message once, later. Ends "
+           "with the actor.\n"
            "Raises BadValue, LimitReached. Handler only. Since 0.1.0."),
     METHOD("every", context_every, METH_FASTCALL | METH_KEYWORDS,
-           "every(seconds, name, ...) -> Timer\n\nTells this actor a message again and again; skips what it missed.\n"
+           "every(seconds, name, ...) -> Timer\n\nTells this actor a message again and again; "
+           "skips what it missed.\n"
            "seconds: 0.001 or more. Raises BadValue, LimitReached. Handler only. Since 0.1.0."),
     METHOD("stop", context_stop, METH_VARARGS | METH_KEYWORDS,
-           "stop(text=\"\") -> None\n\nStops this actor after this message. text: for the reason. Handler only. Since 0.1.0."),
+           "stop(text=\"\") -> None\n\nStops this actor after this message. text: for the reason. "
+           "Handler only. Since 0.1.0."),
     METHOD("spawn", context_spawn, METH_FASTCALL | METH_KEYWORDS,
-           "spawn(Type, *args, _mailbox=None, _link=None, _monitor=None, **kwargs) -> Pending of Ref\n\n"
-           "As node.spawn; the new actor is a child: it stops with this one. _link, _monitor: a Ref, or True for this\n"
+           "spawn(Type, *args, _mailbox=None, _link=None, _monitor=None, **kwargs) -> Pending of "
+           "Ref\n\n"
+           "As node.spawn; the new actor is a child: it stops with this one. _link, _monitor: a "
+           "Ref, or True for this\n"
            "actor. Raises HandlerError, LimitReached, Closed. Handler only. Since 0.1.0."),
     METHOD("link", context_link, METH_O,
-           "link(ref) -> None\n\nWhen one of the two ends, the other's on_down is called. Raises Closed, LimitReached.\n"
+           "link(ref) -> None\n\nWhen one of the two ends, the other's on_down is called. Raises "
+           "Closed, LimitReached.\n"
            "Since 0.1.0."),
     METHOD("monitor", context_monitor, METH_O,
-           "monitor(ref) -> None\n\nThis actor's on_down is called, once, when ref ends. Raises Closed, LimitReached.\n"
+           "monitor(ref) -> None\n\nThis actor's on_down is called, once, when ref ends. Raises "
+           "Closed, LimitReached.\n"
            "Since 0.1.0."),
-    METHOD("unlink", context_unlink, METH_O,
-           "unlink(ref) -> None\n\nEnds the link and the monitor on ref. Raises Closed. Since 0.1.0."),
+    METHOD(
+        "unlink", context_unlink, METH_O,
+        "unlink(ref) -> None\n\nEnds the link and the monitor on ref. Raises Closed. Since 0.1.0."),
     METHOD("now", context_now, METH_NOARGS,
            "now() -> float\n\nThe node's monotonic clock, seconds. Handler only. Since 0.1.0."),
     METHOD("random", context_random, METH_NOARGS,
@@ -345,8 +366,10 @@ static PyGetSetDef context_getset[] = {
 };
 static PyMemberDef context_members[] = {
     {"ref", T_OBJECT, offsetof(ContextObj, ref), READONLY, "This actor. Since 0.1.0."},
-    {"sender", T_OBJECT, offsetof(ContextObj, sender), READONLY, "The actor that sent the message, or None. Since 0.1.0."},
-    {"name", T_OBJECT, offsetof(ContextObj, name), READONLY, "The name of the message; \"\" in hooks. Since 0.1.0."},
+    {"sender", T_OBJECT, offsetof(ContextObj, sender), READONLY,
+     "The actor that sent the message, or None. Since 0.1.0."},
+    {"name", T_OBJECT, offsetof(ContextObj, name), READONLY,
+     "The name of the message; \"\" in hooks. Since 0.1.0."},
     {NULL, 0, 0, 0, NULL},
 };
 static PyType_Slot context_slots[] = {
@@ -358,8 +381,9 @@ static PyType_Slot context_slots[] = {
     {Py_tp_dealloc, context_dealloc},
     {0, NULL},
 };
-PyType_Spec context_spec = {"shoal.Context", sizeof(ContextObj), 0,
-                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, context_slots};
+PyType_Spec context_spec = {
+    "shoal.Context", sizeof(ContextObj), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, context_slots};
 
 /* --- Promise and Timer --- */
 
@@ -396,8 +420,10 @@ static PyObject *timer_cancel(PyObject *self, PyObject *unused)
     TimerObj *t = (TimerObj *)self;
     NodeObj *n = t->node;
     Msg *msg = n->current;
-    if (!msg || !msg->cx || !msg->rec || !shoal_pid_equal(msg->rec->pid, t->actor) || !node_inside(n)) {
-        return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT, "a timer is cancelled in a handler of its actor");
+    if (!msg || !msg->cx || !msg->rec || !shoal_pid_equal(msg->rec->pid, t->actor) ||
+        !node_inside(n)) {
+        return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
+                           "a timer is cancelled in a handler of its actor");
     }
     return PyBool_FromLong(shoal_cancel_timer(msg->cx, t->id) == 0);
 }
@@ -420,10 +446,12 @@ static void holder_dealloc(PyObject *self)
 
 static PyMethodDef promise_methods[] = {
     METHOD("reply", promise_reply, METH_O,
-           "reply(value) -> None\n\nAnswers the deferred ask; a second answer is dropped. Any thread. Raises BadValue, Closed.\n"
+           "reply(value) -> None\n\nAnswers the deferred ask; a second answer is dropped. Any "
+           "thread. Raises BadValue, Closed.\n"
            "Since 0.1.0."),
     METHOD("fail", promise_fail, METH_O,
-           "fail(text) -> None\n\nFails the deferred ask as a handler error. Any thread. Raises Closed. Since 0.1.0."),
+           "fail(text) -> None\n\nFails the deferred ask as a handler error. Any thread. Raises "
+           "Closed. Since 0.1.0."),
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot promise_slots[] = {
@@ -433,12 +461,14 @@ static PyType_Slot promise_slots[] = {
     {Py_tp_dealloc, holder_dealloc},
     {0, NULL},
 };
-PyType_Spec promise_spec = {"shoal.Promise", sizeof(PromiseObj), 0,
-                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, promise_slots};
+PyType_Spec promise_spec = {
+    "shoal.Promise", sizeof(PromiseObj), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, promise_slots};
 
 static PyMethodDef timer_methods[] = {
     METHOD("cancel", timer_cancel, METH_NOARGS,
-           "cancel() -> bool\n\nEnds the timer; False if it had ended. In a handler of its actor. Raises Usage. Since 0.1.0."),
+           "cancel() -> bool\n\nEnds the timer; False if it had ended. In a handler of its actor. "
+           "Raises Usage. Since 0.1.0."),
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot timer_slots[] = {
@@ -448,5 +478,6 @@ static PyType_Slot timer_slots[] = {
     {Py_tp_dealloc, holder_dealloc},
     {0, NULL},
 };
-PyType_Spec timer_spec = {"shoal.Timer", sizeof(TimerObj), 0,
-                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, timer_slots};
+PyType_Spec timer_spec = {
+    "shoal.Timer", sizeof(TimerObj), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, timer_slots};

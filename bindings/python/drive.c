@@ -15,8 +15,8 @@ bool node_inside(const NodeObj *n)
 static void soon_on_loop(NodeObj *n, bool same_thread)
 {
     n->drain_soon = true;
-    PyObject *out = PyObject_CallMethodObjArgs(n->loop, same_thread ? n->mod->s_call_soon : n->mod->s_call_soon_safe,
-                                               n->drain_cb, NULL);
+    PyObject *out = PyObject_CallMethodObjArgs(
+        n->loop, same_thread ? n->mod->s_call_soon : n->mod->s_call_soon_safe, n->drain_cb, NULL);
     if (!out) { /* the loop is closed: so is the node, soon */
         PyErr_Clear();
         n->drain_soon = false;
@@ -149,7 +149,9 @@ static void timer_arm(NodeObj *n)
     }
     timer_cancel(n);
     PyObject *delay = PyFloat_FromDouble((double)ms / 1000.0);
-    n->timer_handle = delay ? PyObject_CallMethodObjArgs(n->loop, n->mod->s_call_later, delay, n->drain_cb, NULL) : NULL;
+    n->timer_handle =
+        delay ? PyObject_CallMethodObjArgs(n->loop, n->mod->s_call_later, delay, n->drain_cb, NULL)
+              : NULL;
     n->timer_due = due;
     Py_XDECREF(delay);
     PyErr_Clear();
@@ -186,7 +188,8 @@ PyObject *node_attach(PyObject *self, PyObject *loop)
         return NULL;
     }
     if (n->loop || n->driver) {
-        return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT, "the node is driven already: by %s",
+        return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
+                           "the node is driven already: by %s",
                            n->loop ? "an asyncio loop" : "run, poll or wait");
     }
     PyObject *cb = PyObject_GetAttrString(self, "_drain");
@@ -213,7 +216,8 @@ void node_leave_loop(NodeObj *n)
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     timer_cancel(n);
-    PyObject *out = n->node ? PyObject_CallMethod(n->loop, "remove_reader", "i", shoal_fd(n->node)) : NULL;
+    PyObject *out =
+        n->node ? PyObject_CallMethod(n->loop, "remove_reader", "i", shoal_fd(n->node)) : NULL;
     Py_XDECREF(out);
     PyErr_Clear();
     Py_CLEAR(n->loop);
@@ -244,7 +248,9 @@ int node_drive(NodeObj *n, int64_t wait_ms)
     int handled = 0;
     n->driver = PyThread_get_thread_ident();
     int rc = node_drain(n, 0, &handled);
-    int64_t ms = rc == 0 && handled == 0 && n->node ? sleep_ms(n, wait_ms < PY_SLICE_MS ? wait_ms : PY_SLICE_MS) : 0;
+    int64_t ms = rc == 0 && handled == 0 && n->node
+                     ? sleep_ms(n, wait_ms < PY_SLICE_MS ? wait_ms : PY_SLICE_MS)
+                     : 0;
     if (ms > 0) {
         struct pollfd fd = {.fd = shoal_fd(n->node), .events = POLLIN};
         Py_BEGIN_ALLOW_THREADS;
@@ -274,10 +280,10 @@ int node_wait_allowed(NodeObj *n)
 static int drive_allowed(NodeObj *n, const char *what)
 {
     unsigned long me = PyThread_get_thread_ident();
-    const char *why = n->drainer == me              ? "a handler of this node is running on this thread"
-                      : n->loop                     ? "the node runs on an asyncio loop"
-                      : n->run_wanted || n->driver  ? "another thread serves the node"
-                                                    : NULL;
+    const char *why = n->drainer == me ? "a handler of this node is running on this thread"
+                      : n->loop        ? "the node runs on an asyncio loop"
+                      : n->run_wanted || n->driver ? "another thread serves the node"
+                                                   : NULL;
     if (why) {
         error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT, "%s: %s", what, why);
         return -1;
@@ -320,18 +326,22 @@ PyObject *node_poll(PyObject *self, PyObject *args, PyObject *kwargs)
     static char *names[] = {"budget", "wait", NULL};
     NodeObj *n = (NodeObj *)self;
     double budget, wait = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "d|d:poll", names, &budget, &wait) || drive_allowed(n, "poll") < 0) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "d|d:poll", names, &budget, &wait) ||
+        drive_allowed(n, "poll") < 0) {
         return NULL;
     }
     if (!(budget >= 0 && budget < 1e9) || !(wait >= 0 && wait < 1e9)) {
-        return error_raise(n->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT, "poll: budget and wait are seconds, 0 or more");
+        return error_raise(n->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT,
+                           "poll: budget and wait are seconds, 0 or more");
     }
     double until = seconds_now(n->mod) + wait;
     int handled = 0, rc = 0;
     n->driver = PyThread_get_thread_ident();
-    while ((rc = node_drain(n, (int64_t)(budget * 1e6), &handled)) == 0 && handled == 0 && n->node) {
+    while ((rc = node_drain(n, (int64_t)(budget * 1e6), &handled)) == 0 && handled == 0 &&
+           n->node) {
         double left = (until - seconds_now(n->mod)) * 1000.0;
-        int64_t ms = left > 0 ? sleep_ms(n, left < PY_SLICE_MS ? (int64_t)left + 1 : PY_SLICE_MS) : 0;
+        int64_t ms =
+            left > 0 ? sleep_ms(n, left < PY_SLICE_MS ? (int64_t)left + 1 : PY_SLICE_MS) : 0;
         struct pollfd fd = {.fd = shoal_fd(n->node), .events = POLLIN};
         if (left <= 0) {
             break;

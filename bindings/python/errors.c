@@ -27,14 +27,15 @@ int errors_init(Mod *m)
     return table && m->make_error && m->error && m->reason && m->traceback_text ? 0 : -1;
 }
 
-PyObject *error_new(Mod *m, int code, int delivery, const char *text, const char *type, PyObject *value)
+PyObject *error_new(Mod *m, int code, int delivery, const char *text, const char *type,
+                    PyObject *value)
 {
     static const char *const deliveries[] = {"not_sent", "not_sent", "unknown", "handled"};
     int i = code < 0 && code > -PY_CODES ? -code : -SHOAL_E_LIMIT;
     const char *d = deliveries[delivery > 0 && delivery < 4 ? delivery : 0];
     PyObject *py_text = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
-    PyObject *e = py_text ? PyObject_CallFunction(m->make_error, "OOszO", m->errors[i], py_text, d, type,
-                                                  value ? value : Py_None)
+    PyObject *e = py_text ? PyObject_CallFunction(m->make_error, "OOszO", m->errors[i], py_text, d,
+                                                  type, value ? value : Py_None)
                           : NULL;
     Py_XDECREF(py_text);
     return e;
@@ -159,7 +160,8 @@ int error_fail(Msg *msg, PyObject *exception)
     PyObject *type = PyType_GetName(Py_TYPE(exception));
     PyObject *text = PyObject_Str(exception);
     if (text && !own) {
-        PyObject *said = PyUnicode_GetLength(text) ? PyUnicode_FromFormat("%U: %U", type, text) : Py_XNewRef(type);
+        PyObject *said = PyUnicode_GetLength(text) ? PyUnicode_FromFormat("%U: %U", type, text)
+                                                   : Py_XNewRef(type);
         SET(text, said);
     }
     if (own) {

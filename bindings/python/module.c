@@ -68,6 +68,7 @@ static int fetches_init(Mod *m)
         {&m->monotonic, "time", "monotonic"},
         {&m->log, "shoal._errors", "log"},
         {&m->field_names, "shoal._bind", "field_names"},
+        {&m->lonely, "shoal._bind", "lonely"},
         {&m->dataclass_make, "shoal._bind", "make_dataclass"},
         {&m->current_var, "shoal._bind", "current_task"},
     };
@@ -105,9 +106,10 @@ static int kinds_init(PyObject *module)
     const struct {
         const char *name;
         int value;
-    } kinds[] = {{"K_NONE", K_NONE},   {"K_BOOL", K_BOOL},   {"K_INT", K_INT},   {"K_FLOAT", K_FLOAT},
-                 {"K_STR", K_STR},     {"K_BYTES", K_BYTES}, {"K_VIEW", K_VIEW}, {"K_LIST", K_LIST},
-                 {"K_DICT", K_DICT},   {"K_REF", K_REF},     {"K_ANY", K_ANY},   {"RESUME", SHOAL_RESUME},
+    } kinds[] = {{"K_NONE", K_NONE},   {"K_BOOL", K_BOOL},    {"K_INT", K_INT},
+                 {"K_FLOAT", K_FLOAT}, {"K_STR", K_STR},      {"K_BYTES", K_BYTES},
+                 {"K_VIEW", K_VIEW},   {"K_LIST", K_LIST},    {"K_DICT", K_DICT},
+                 {"K_REF", K_REF},     {"K_ANY", K_ANY},      {"RESUME", SHOAL_RESUME},
                  {"STOP", SHOAL_STOP}, {"MAILBOX_MEMORY", -1}};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (PyModule_AddIntConstant(module, kinds[i].name, kinds[i].value) < 0) {
@@ -121,8 +123,8 @@ static int module_exec(PyObject *module)
 {
     Mod *m = PyModule_GetState(module);
     m->module = module;
-    if (errors_init(m) < 0 || names_init(m) < 0 || fetches_init(m) < 0 || types_init(module, m) < 0 ||
-        kinds_init(module) < 0) {
+    if (errors_init(m) < 0 || names_init(m) < 0 || fetches_init(m) < 0 ||
+        types_init(module, m) < 0 || kinds_init(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "version", shoal_version_string());
@@ -131,15 +133,18 @@ static int module_exec(PyObject *module)
 /* --- functions --- */
 
 static PyMethodDef module_methods[] = {
-    METHOD("current_context", context_current, METH_O, "The Context of the message that this actor object handles now."),
-    METHOD("fit", bind_fit, METH_VARARGS, "fit(label, where, value, mask, classes) -> the value as a hint wants it, or BadValue"),
+    METHOD("current_context", context_current, METH_O,
+           "The Context of the message that this actor object handles now."),
+    METHOD("fit", bind_fit, METH_VARARGS,
+           "fit(label, where, value, mask, classes) -> the value as a hint wants it, or BadValue"),
     {NULL, NULL, 0, NULL},
 };
 
 static PyObject **mod_objects(Mod *m, size_t *count)
 {
     *count = (sizeof *m - offsetof(Mod, node)) / sizeof(PyObject *);
-    return (PyObject **)((char *)m + offsetof(Mod, node)); /* from there on all are owned references */
+    return (PyObject **)((char *)m +
+                         offsetof(Mod, node)); /* from there on all are owned references */
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)

@@ -78,7 +78,8 @@ static int node_start(NodeObj *n)
     Texts listen = {0}, announce = {0}, dial = {0}, allow = {0}, admin = {0};
     shoal_node_config c;
     int rc = -1;
-    if (texts_of(n->options, "listen", &listen) == 0 && texts_of(n->options, "announce", &announce) == 0 &&
+    if (texts_of(n->options, "listen", &listen) == 0 &&
+        texts_of(n->options, "announce", &announce) == 0 &&
         texts_of(n->options, "dial", &dial) == 0 && texts_of(n->options, "allow", &allow) == 0 &&
         texts_of(n->options, "admin", &admin) == 0) {
         config_of(n, &c);
@@ -147,12 +148,16 @@ static void end_calls(NodeObj *n)
     while (n->calls) { /* sleeps, and what core would never tell: it has told all others */
         PendingObj *p = (PendingObj *)Py_NewRef((PyObject *)n->calls);
         pending_unlink(p);
-        pending_settle(p, P_FAILED, error_new(n->mod, SHOAL_E_CLOSED, SHOAL_UNKNOWN, "the node was closed", NULL, NULL));
+        pending_settle(
+            p, P_FAILED,
+            error_new(n->mod, SHOAL_E_CLOSED, SHOAL_UNKNOWN, "the node was closed", NULL, NULL));
         Py_DECREF((PyObject *)p);
     }
     for (Py_ssize_t i = 0; n->jobs && i < PyList_Size(n->jobs); i++) {
         PendingObj *p = (PendingObj *)PyList_GetItem(n->jobs, i);
-        pending_settle(p, P_FAILED, error_new(n->mod, SHOAL_E_CLOSED, SHOAL_NOT_SENT, "the node was closed", NULL, NULL));
+        pending_settle(
+            p, P_FAILED,
+            error_new(n->mod, SHOAL_E_CLOSED, SHOAL_NOT_SENT, "the node was closed", NULL, NULL));
     }
     Py_CLEAR(n->jobs);
 }
@@ -221,133 +226,6 @@ static PyObject *node_forked(PyObject *self, PyObject *unused)
     n->forked = n->node != NULL;
     n->drainer = n->driver = 0;
     Py_RETURN_NONE;
-}
-
-/* --- calls --- */
-
-static PyObject *node_peer_id(PyObject *self, void *unused)
-{
-    (void)unused;
-    NodeObj *n = (NodeObj *)self;
-    char text[128];
-    int code = node_ready(n) < 0 ? 1 : shoal_peer_id(n->node, text, sizeof text);
-    return code == 1 ? NULL : code < 0 ? error_last(n, code) : PyUnicode_FromString(text);
-}
-
-static PyObject *node_addresses(PyObject *self, void *unused)
-{
-    (void)unused;
-    NodeObj *n = (NodeObj *)self;
-    char text[512];
-    PyObject *list = node_ready(n) < 0 ? NULL : PyList_New(0);
-    node_wait_turn(n);
-    for (size_t i = 0; list && n->node && shoal_address(n->node, i, text, sizeof text) > 0; i++) {
-        PyObject *s = PyUnicode_FromString(text);
-        if (!s || PyList_Append(list, s) < 0) {
-            Py_CLEAR(list);
-        }
-        Py_XDECREF(s);
-    }
-    return list;
-}
-
-static PyObject *node_spawn(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
-{
-    return actor_spawn((NodeObj *)self, NULL, args, nargs, names);
-}
-
-static PyObject *node_lookup(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"name", "timeout", "default", NULL};
-    NodeObj *n = (NodeObj *)self;
-    PyObject *seconds = NULL, *otherwise = NULL;
-    const char *name;
-    uint32_t ms;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O$O:lookup", names, &name, &seconds, &otherwise) ||
-        kept_timeout(n->mod, seconds, true, &ms) < 0 || node_ready(n) < 0) {
-        return NULL;
-    }
-    PendingObj *p = pending_new(n, WANT_REF);
-    if (!p) {
-        return NULL;
-    }
-    p->otherwise = Py_XNewRef(otherwise);
-    return pending_begun(p, shoal_lookup(n->node, name, seconds && seconds != Py_None ? ms : 5000, pending_done, p));
-}
-
-/* _lookup_all(name, seconds, follow, fn) -> Pending of None; fn takes each Ref, then None. */
-static PyObject *node_lookup_all(PyObject *self, PyObject *args)
-{
-    NodeObj *n = (NodeObj *)self;
-    PyObject *seconds, *fn;
-    const char *name;
-    int follow;
-    uint32_t ms;
-    if (!PyArg_ParseTuple(args, "sOpO", &name, &seconds, &follow, &fn) || kept_timeout(n->mod, seconds, true, &ms) < 0 ||
-        node_ready(n) < 0) {
-        return NULL;
-    }
-    PendingObj *p = pending_new(n, WANT_ITEMS);
-    if (!p) {
-        return NULL;
-    }
-    p->otherwise = Py_NewRef(fn);
-    return pending_begun(p, shoal_lookup_all(n->node, name, ms, follow ? SHOAL_FOLLOW : 0, pending_done, p));
-}
-
-static PyObject *node_ref(PyObject *self, PyObject *text)
-{
-    NodeObj *n = (NodeObj *)self;
-    const char *s = PyUnicode_AsUTF8AndSize(text, NULL);
-    shoal_pid pid;
-    if (!s || node_ready(n) < 0) {
-        return NULL;
-    }
-    node_wait_turn(n);
-    int code = shoal_pid_parse(n->node, s, &pid);
-    return code < 0 ? error_last(n, code) : ref_new(n, pid);
-}
-
-static PyObject *node_dial(PyObject *self, PyObject *address)
-{
-    NodeObj *n = (NodeObj *)self;
-    const char *s = PyUnicode_AsUTF8AndSize(address, NULL);
-    PendingObj *p = s && node_ready(n) == 0 ? pending_new(n, WANT_TEXT) : NULL;
-    return p ? pending_begun(p, shoal_dial(n->node, s, pending_done, p)) : NULL;
-}
-
-static PyObject *node_info(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"what", "peer", NULL};
-    NodeObj *n = (NodeObj *)self;
-    const char *what, *peer = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|z:info", names, &what, &peer) || node_ready(n) < 0) {
-        return NULL;
-    }
-    PendingObj *p = pending_new(n, WANT_VALUE);
-    return p ? pending_begun(p, shoal_info(n->node, what, peer, pending_done, p)) : NULL;
-}
-
-static PyObject *node_stop(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"timeout", NULL};
-    NodeObj *n = (NodeObj *)self;
-    PyObject *seconds = NULL;
-    uint32_t ms;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:stop", names, &seconds) ||
-        kept_timeout(n->mod, seconds, false, &ms) < 0) {
-        return NULL;
-    }
-    PendingObj *p = pending_new(n, WANT_STOP);
-    if (!p) {
-        return NULL;
-    }
-    if (!n->node || n->forked) { /* nothing to stop */
-        n->closed = true;
-        pending_settle(p, P_DONE, Py_NewRef(Py_None));
-        return (PyObject *)p;
-    }
-    return pending_begun(p, shoal_node_stop(n->node, ms, pending_done, p));
 }
 
 /* _pending() -> a Pending that _set ends. */
@@ -527,43 +405,60 @@ static void node_dealloc(PyObject *self)
 
 static PyMethodDef node_methods[] = {
     METHOD("spawn", node_spawn, METH_FASTCALL | METH_KEYWORDS,
-           "spawn(Type, *args, _mailbox=None, _link=None, _monitor=None, **kwargs) -> Pending of Ref\n\n"
-           "Makes an actor: Type(*args, **kwargs), then its on_start; done when that has ended. The arguments may be any\n"
-           "objects. _mailbox: messages that may wait, 0: only memory bounds it; _link, _monitor: a Ref. Any thread.\n"
-           "Raises HandlerError (the constructor or on_start failed), LimitReached, Closed. Since 0.1.0."),
+           "spawn(Type, *args, _mailbox=None, _link=None, _monitor=None, **kwargs) -> Pending of "
+           "Ref\n\n"
+           "Makes an actor: Type(*args, **kwargs), then its on_start; done when that has ended. "
+           "The arguments may be any\n"
+           "objects. _mailbox: messages that may wait, 0: only memory bounds it; _link, _monitor: "
+           "a Ref. Any thread.\n"
+           "Raises HandlerError (the constructor or on_start failed), LimitReached, Closed. Since "
+           "0.1.0."),
     METHOD("lookup", node_lookup, METH_VARARGS | METH_KEYWORDS,
            "lookup(name, timeout=5, *, default=...) -> Pending of Ref\n\n"
-           "A live actor of that name, this node's first. timeout: seconds to go on looking, 0: one pass. default: what to\n"
-           "return instead of raising NotFound. Any thread. Raises NotFound, BadValue, Closed. Since 0.1.0."),
+           "A live actor of that name, this node's first. timeout: seconds to go on looking, 0: "
+           "one pass. default: what to\n"
+           "return instead of raising NotFound. Any thread. Raises NotFound, BadValue, Closed. "
+           "Since 0.1.0."),
     METHOD("ref", node_ref, METH_O,
-           "ref(text) -> Ref\n\nReads what str(ref) wrote, here or elsewhere. Any thread. Raises BadValue, LimitReached, Closed.\n"
+           "ref(text) -> Ref\n\nReads what str(ref) wrote, here or elsewhere. Any thread. Raises "
+           "BadValue, LimitReached, Closed.\n"
            "Since 0.1.0."),
     METHOD("dial", node_dial, METH_O,
-           "dial(address) -> Pending of str\n\nConnects to a multiaddr once; the peer id. Any thread.\n"
+           "dial(address) -> Pending of str\n\nConnects to a multiaddr once; the peer id. Any "
+           "thread.\n"
            "Raises BadAddress, Unreachable, Timeout, Refused, Unsupported, Closed. Since 0.1.0."),
     METHOD("info", node_info, METH_VARARGS | METH_KEYWORDS,
-           "info(what, peer=None) -> Pending of list of dict\n\nwhat: \"actors\", \"peers\", \"names\" or \"routing\"; peer: id of a\n"
-           "node that lists this one as admin. Any thread. Raises BadValue, Refused, Unreachable, Timeout, Closed. Since 0.1.0."),
+           "info(what, peer=None) -> Pending of list of dict\n\nwhat: \"actors\", \"peers\", "
+           "\"names\" or \"routing\"; peer: id of a\n"
+           "node that lists this one as admin. Any thread. Raises BadValue, Refused, Unreachable, "
+           "Timeout, Closed. Since 0.1.0."),
     METHOD("stop", node_stop, METH_VARARGS | METH_KEYWORDS,
-           "stop(timeout=None) -> Pending of None\n\nStops gracefully: accepted asks are answered, actors stopped, peers told.\n"
+           "stop(timeout=None) -> Pending of None\n\nStops gracefully: accepted asks are answered, "
+           "actors stopped, peers told.\n"
            "timeout: seconds, default stop_timeout; a second call means now. Any thread.\n"
            "Raises Timeout (something was dropped), Closed. Since 0.1.0."),
     METHOD("run", node_run, METH_NOARGS,
-           "run() -> None\n\nServes on this thread until stop() or Ctrl-C. Not with asyncio's `async with`.\n"
+           "run() -> None\n\nServes on this thread until stop() or Ctrl-C. Not with asyncio's "
+           "`async with`.\n"
            "Raises Usage, Closed, and what handlers raise that is no Exception. Since 0.1.0."),
     METHOD("poll", node_poll, METH_VARARGS | METH_KEYWORDS,
-           "poll(budget, wait=0) -> (handled, left)\n\nRuns what is due, for a host with a loop of its own. budget: seconds after\n"
-           "which it takes nothing new; wait: seconds to wait for the first thing. Raises Usage, Closed. Since 0.1.0."),
+           "poll(budget, wait=0) -> (handled, left)\n\nRuns what is due, for a host with a loop of "
+           "its own. budget: seconds after\n"
+           "which it takes nothing new; wait: seconds to wait for the first thing. Raises Usage, "
+           "Closed. Since 0.1.0."),
     METHOD("fileno", node_fileno, METH_NOARGS,
-           "fileno() -> int\n\nA descriptor that is readable while poll has something to do. Not to be read or closed.\n"
+           "fileno() -> int\n\nA descriptor that is readable while poll has something to do. Not "
+           "to be read or closed.\n"
            "Raises Closed. Since 0.1.0."),
     METHOD("next_timeout", node_next_timeout, METH_NOARGS,
-           "next_timeout() -> float or None\n\nSeconds until poll must be called even if fileno stays silent. Raises Closed.\n"
+           "next_timeout() -> float or None\n\nSeconds until poll must be called even if fileno "
+           "stays silent. Raises Closed.\n"
            "Since 0.1.0."),
     METHOD("_configure", node_configure, METH_VARARGS, "_configure(options, on_event, on_log)"),
     METHOD("_start", node_start_now, METH_NOARGS, "Starts it if it has not."),
     METHOD("_close", node_close, METH_NOARGS, "Ends it at once."),
-    METHOD("_forked", node_forked, METH_NOARGS, "In the child of a fork: its calls are Closed from now on."),
+    METHOD("_forked", node_forked, METH_NOARGS,
+           "In the child of a fork: its calls are Closed from now on."),
     METHOD("_attach", node_attach, METH_O, "Handlers run on this asyncio loop from now on."),
     METHOD("_detach", node_detach, METH_NOARGS, "And no longer."),
     METHOD("_drain", node_on_readable, METH_NOARGS, "What the asyncio loop calls."),
@@ -572,17 +467,30 @@ static PyMethodDef node_methods[] = {
     METHOD("_sleep", node_sleep, METH_O, "A Pending that ends after so many seconds."),
     {NULL, NULL, 0, NULL},
 };
+/* Somebody drives it: an asyncio loop, or a thread in run, poll or wait. */
+static PyObject *node_driven(PyObject *self, void *unused)
+{
+    (void)unused;
+    NodeObj *n = (NodeObj *)self;
+    return PyBool_FromLong(n->loop || n->driver || n->drainer || n->run_wanted);
+}
+
 static PyGetSetDef node_getset[] = {
-    {"peer_id", node_peer_id, NULL, "The node's peer id, text. Starts the node. Since 0.1.0.", NULL},
+    {"peer_id", node_peer_id, NULL, "The node's peer id, text. Starts the node. Since 0.1.0.",
+     NULL},
     {"addresses", node_addresses, NULL,
-     "Where others can dial the node: multiaddrs that end in /p2p/<peer id>. Starts the node. Since 0.1.0.", NULL},
+     "Where others can dial the node: multiaddrs that end in /p2p/<peer id>. Starts the node. "
+     "Since 0.1.0.",
+     NULL},
     {"_open", node_is_open, NULL, "Started and not closed.", NULL},
+    {"_driven", node_driven, NULL, "Somebody drives it.", NULL},
     {"_busy", node_busy, NULL, "A thread is inside it.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyMemberDef node_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(NodeObj, weak), READONLY, NULL},
-    {"_loop", T_OBJECT, offsetof(NodeObj, loop), READONLY, "The asyncio loop it is attached to, or None."},
+    {"_loop", T_OBJECT, offsetof(NodeObj, loop), READONLY,
+     "The asyncio loop it is attached to, or None."},
     {NULL, 0, 0, 0, NULL},
 };
 static PyType_Slot node_slots[] = {

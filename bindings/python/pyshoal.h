@@ -46,8 +46,10 @@ typedef struct Mod {
     PyObject *reason;
     PyObject *cancelled, *invalid_state;
     PyObject *enter_task, *leave_task, *current_task, *running_loop, *copy_context, *current_var;
-    PyObject *coroutine, *dataclass_make, *field_names, *traceback_text, *log, *memoryview, *monotonic;
-    PyObject *s_blocking, *s_add_done, *s_context, *s_run, *s_call_soon, *s_call_soon_safe, *s_close, *s_throw;
+    PyObject *coroutine, *dataclass_make, *lonely, *field_names, *traceback_text, *log, *memoryview,
+        *monotonic;
+    PyObject *s_blocking, *s_add_done, *s_context, *s_run, *s_call_soon, *s_call_soon_safe,
+        *s_close, *s_throw;
     PyObject *s_fields, *s_shoal_name, *s_call_later, *s_cancel, *s_set;
 } Mod;
 
@@ -61,11 +63,11 @@ typedef struct ActorRec {
     struct ActorRec *prev, *next; /* of node->actors */
     NodeObj *node;                /* borrowed: it owns the list */
     struct TypeRec *type;
-    PyObject *instance;    /* NULL before the constructor ran */
-    PyObject *args;        /* tuple for the constructor */
-    PyObject *kwargs;      /* dict or NULL */
-    PyObject *undelivered; /* list of (name, value) or NULL */
-    PendingObj *starting;  /* spawn's, until the start hook has ended */
+    PyObject *instance;       /* NULL before the constructor ran */
+    PyObject *args;           /* tuple for the constructor */
+    PyObject *kwargs;         /* dict or NULL */
+    PyObject *undelivered;    /* list of (name, value) or NULL */
+    PendingObj *starting;     /* spawn's, until the start hook has ended */
     PyObject *link, *monitor; /* Refs given to spawn, until it ran */
     shoal_pid parent, pid;
     uint32_t mailbox;
@@ -80,14 +82,14 @@ typedef struct TypeRec {
     PyObject *cls;
     PyObject *id;       /* bytes: the text of type.id */
     PyObject *handlers; /* dict name -> Spec */
-    PyObject *on_start, *on_stop, *on_error, *on_down, *on_undelivered, *on_message; /* functions or NULL */
+    PyObject *on_start, *on_stop, *on_error, *on_down, *on_undelivered,
+        *on_message; /* functions or NULL */
     NodeObj *node;
 } TypeRec;
 
 /* What shoal.Actor is made of. */
 typedef struct ActorObj {
-    PyObject_HEAD
-    ActorRec *rec; /* NULL before its start and after its end */
+    PyObject_HEAD ActorRec *rec; /* NULL before its start and after its end */
 } ActorObj;
 
 enum msg_kind { MSG_HANDLER, MSG_START, MSG_STOP, MSG_ERROR, MSG_DOWN, MSG_UNDELIVERED };
@@ -104,8 +106,7 @@ typedef struct Msg {
 } Msg;
 
 struct ContextObj {
-    PyObject_HEAD
-    Mod *mod;
+    PyObject_HEAD Mod *mod;
     Msg *msg; /* NULL once the message has ended */
     NodeObj *node;
     PyObject *ref, *sender, *name;
@@ -115,14 +116,14 @@ enum wants { WANT_VALUE, WANT_REF, WANT_REASON, WANT_NONE, WANT_TEXT, WANT_ITEMS
 enum pending_state { P_WAITING, P_DONE, P_FAILED, P_CANCELLED };
 
 struct PendingObj {
-    PyObject_HEAD
-    Mod *mod;
+    PyObject_HEAD Mod *mod;
     NodeObj *node;
     PendingObj *prev, *next; /* of node->calls while core will call back */
     PyObject *loop;          /* asyncio loop of its awaiter, or NULL */
     PyObject *result;        /* value or exception */
     PyObject *callbacks;     /* list of (fn, context) or NULL */
-    PyObject *otherwise;     /* default= of lookup; of lookup_all the function that takes items; or NULL */
+    PyObject
+        *otherwise; /* default= of lookup; of lookup_all the function that takes items; or NULL */
     PyObject *cancel_text;
     TaskObj *waiter; /* a handler of ours that awaits it */
     ActorRec *rec;   /* of a spawn that waits for the draining thread */
@@ -135,8 +136,7 @@ struct PendingObj {
 };
 
 struct TaskObj {
-    PyObject_HEAD
-    Mod *mod;
+    PyObject_HEAD Mod *mod;
     TaskObj *prev, *next; /* of node->tasks until finished */
     Msg msg;
     PyObject *coro, *context, *name;
@@ -163,16 +163,15 @@ typedef struct LogLine {
 } LogLine;
 
 struct NodeObj {
-    PyObject_HEAD
-    Mod *mod;
+    PyObject_HEAD Mod *mod;
     PyObject *weak;
-    shoal_node *node; /* NULL: not started, or closed */
+    shoal_node *node;  /* NULL: not started, or closed */
     PyObject *options; /* dict as given */
     PyObject *loop, *drain_cb, *timer_handle, *on_event, *on_log, *logger;
-    PyObject *escape; /* KeyboardInterrupt or SystemExit on its way out of run, poll or wait */
+    PyObject *escape;   /* KeyboardInterrupt or SystemExit on its way out of run, poll or wait */
     PyObject *failures; /* dict: actor number -> exception of its last failure, for a second */
     double failed_at;
-    PyObject *jobs;     /* list of spawn Pendings for the thread that drains */
+    PyObject *jobs; /* list of spawn Pendings for the thread that drains */
     ActorRec *actors;
     TypeRec *types;
     PendingObj *calls;
@@ -190,8 +189,7 @@ struct NodeObj {
 };
 
 typedef struct RefObj {
-    PyObject_HEAD
-    Mod *mod;
+    PyObject_HEAD Mod *mod;
     NodeObj *node;
     shoal_pid pid;
     PyObject *ask, *tell; /* Verbs, made at first use */
@@ -201,16 +199,14 @@ typedef struct RefObj {
 
 /* ref.ask and ref.tell. */
 typedef struct VerbObj {
-    PyObject_HEAD
-    Mod *mod;
-    RefObj *ref; /* borrowed when cached in the ref, which then lives as long */
+    PyObject_HEAD Mod *mod;
+    RefObj *ref;     /* borrowed when cached in the ref, which then lives as long */
     PyObject *cache; /* dict name -> builtin */
-    bool is_ask, owns;
+    bool is_ask;
 } VerbObj;
 
 typedef struct SpecObj { /* how a handler takes its message */
-    PyObject_HEAD
-    PyObject *func, *names, *masks, *classes, *defaults, *missing;
+    PyObject_HEAD PyObject *func, *names, *masks, *classes, *defaults, *missing;
     int positional, total; /* parameters in order; after `positional` keyword only */
     int mode;              /* 0 by name, 1 the whole value */
     int rest;              /* mask of **rest, 0: none taken */
@@ -219,7 +215,8 @@ typedef struct SpecObj { /* how a handler takes its message */
 
 /* --- errors.c --- */
 int errors_init(Mod *m);
-PyObject *error_new(Mod *m, int code, int delivery, const char *text, const char *type, PyObject *value);
+PyObject *error_new(Mod *m, int code, int delivery, const char *text, const char *type,
+                    PyObject *value);
 /* Raises; returns NULL. */
 PyObject *error_raise(Mod *m, int code, int delivery, const char *format, ...);
 /* Raises what core's last failed call said. */
@@ -245,56 +242,81 @@ int encode(NodeObj *n, Buf *b, PyObject *value, const char *root);
 int encode_kw(NodeObj *n, Buf *b, PyObject *const *values, PyObject *names, Py_ssize_t skip);
 int encode_fields(NodeObj *n, Buf *b, PyObject *dataclass, const char *root);
 bool is_dataclass(Mod *m, PyObject *value);
-PyObject *decode(NodeObj *n, shoal_bytes value);
 static inline shoal_bytes buf_bytes(const Buf *b)
 {
     return (shoal_bytes){b->data, b->len};
 }
 
+/* --- decode.c --- */
+PyObject *decode(NodeObj *n, shoal_bytes value);
+
 /* --- ref.c --- */
-extern PyType_Spec ref_spec, verb_spec;
+extern PyType_Spec ref_spec;
 PyObject *ref_new(NodeObj *n, shoal_pid pid);
 /* The arguments of a message: one value, or keywords. what: the function, for errors. */
-int pack_message(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs, PyObject *names, Buf *b);
+int pack_message(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *names, Buf *b);
 const char *message_name(Mod *m, PyObject *name);
 int kept_timeout(Mod *m, PyObject *seconds, bool zero, uint32_t *ms);
 
+/* --- send.c --- */
+extern PyType_Spec verb_spec;
+PyObject *ref_ask(PyObject *self, void *unused);
+PyObject *ref_tell(PyObject *self, void *unused);
+
 /* --- pending.c --- */
-extern PyType_Spec pending_spec;
 PendingObj *pending_new(NodeObj *n, enum wants want);
-void pending_done(void *ud, const shoal_result *r);         /* shoal_fn */
+void pending_done(void *ud, const shoal_result *r);              /* shoal_fn */
 int pending_then(shoal_cx *cx, void *ud, const shoal_result *r); /* shoal_then_fn */
 /* Takes id of a call begun with ud = p: p, or NULL and an exception. Steals p. */
 PyObject *pending_begun(PendingObj *p, int64_t id);
 void pending_settle(PendingObj *p, enum pending_state state, PyObject *result); /* steals result */
-PyObject *pending_take(PendingObj *p);                                         /* result or raises */
+PyObject *pending_take(PendingObj *p); /* result or raises */
 void pending_unlink(PendingObj *p);
+PyObject *pending_cancelled(PendingObj *p); /* its CancelledError, new */
+PyObject *pending_loop(NodeObj *n);         /* of the caller, new, or NULL without an exception */
+
+/* --- future.c: the type --- */
+extern PyType_Spec pending_spec;
+
 void pending_link(PendingObj *p);
 bool pending_cancel(PendingObj *p, PyObject *text);
 void pendings_due(NodeObj *n); /* settles what is due */
-void call_back(NodeObj *n, PyObject *loop, PyObject *fn, PyObject *arg, PyObject *context, bool direct);
+void call_back(NodeObj *n, PyObject *loop, PyObject *fn, PyObject *arg, PyObject *context,
+               bool direct);
 
 /* --- actor.c, bind.c --- */
 extern PyType_Spec actor_spec, spec_spec;
-PyObject *actor_spawn(NodeObj *n, ActorRec *parent, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+TypeRec *type_of(NodeObj *n, PyObject *cls); /* made at the first spawn; NULL: raised */
+PyObject *actor_spawn(NodeObj *n, ActorRec *parent, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames);
 void actor_free(ActorRec *rec);
 void type_free(TypeRec *t);
 /* The function to call and, new, its arguments; NULL: raised BadValue. */
-PyObject *spec_bind(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value, PyObject **args, PyObject **kwargs);
+PyObject *spec_bind(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value, PyObject **args,
+                    PyObject **kwargs);
 PyObject *bind_fit(PyObject *module, PyObject *args);
 void msg_end(Msg *msg);
-int msg_result(Msg *msg, PyObject *value);    /* what a handler returned; code for core; value may be NULL: raised */
-void actor_start(ActorRec *rec);                /* spawns; settles rec->starting unless its start hook waits */
-void actor_release(ActorRec *rec);              /* frees it if it has ended and nothing of it waits */
+int msg_result(
+    Msg *msg,
+    PyObject *value); /* what a handler returned; code for core; value may be NULL: raised */
+void actor_start(ActorRec *rec);   /* spawns; settles rec->starting unless its start hook waits */
+void actor_release(ActorRec *rec); /* frees it if it has ended and nothing of it waits */
 void start_ended(ActorRec *rec, PyObject *failure);
 PyObject *reason_of(NodeObj *n, const shoal_reason *r);
 
-/* --- task.c --- */
+/* --- task_type.c --- */
 extern PyType_Spec task_spec;
+enum task_state { T_RUNS, T_DONE, T_FAILED, T_CANCELLED };
+
+/* --- task.c --- */
+bool task_waiting_cancel(TaskObj *t); /* cancels what it awaits */
+void task_tell_done(TaskObj *t);
+PyObject *task_call(PyObject *self, PyObject *args, PyObject *kwargs);
 /* Runs a coroutine of msg: 1 it waits (msg was taken over), else finished and *code is for core. Steals coro. */
 int task_start(Msg *msg, PyObject *coro, int *code);
-void task_wake(TaskObj *t);  /* inside a drain: steps; else queues */
-void task_queue(TaskObj *t); /* steps in the next drain */
+void task_wake(TaskObj *t);    /* inside a drain: steps; else queues */
+void task_queue(TaskObj *t);   /* steps in the next drain */
 void task_abandon(TaskObj *t); /* its actor was killed: CancelledError into it */
 void task_close(TaskObj *t);   /* the node ends */
 void tasks_run_ready(NodeObj *n);
@@ -309,8 +331,21 @@ extern PyType_Spec node_spec;
 int node_ready(NodeObj *n); /* starts it if need be; raises Closed */
 int node_open(NodeObj *n);  /* as node_ready, but does not start it */
 void node_free_core(NodeObj *n);
-void node_wait_turn(NodeObj *n); /* inline nodes: until no other thread is inside (nothing waits for the GIL in core) */
+void node_wait_turn(
+    NodeObj
+        *n); /* inline nodes: until no other thread is inside (nothing waits for the GIL in core) */
 double seconds_now(Mod *m); /* monotonic */
+
+/* --- calls.c: methods of Node --- */
+PyObject *node_peer_id(PyObject *self, void *unused);
+PyObject *node_addresses(PyObject *self, void *unused);
+PyObject *node_spawn(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
+PyObject *node_lookup(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *node_lookup_all(PyObject *self, PyObject *args);
+PyObject *node_ref(PyObject *self, PyObject *text);
+PyObject *node_dial(PyObject *self, PyObject *address);
+PyObject *node_info(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *node_stop(PyObject *self, PyObject *args, PyObject *kwargs);
 
 /* --- drive.c: who runs shoal_poll, and when --- */
 bool node_inside(const NodeObj *n); /* this thread drains it now */
@@ -342,6 +377,9 @@ void node_logs_free(NodeObj *n);
     } while (0)
 
 #define MOD(self) ((self)->mod)
-#define METHOD(name, fn, flags, doc) {name, (PyCFunction)(void (*)(void))(fn), flags, doc}
+#define METHOD(name, fn, flags, doc)                                                               \
+    {                                                                                              \
+        name, (PyCFunction)(void (*)(void))(fn), flags, doc                                        \
+    }
 
 #endif

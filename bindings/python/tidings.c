@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOG_LINES_MAX = 1024 }; /* waiting; more are dropped: a node that nobody drains must not fill memory */
+enum {
+    LOG_LINES_MAX = 1024
+}; /* waiting; more are dropped: a node that nobody drains must not fill memory */
 
 void node_log(void *ud, int level, const char *text)
 {
@@ -56,8 +58,11 @@ void node_logs_tell(NodeObj *n)
     PyErr_Fetch(&type, &value, &trace);
     for (LogLine *line = logs_take(n), *next; line; line = next) {
         next = line->next;
-        PyObject *text = PyUnicode_DecodeUTF8(line->text, (Py_ssize_t)strlen(line->text), "replace");
-        PyObject *out = text ? PyObject_CallFunction(n->logger, "iOO", line->level, text, n->on_log ? n->on_log : Py_None) : NULL;
+        PyObject *text =
+            PyUnicode_DecodeUTF8(line->text, (Py_ssize_t)strlen(line->text), "replace");
+        PyObject *out = text ? PyObject_CallFunction(n->logger, "iOO", line->level, text,
+                                                     n->on_log ? n->on_log : Py_None)
+                             : NULL;
         if (!out) {
             PyErr_WriteUnraisable(n->logger);
         }
@@ -80,7 +85,9 @@ void node_logs_free(NodeObj *n)
 static void event_traceback(NodeObj *n, PyObject *info)
 {
     PyObject *ref = PyDict_GetItemString(info, "ref");
-    PyObject *key = ref && Py_TYPE(ref) == n->mod->ref ? PyLong_FromUnsignedLongLong(((RefObj *)ref)->pid.actor) : NULL;
+    PyObject *key = ref && Py_TYPE(ref) == n->mod->ref
+                        ? PyLong_FromUnsignedLongLong(((RefObj *)ref)->pid.actor)
+                        : NULL;
     PyObject *e = key && n->failures ? PyDict_GetItemWithError(n->failures, key) : NULL;
     PyObject *text = e ? PyObject_CallFunctionObjArgs(n->mod->traceback_text, e, NULL) : NULL;
     if (text) {
@@ -106,8 +113,11 @@ void node_event(void *ud, const char *event, shoal_bytes info)
         out = PyObject_CallFunction(n->on_event, "sO", event, map);
     } else if (map) { /* nobody listens: it must not be silent */
         PyObject *text = PyDict_GetItemString(map, "text");
-        PyObject *line = PyUnicode_FromFormat("actor failed in %S: %S", PyDict_GetItemString(map, "name"), text);
-        out = line ? PyObject_CallFunction(n->logger, "iOO", SHOAL_LOG_ERROR, line, n->on_log ? n->on_log : Py_None) : NULL;
+        PyObject *line =
+            PyUnicode_FromFormat("actor failed in %S: %S", PyDict_GetItemString(map, "name"), text);
+        out = line ? PyObject_CallFunction(n->logger, "iOO", SHOAL_LOG_ERROR, line,
+                                           n->on_log ? n->on_log : Py_None)
+                   : NULL;
         Py_XDECREF(line);
     }
     if (!out) {

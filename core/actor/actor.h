@@ -142,6 +142,7 @@ enum {
     SH_CX_REJECTED = 1u << 3,
     SH_CX_WAS_ASK = 1u << 4,
     SH_CX_ORPHAN = 1u << 5,
+    SH_CX_LINKED = 1u << 6, /* on_down: of a link */
 };
 
 struct sh_cx {

@@ -108,13 +108,23 @@ static void end_rejected(sh_cx *cx)
     }
 }
 
+/* Without a hook, or when it leaves the decision to us. */
+static int default_after_error(const sh_cx *cx)
+{
+    return (cx->flags & SH_CX_WAS_ASK) ? SH_RESUME : SH_STOP;
+}
+
+static int default_after_down(bool link, int kind)
+{
+    return link && kind != SH_NORMAL ? SH_STOP : SH_RESUME;
+}
+
 /* True: on_error goes on with this context. */
 static bool end_failed(sh_cx *cx)
 {
     sh_exec *x = cx->x;
     sh_actor *a = cx->a;
     const struct sh_actor_type *def = &a->type->def;
-    bool asked = (cx->flags & SH_CX_WAS_ASK) != 0;
     struct sh_result r = cx_failure(cx, SH_E_HANDLER);
     if (reply_due(cx)) {
         cx_answer(cx, &r);
@@ -125,7 +135,7 @@ static bool end_failed(sh_cx *cx)
         return false;
     }
     if (!def->on_error) {
-        sh_actor_decide(x, a, asked ? SH_RESUME : SH_STOP, SH_ERROR, r.text, sh_pid_none());
+        sh_actor_decide(x, a, default_after_error(cx), SH_ERROR, r.text, sh_pid_none());
         return false;
     }
     cx->hook = SH_HOOK_ERROR;
@@ -167,6 +177,10 @@ static void end_down(sh_cx *cx)
         decision = SH_STOP;
     } else {
         r.text = cx->m ? sh_msg_text(cx->m) : sh_span_none();
+        if (decision == SH_BY_DEFAULT) {
+            decision =
+                default_after_down((cx->flags & SH_CX_LINKED) != 0, cx->m ? cx->m->why : SH_NORMAL);
+        }
     }
     int kind = cx->code < 0 ? SH_ERROR : SH_LINK_DIED;
     sh_actor_decide(x, cx->a, decision, kind, r.text, cx->subject);
@@ -184,7 +198,8 @@ static void cx_end(sh_cx *cx)
         break;
     case SH_HOOK_ERROR: {
         struct sh_result r = cx_failure(cx, SH_E_HANDLER);
-        sh_actor_decide(x, a, cx->code < 0 ? SH_STOP : cx->code, SH_ERROR, r.text, sh_pid_none());
+        int decision = cx->code == SH_BY_DEFAULT ? default_after_error(cx) : cx->code;
+        sh_actor_decide(x, a, decision < 0 ? SH_STOP : decision, SH_ERROR, r.text, sh_pid_none());
         break;
     }
     case SH_HOOK_DOWN: end_down(cx); break;
@@ -306,12 +321,13 @@ static void dispatch_down(sh_exec *x, sh_actor *a, sh_msg *m)
     struct sh_reason reason = {.kind = m->why, .text = sh_msg_text(m), .pid = m->reply};
     sh_cx *cx = def->on_down ? sh_cx_open(x, a, SH_HOOK_DOWN, m) : NULL;
     if (!cx) { /* no hook, or no memory to run it: the default */
-        bool stop = link && reason.kind != SH_NORMAL;
-        sh_actor_decide(x, a, stop ? SH_STOP : SH_RESUME, SH_LINK_DIED, reason.text, m->from);
+        sh_actor_decide(x, a, default_after_down(link, reason.kind), SH_LINK_DIED, reason.text,
+                        m->from);
         sh_exec_release(x, m);
         return;
     }
     cx->subject = m->from;
+    cx->flags = (uint8_t)(cx->flags | (link ? SH_CX_LINKED : 0u));
     unsigned flags = (link ? (unsigned)SH_DOWN_LINK : 0) | (child ? (unsigned)SH_DOWN_CHILD : 0);
     sh_cx_enter(cx);
     sh_cx_returned(cx, def->on_down(def->ud, cx, a->state, m->from, &reason, flags));

@@ -17,7 +17,8 @@ typedef struct sh_type sh_type; /* compiled from a sh_actor_type, read-only, of 
 typedef struct sh_runtime sh_runtime;
 typedef struct sh_exec sh_exec;
 
-enum sh_decision { SH_RESUME = 0, SH_STOP = 1, SH_RESTART_IT = 2 };
+/* What on_error and on_down decide. BY_DEFAULT: as if there were no such hook. */
+enum sh_decision { SH_RESUME = 0, SH_STOP = 1, SH_RESTART_IT = 2, SH_BY_DEFAULT = 3 };
 
 enum { SH_TYPE_REENTRANT = 1u << 0 };
 

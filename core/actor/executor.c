@@ -101,6 +101,13 @@ void sh_exec_leave(sh_exec *x, uint64_t token)
     atomic_store_explicit(&x->inside, 0, memory_order_release);
 }
 
+void sh_exec_hand_back(sh_exec *x, uint64_t token)
+{
+    sh_exec_flush(x);
+    sh_exec_leave(x, token);
+    sh_exec_wake(x);
+}
+
 bool sh_exec_inside(const sh_exec *x, uint64_t token)
 {
     /* Relaxed: only the calling thread itself can have stored its token. */

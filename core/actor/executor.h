@@ -83,9 +83,10 @@ struct sh_runtime {
     struct sh_runtime_config cfg;
     sh_exec *exec[SH_RUNTIME_EXECS_MAX];
     sh_gates peers;
-    struct sh_type *types;
+    _Atomic(struct sh_type *) types; /* to be freed with us */
     _Atomic(uint32_t) actor_count;
     _Atomic(uint32_t) stopping;
+    bool ended; /* in sh_runtime_free: open calls are being closed, none may begin */
     _Atomic(uint32_t) next_deferred;
 };
 

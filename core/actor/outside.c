@@ -59,8 +59,11 @@ static struct place place_take(sh_runtime *rt, uint64_t token, unsigned e)
 
 static void place_give(struct place p, uint64_t token)
 {
-    if (p.x->turning) {
-        return; /* the turn flushes */
+    if (p.x->turning) { /* the turn flushes; only callbacks of free run in a turn that nobody entered */
+        if (p.entered) {
+            sh_exec_leave(p.x, token);
+        }
+        return;
     }
     sh_exec_flush(p.x);
     if (p.entered) {
@@ -218,6 +221,9 @@ void sh_outside_drop(sh_exec *x, sh_msg *m)
 static int64_t outside_call(sh_runtime *rt, uint64_t token, unsigned e, bool own, struct outside *o,
                             const struct sh_msg_parts *parts)
 {
+    if (rt->ended) {
+        return SH_E_CLOSED; /* a completion that runs in free begins another call: nobody could end it */
+    }
     struct place p = place_take(rt, token, e);
     if (p.x && own && p.x->index != e) {
         if (p.entered) {

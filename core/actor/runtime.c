@@ -105,6 +105,7 @@ static void runtime_end(sh_runtime *rt)
         end_held(rt->exec[e]);
     }
     run_out(rt);
+    rt->ended = true;
     for (unsigned e = 0; e < rt->cfg.execs; e++) {
         sh_ask_close_all(rt->exec[e]);
         sh_exec_flush(rt->exec[e]);

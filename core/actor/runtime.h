@@ -66,6 +66,8 @@ void *sh_runtime_user(const sh_runtime *rt);
  * already. */
 bool sh_exec_enter(sh_exec *x, uint64_t token);
 void sh_exec_leave(sh_exec *x, uint64_t token);
+/* For who entered to do something by the way: pushes, leaves, and wakes its driver, whose next deadline may be new. */
+void sh_exec_hand_back(sh_exec *x, uint64_t token);
 bool sh_exec_inside(const sh_exec *x, uint64_t token); /* [any] */
 unsigned sh_exec_index(const sh_exec *x);
 
@@ -87,7 +89,7 @@ void sh_exec_flush(sh_exec *x);
 
 /* --- types and actors --- */
 
-/* [any, not concurrently with itself] Compiles a type; it lives as long as the runtime. 0,
+/* [any] Compiles a type; it lives as long as the runtime. 0,
  * BAD_VALUE, LIMIT. */
 int sh_runtime_type(sh_runtime *rt, const struct sh_actor_type *def, const sh_type **out);
 sh_span sh_type_id(const sh_type *type);

@@ -119,18 +119,22 @@ int sh_runtime_type(sh_runtime *rt, const struct sh_actor_type *def, const sh_ty
             return SH_E_BAD_VALUE;
         }
     }
-    type->next = rt->types;
-    rt->types = type;
+    /* Two executors may make types at once. Release: whoever pushes behind us carries ours along. */
+    type->next = atomic_load_explicit(&rt->types, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&rt->types, &type->next, type,
+                                                  memory_order_release, memory_order_relaxed)) {
+    }
     *out = type;
     return 0;
 }
 
 void sh_type_free_all(sh_runtime *rt)
 {
-    while (rt->types) {
-        sh_type *type = rt->types;
-        rt->types = type->next;
+    sh_type *type = atomic_exchange_explicit(&rt->types, NULL, memory_order_acquire);
+    while (type) {
+        sh_type *next = type->next;
         sh_mem_free(rt->cfg.mem, type, type->bytes);
+        type = next;
     }
 }
 

@@ -44,6 +44,7 @@ int sh_tcp_errno_code(int e)
     case EADDRNOTAVAIL:
     case EACCES:
     case EINVAL: return SH_E_BAD_ADDRESS;
+    case ECONNREFUSED: return SH_E_REFUSED; /* nobody listens there: what tells a death at once */
     default: return SH_E_UNREACHABLE;
     }
 }

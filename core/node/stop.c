@@ -37,6 +37,10 @@ static void stop_conns(struct sh_node *n)
 static void stop_stopped(struct sh_node *n)
 {
     int code = n->drain.late ? SH_E_TIMEOUT : 0;
+    if (n->drain.late) { /* what is still out ends at its asker now, not at its own deadline */
+        stop_goodbye(n);
+        stop_conns(n);
+    }
     for (uint32_t i = 0; i < n->stop_count; i++) {
         sh_node_answer(n, n->stops[i], code, NULL, sh_span_none());
     }

@@ -10,7 +10,8 @@
  * Memory   one sh_yamux_stream per live stream, charged to the quota, and the table that finds
  *          them.
  * Spec     github.com/hashicorp/yamux spec.md, libp2p specs yamux/README.md; RST carries a code in
- *          its length. Departures: SYN rides on a stream's first frame (as rust and js do). */
+ *          its length. SYN rides on a stream's first frame (as rust and js do), FIN on none with a
+ *          body (go loses the body then). */
 #ifndef SH_PROTO_YAMUX_H
 #define SH_PROTO_YAMUX_H
 

@@ -67,16 +67,20 @@ static bool native_inject_watch(struct native *n, enum sh_msg_kind kind, uint64_
     return true;
 }
 
+static void native_watch_forget(struct native *n, uint64_t target, uint64_t watcher, bool link)
+{
+    sh_held_drop(n->peer, target, watcher);
+    struct sh_watch *w = link ? sh_watch_find(n->peer, watcher, target) : NULL;
+    if (w) {
+        sh_watch_drop(n->peer, w);
+    }
+}
+
 /* The runtime's answer to a WATCH of the peer: what it did not take is not held. */
 static void native_watch_answered(struct native *n, const struct sh_wire *w, int code)
 {
-    if (code == 0) {
-        return;
-    }
-    sh_held_drop(n->peer, w->target, w->watcher);
-    struct sh_watch *link = w->linked ? sh_watch_find(n->peer, w->watcher, w->target) : NULL;
-    if (link) {
-        sh_watch_drop(n->peer, link);
+    if (code != 0) {
+        native_watch_forget(n, w->target, w->watcher, w->linked);
     }
 }
 
@@ -296,7 +300,10 @@ static void native_take_watch(struct native *n, uint64_t call, uint64_t target, 
         native_watch_answered(n, w, SH_E_LIMIT);
         native_wire_answer(n, w, &res);
     } else {
-        native_reply(n, call, false, SH_E_LIMIT, SH_NOT_SENT, "too many watches");
+        if (!err) {
+            native_watch_forget(n, target, watcher, link);
+        }
+        native_reply(n, call, false, SH_E_LIMIT, SH_NOT_SENT, "too many watches or open calls");
     }
 }
 

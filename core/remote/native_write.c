@@ -27,13 +27,18 @@ static void native_backlog_add(struct native *n, sh_span s)
         n->backlog_at = 0;
     }
     size_t need = n->backlog_n + s.n;
+    if (need > limit) {
+        n->broken = true; /* the peer does not read what it asked for */
+        return;
+    }
     if (need > n->backlog_cap) {
         size_t cap = n->backlog_cap ? n->backlog_cap : 1024;
         while (cap < need) {
             cap *= 2;
         }
-        if (need > limit || sh_quota_take(&n->quota, cap - n->backlog_cap) != 0) {
-            n->broken = true; /* the peer does not read what it asked for */
+        cap = cap < limit ? cap : limit;
+        if (sh_quota_take(&n->quota, cap - n->backlog_cap) != 0) {
+            n->broken = true;
             return;
         }
         uint8_t *at = sh_mem_resize(n->r->mem, n->backlog, n->backlog_cap, cap);

@@ -44,6 +44,8 @@ enum sim_state {
 };
 
 struct sim_side {
+    sh_list at; /* in its host's sides while it is not GONE */
+    struct sim_pipe *pipe;
     unsigned node;
     uint32_t life; /* of the node's process: an older one is gone */
     sh_conn_id conn;
@@ -71,6 +73,7 @@ struct sim_host {
     sh_node *node;
     uint32_t life;
     unsigned group;
+    sh_list sides; /* of all pipes that end here, in the order they came */
     bool vanished;
     bool touched;
     uint64_t turn_us;   /* when its next SIM_TURN is due; UINT64_MAX: none */

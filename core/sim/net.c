@@ -112,8 +112,22 @@ static void pipe_check_over(sh_sim *s, struct sim_pipe *p)
     }
 }
 
+static void side_begin(sh_sim *s, struct sim_pipe *p, unsigned i, unsigned node, sh_conn_id conn)
+{
+    p->side[i] = (struct sim_side){.pipe = p,
+                                   .node = node,
+                                   .life = s->hosts[node]->life,
+                                   .conn = conn,
+                                   .state = SIM_DIALLING,
+                                   .fin_us = UINT64_MAX};
+    sh_list_push_back(&s->hosts[node]->sides, &p->side[i].at);
+}
+
 static void side_gone(sh_sim *s, struct sim_pipe *p, unsigned i)
 {
+    if (p->side[i].state != SIM_GONE) {
+        sh_list_remove(&p->side[i].at);
+    }
     p->side[i].state = SIM_GONE;
     side_drop_bytes(s, &p->side[i]);
     pipe_check_over(s, p);
@@ -138,17 +152,19 @@ static void side_tell_end(sh_sim *s, struct sim_pipe *p, unsigned from, int err)
     sim_push(s, at, SIM_BYTES, 0, p, !from);
 }
 
+static unsigned side_index(const struct sim_side *x)
+{
+    return x == &x->pipe->side[1];
+}
+
 static struct sim_pipe *pipe_find(sh_sim *s, unsigned node, sh_conn_id conn, unsigned *side)
 {
-    SH_LIST_FOREACH(at, &s->pipes)
+    SH_LIST_FOREACH(at, &s->hosts[node]->sides)
     {
-        struct sim_pipe *p = SH_CONTAINER(at, struct sim_pipe, link);
-        for (unsigned i = 0; i < 2; i++) {
-            const struct sim_side *x = &p->side[i];
-            if (x->node == node && x->conn == conn && x->state != SIM_GONE && sim_running(s, x)) {
-                *side = i;
-                return p;
-            }
+        struct sim_side *x = SH_CONTAINER(at, struct sim_side, at);
+        if (x->conn == conn && sim_running(s, x)) {
+            *side = side_index(x);
+            return x->pipe;
         }
     }
     return NULL;
@@ -195,12 +211,8 @@ void sim_net_dial(sh_sim *s, unsigned node, const struct sh_node_action *a)
     bool known = a->endpoint.host == SH_HOST_IP4 && ip[0] == 10 && ip[1] == 0;
     p->target = known ? (unsigned)(ip[2] << 8 | ip[3]) : UINT32_MAX;
     p->port = a->endpoint.port;
-    p->side[0] = (struct sim_side){.node = node,
-                                   .life = s->hosts[node]->life,
-                                   .conn = a->conn,
-                                   .state = SIM_DIALLING,
-                                   .fin_us = UINT64_MAX};
-    p->side[1] = (struct sim_side){.state = SIM_GONE, .fin_us = UINT64_MAX};
+    side_begin(s, p, 0, node, a->conn);
+    p->side[1] = (struct sim_side){.pipe = p, .state = SIM_GONE, .fin_us = UINT64_MAX};
     sh_list_push_back(&s->pipes, &p->link);
     if (p->target >= s->host_count) {
         sim_push(s, s->now_us + net_delay(s), SIM_REFUSED, 0, p, 0);
@@ -226,8 +238,7 @@ static void pipe_arrive(sh_sim *s, struct sim_pipe *p)
         sim_push(s, s->now_us + net_delay(s), SIM_REFUSED, 0, p, 0);
         return;
     }
-    p->side[1] = (struct sim_side){
-        .node = p->target, .life = h->life, .conn = 0, .state = SIM_DIALLING, .fin_us = UINT64_MAX};
+    side_begin(s, p, 1, p->target, 0);
     sim_push(s, s->now_us + net_delay(s), SIM_CONNECTED, 0, p, 0);
     sim_turn_at(s, p->target, s->now_us);
 }
@@ -331,16 +342,12 @@ static void side_write(sh_sim *s, struct sim_pipe *p, unsigned i)
 
 void sim_net_write(sh_sim *s, unsigned node)
 {
-    sh_list *at = s->pipes.next;
-    while (at != &s->pipes) {
-        struct sim_pipe *p = SH_CONTAINER(at, struct sim_pipe, link);
-        at = at->next;
-        for (unsigned i = 0; i < 2 && !p->over; i++) {
-            struct sim_side *x = &p->side[i];
-            bool live = x->state == SIM_OPEN || x->state == SIM_LINGER;
-            if (x->node == node && live && sim_running(s, x)) {
-                side_write(s, p, i);
-            }
+    SH_LIST_FOREACH_SAFE(at, &s->hosts[node]->sides)
+    {
+        struct sim_side *x = SH_CONTAINER(at, struct sim_side, at);
+        bool live = x->state == SIM_OPEN || x->state == SIM_LINGER;
+        if (live && sim_running(s, x)) {
+            side_write(s, x->pipe, side_index(x));
         }
     }
 }
@@ -447,15 +454,11 @@ static void side_input(sh_sim *s, struct sim_pipe *p, unsigned i)
 
 void sim_net_input(sh_sim *s, unsigned node)
 {
-    sh_list *at = s->pipes.next;
-    while (at != &s->pipes) {
-        struct sim_pipe *p = SH_CONTAINER(at, struct sim_pipe, link);
-        at = at->next;
-        for (unsigned i = 0; i < 2 && !p->over; i++) {
-            if (p->side[i].node == node && p->side[i].state != SIM_GONE &&
-                sim_running(s, &p->side[i])) {
-                side_input(s, p, i);
-            }
+    SH_LIST_FOREACH_SAFE(at, &s->hosts[node]->sides)
+    {
+        struct sim_side *x = SH_CONTAINER(at, struct sim_side, at);
+        if (sim_running(s, x)) {
+            side_input(s, x->pipe, side_index(x));
         }
     }
 }
@@ -477,19 +480,14 @@ void sh_sim_cut(sh_sim *s, unsigned a, unsigned b)
 
 void sim_net_process_gone(sh_sim *s, unsigned node, bool silent)
 {
-    sh_list *at = s->pipes.next;
-    while (at != &s->pipes) {
-        struct sim_pipe *p = SH_CONTAINER(at, struct sim_pipe, link);
-        at = at->next;
-        for (unsigned i = 0; i < 2 && !p->over; i++) {
-            if (p->side[i].node != node || p->side[i].state == SIM_GONE) {
-                continue;
-            }
-            if (!silent) {
-                side_tell_end(s, p, i, SH_E_UNREACHABLE);
-            }
-            side_gone(s, p, i);
+    SH_LIST_FOREACH_SAFE(at, &s->hosts[node]->sides)
+    {
+        struct sim_side *x = SH_CONTAINER(at, struct sim_side, at);
+        unsigned i = side_index(x);
+        if (!silent) {
+            side_tell_end(s, x->pipe, i, SH_E_UNREACHABLE);
         }
+        side_gone(s, x->pipe, i);
     }
 }
 

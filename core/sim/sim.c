@@ -251,6 +251,7 @@ int sh_sim_start(sh_sim *s, const struct sh_node_config *cfg, unsigned *index)
     if (!h) {
         return SH_E_NOMEM;
     }
+    sh_list_init(&h->sides);
     s->hosts[s->host_count] = h;
     *index = s->host_count++;
     return host_start(s, cfg, *index);

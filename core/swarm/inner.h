@@ -192,7 +192,7 @@ struct sh_stream {
     bool fin_in, fin_out; /* told by the peer; asked by the user */
     bool shut;            /* our FIN was handed to the connection */
     bool cut;             /* a write was cut short: WRITABLE is owed */
-    bool early_fin;         /* the peer's FIN came while its bytes waited for the negotiation */
+    bool early_fin;       /* the peer's FIN came while its bytes waited for the negotiation */
     bool tell_writable, tell_end;
     int err;
     uint64_t code;

@@ -1,9 +1,9 @@
 -- chat.lua - a chat between terminals. The first hosts the room; each member hands the room a ref to itself.
 --   lua5.4 chat.lua ANNA              first terminal: prints the line for the others
 --   lua5.4 chat.lua BERT ADDRESS      the others
--- Lua has no way of its own to wait for a line and a node at once: luaposix (Debian: lua-posix) gives one.
+-- Lua has no way of its own to wait for a line and a node at once: the event loop of luv (Debian: lua-luv) gives one.
 local shoal = require "shoal"
-local rpoll = require("posix.poll").rpoll
+local uv = require "luv"
 
 local Room = shoal.actor("chat.room")
 function Room:init() self.members = {} end
@@ -47,13 +47,35 @@ local room = node:run(function()
   return room
 end)
 
-io.stdin:setvbuf("no")
-while true do
-  node:poll(0.005)
-  if rpoll(0, 20) == 1 then
-    local line = io.read("l")
-    if not line then break end
-    room:tell("say", { from = name, text = line })
-  end
+-- The node inside luv's loop: it is polled when its descriptor says so, and when its time has come.
+local poller, timer = uv.new_poll(node:fd()), uv.new_timer()
+local function drive()
+  repeat local _, left = node:poll(0.005) until left == 0
+  local seconds = node:next_timeout()
+  timer:stop()
+  if seconds then timer:start(math.ceil(seconds * 1000), 0, drive) end
 end
+poller:start("r", drive)
+
+-- Each line of the terminal, or of a pipe or file, is said; its end leaves the chat.
+local rest = ""
+local function said(chunk)
+  rest = rest .. chunk
+  for line in rest:gmatch("([^\n]*)\n") do room:tell("say", { from = name, text = line }) end
+  rest = rest:match("[^\n]*$")
+  drive()
+end
+local kind = uv.guess_handle(0)
+if kind == "file" then
+  said(io.read("a"))
+  uv.stop()
+else
+  local input = kind == "tty" and uv.new_tty(0, true) or uv.new_pipe()
+  if kind ~= "tty" then input:open(0) end
+  input:read_start(function(_, chunk)
+    if chunk then said(chunk) else uv.stop() end
+  end)
+end
+drive()
+uv.run()
 node:close()

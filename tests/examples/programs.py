@@ -9,7 +9,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SHOAL_BUILD_DIR") or ROOT / "build/dev")
-PATIENCE_S = 30
+PATIENCE_S = 60
 ADDRESS = re.compile(r"/ip4/\S+/p2p/\w+")
 
 
@@ -33,7 +33,8 @@ class Program:
         self.text = ""
         self.process = subprocess.Popen(
             ["bash", "-c", command] if isinstance(command, str) else command, cwd=cwd, env=environment(),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # ignored in what a shell starts with &
 
     def read(self, until):
         """Reads until `until(text)` is true of all that was printed; returns what it returned."""
@@ -60,7 +61,11 @@ class Program:
 
     def finish(self):
         """Ends its input, reads the rest; returns the exit status and all that was printed."""
-        rest, _ = self.process.communicate(timeout=PATIENCE_S)
+        try:
+            rest, _ = self.process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired as late:
+            text = self.text + (late.stdout or b"").decode(errors="replace")
+            raise AssertionError(f"{self.command}: has not ended in {PATIENCE_S} s; it printed:\n{text}") from None
         self.text += rest.decode(errors="replace")
         return self.process.returncode, self.text
 

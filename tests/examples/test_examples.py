@@ -60,7 +60,7 @@ def counter(server, adder):
             status, out = run(add.replace("AMOUNT", str(amount)).replace("ADDRESS", address), scratch)
             assert (status, out) == (0, f"counter is {total}\n"), out
         serving.interrupt()
-        serving.finish()
+        serving.finish()  # it ends; Lua's own interpreter says that it was interrupted
 
 
 def chat(host, guest):

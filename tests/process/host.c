@@ -332,7 +332,7 @@ int main(int argc, char **argv)
     cfg.listen_count = 1;
     cfg.dial = &dial;
     cfg.on_event = on_event;
-    cfg.log_level = SHOAL_LOG_ERROR;
+    cfg.log_level = getenv("SHOAL_HOST_LOG") ? SHOAL_LOG_DEBUG : SHOAL_LOG_ERROR;
     for (int i = 1; i < argc; i++) {
         option_take(&cfg, &listen, &dial, argv[i]);
     }

@@ -63,6 +63,7 @@ async def test_cancel(node):
     await asyncio.sleep(0)
     assert not inner.done()
     inner.cancel()
+    ref.kill()
 
 
 @with_node
@@ -179,6 +180,7 @@ async def test_inside_handlers(node):
     assert "task" in name and cancelling == 0 and done is False
     assert await ref.ask.asks_in_time(echo) == "ask timed out"
     assert asyncio.current_task() is not None
+    echo.kill()
 
 
 variable = contextvars.ContextVar("variable", default="unset")

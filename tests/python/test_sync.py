@@ -94,6 +94,17 @@ def test_run_in_a_thread():
     assert not server.is_alive()
 
 
+def test_awaiting_what_nobody_serves():
+    async def main():
+        node = shoal.Node()
+        ref = await node.spawn(Sync)  # had ended at once
+        with pytest.raises(shoal.Usage, match="nobody serves"):
+            await ref.ask.inc()
+        node._close()
+
+    asyncio.run(main())
+
+
 @with_node
 async def test_threads_beside_asyncio(node):
     ref = await node.spawn(Sync)

@@ -145,3 +145,15 @@ def collect(cls: type, base: type) -> tuple[dict[str, Any], dict[str, Any]]:
         message = getattr(function, "_shoal_name", name)
         handlers[message] = handler_spec(function, message)
     return handlers, hooks
+
+
+def lonely(pending: Any, node: Any, loop: Any) -> None:
+    """A call is awaited on a loop that does not drive its node, and no thread does (yet): after a second that is misuse."""
+
+    def look() -> None:
+        if not pending.done() and not node._driven:
+            from ._errors import Usage
+
+            pending._set(Usage("nobody serves the node: start it with `async with`, or Thread(target=node.run)", delivery="unknown"))
+
+    loop.call_later(1.0, look)

@@ -221,6 +221,8 @@ static void op_step(struct peer *p, struct op *op)
     case CMD_DISCONNECT:
         if (!to || (to->link_count == 0 && !to->up_told)) {
             op_done(p, op);
+        } else if (to->link_count > 0) { /* one more came up in between */
+            sh_swarm_disconnect(p->swarm, op->peer, 0);
         }
         break;
     case CMD_LOOKUP: lookup_step(p, op); break;

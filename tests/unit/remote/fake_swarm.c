@@ -662,10 +662,12 @@ int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value,
 void sh_swarm_withdraw(sh_swarm *s, uint64_t publication)
 {
     bool found = false;
-    for (unsigned i = 0; i < s->net->pub_count; i++) {
+    for (unsigned k = 0; k < s->net->pub_count && !found; k++) {
+        unsigned i = (s->net->pub_gone + k) % s->net->pub_count;
         struct fake_pub *p = &s->net->pubs[i];
         if (p->node == s->index && p->number == publication) {
             p->number = 0;
+            s->net->pub_gone = i;
             found = true;
         }
     }

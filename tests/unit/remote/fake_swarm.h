@@ -14,7 +14,7 @@ enum {
     FAKE_EVENTS = 4096,
     FAKE_CONNS = 512,
     FAKE_STREAMS = 4096,
-    FAKE_PUBS = 64
+    FAKE_PUBS = 70000
 };
 
 struct fake_item { /* one thing on its way over a connection */
@@ -94,6 +94,7 @@ struct fake_net {
     unsigned stream_count;
     struct fake_pub pubs[FAKE_PUBS];
     unsigned pub_count;
+    unsigned pub_gone; /* names are mostly withdrawn in their order: behind the last one */
     unsigned closed_conns; /* sh_swarm_close_conn calls */
     char closed_why[128];
     unsigned resets, opens;

@@ -1,0 +1,161 @@
+"""bench_python.py - messages between actors of one interpreter, and the bare calls beside them.
+
+    python3 bench_python.py tell COUNT          ns: ref.tell.inc(amount=1), handled on the asyncio loop of the node
+    python3 bench_python.py tell_poll COUNT     ns: the same without asyncio, between two node.poll
+    python3 bench_python.py floor_tell COUNT    ns: counter.inc(amount=1), the same method called
+    python3 bench_python.py queue_tell COUNT    ns: asyncio.Queue put and get, for comparison
+    python3 bench_python.py ask COUNT           ns: await ref.ask.inc(amount=1)
+    python3 bench_python.py floor_ask COUNT     ns: the same by hand: asyncio.Queue, Future, a task that serves
+"""
+import asyncio
+import sys
+import time
+
+BURST = 256
+
+
+class Plain:
+    def __init__(self) -> None:
+        self.n = 0
+
+    def inc(self, amount: int) -> int:
+        self.n += amount
+        return self.n
+
+
+async def timed(run, count: int) -> float:
+    """Runs run(count) after a warm-up; ns for each."""
+    await run(max(BURST, count // 10 // BURST * BURST))
+    start = time.perf_counter_ns()
+    await run(count)
+    return (time.perf_counter_ns() - start) / count
+
+
+async def floor_tell(count: int) -> float:
+    counter = Plain()
+
+    async def run(n: int) -> None:
+        for _ in range(n):
+            counter.inc(amount=1)
+
+    return await timed(run, count)
+
+
+async def queue_tell(count: int) -> float:
+    queue: asyncio.Queue = asyncio.Queue()
+    counter = Plain()
+
+    async def serve() -> None:
+        while True:
+            counter.inc(**await queue.get())
+
+    async def run(n: int) -> None:
+        for _ in range(n // BURST):
+            for _ in range(BURST):
+                queue.put_nowait({"amount": 1})
+            while not queue.empty():
+                await asyncio.sleep(0)
+
+    server = asyncio.create_task(serve())
+    result = await timed(run, count)
+    server.cancel()
+    return result
+
+
+async def floor_ask(count: int) -> float:
+    queue: asyncio.Queue = asyncio.Queue()
+    counter = Plain()
+    loop = asyncio.get_running_loop()
+
+    async def serve() -> None:
+        while True:
+            keywords, future = await queue.get()
+            future.set_result(counter.inc(**keywords))
+
+    async def run(n: int) -> None:
+        for _ in range(n):
+            future = loop.create_future()
+            queue.put_nowait(({"amount": 1}, future))
+            await future
+
+    server = asyncio.create_task(serve())
+    result = await timed(run, count)
+    server.cancel()
+    return result
+
+
+def counter_type():
+    import shoal
+
+    class Counter(shoal.Actor, id="bench.counter"):
+        handled = 0
+
+        def __init__(self) -> None:
+            self.n = 0
+
+        def inc(self, amount: int) -> int:
+            self.n += amount
+            Counter.handled = self.n
+            return self.n
+
+    return Counter
+
+
+async def tell(count: int) -> float:
+    import shoal
+
+    counter = counter_type()
+    async with shoal.Node() as node:
+        ref = await node.spawn(counter)
+
+        async def run(n: int) -> None:
+            for _ in range(n // BURST):
+                goal = counter.handled + BURST
+                for _ in range(BURST):
+                    ref.tell.inc(amount=1)
+                while counter.handled < goal:
+                    await asyncio.sleep(0)
+
+        return await timed(run, count)
+
+
+def tell_poll(count: int) -> float:
+    import shoal
+
+    counter = counter_type()
+    with shoal.Node(threads=0) as node:
+        ref = node.spawn(counter).wait()
+        start = 0
+        for n in (max(BURST, count // 10 // BURST * BURST), count):
+            start = time.perf_counter_ns()
+            for _ in range(n // BURST):
+                goal = counter.handled + BURST
+                for _ in range(BURST):
+                    ref.tell.inc(amount=1)
+                while counter.handled < goal:
+                    node.poll(0.01)
+        return (time.perf_counter_ns() - start) / count
+
+
+async def ask(count: int) -> float:
+    import shoal
+
+    async with shoal.Node() as node:
+        ref = await node.spawn(counter_type())
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                await ref.ask.inc(amount=1)
+
+        return await timed(run, count)
+
+
+def main() -> None:
+    modes = {f.__name__: f for f in (tell, tell_poll, floor_tell, queue_tell, ask, floor_ask)}
+    if len(sys.argv) != 3 or sys.argv[1] not in modes:
+        sys.exit(f"usage: bench_python.py {'|'.join(modes)} COUNT")
+    result = modes[sys.argv[1]](int(sys.argv[2]) // BURST * BURST)
+    print(f"{asyncio.run(result) if asyncio.iscoroutine(result) else result:.3f}")
+
+
+main()

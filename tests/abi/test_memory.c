@@ -1,0 +1,356 @@
+/* Memory refused: the k-th allocation of a whole life of two nodes fails, for each k, once alone and once with many
+ * behind it. No crash, every failure is a code of its page, nothing is left, and with memory back the node works. */
+#include "world.h"
+
+#include <stdatomic.h>
+
+/* --- an allocator that counts, checks the sizes it is told, and refuses --- */
+
+struct meter {
+    size_t live;
+    size_t blocks;
+    unsigned long asked;
+    unsigned long fail_at; /* 0: never */
+    unsigned long fail_for;
+    unsigned long refused;
+};
+
+union head {
+    size_t size;
+    max_align_t align;
+};
+
+static void *meter_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct meter *m = (struct meter *)ud;
+    union head *old = ptr ? (union head *)ptr - 1 : NULL;
+    if (old && old->size != old_size) {
+        fprintf(stderr, "a block of %zu bytes was said to have %zu\n", old->size, old_size);
+        abort();
+    }
+    if (new_size == 0) {
+        if (old) {
+            m->live -= old_size;
+            m->blocks--;
+            memset(ptr, 0xdd, old_size);
+            free(old);
+        }
+        return NULL;
+    }
+    if (new_size > old_size) {
+        m->asked++;
+        if (m->fail_at && m->asked >= m->fail_at && m->asked < m->fail_at + m->fail_for) {
+            m->refused++;
+            return NULL;
+        }
+    }
+    union head *block = (union head *)malloc(sizeof *block + new_size);
+    assert_non_null(block);
+    block->size = new_size;
+    memset(block + 1, 0xaa, new_size);
+    if (old) {
+        memcpy(block + 1, ptr, old_size < new_size ? old_size : new_size);
+        m->live -= old_size;
+        m->blocks--;
+        free(old);
+    }
+    m->live += new_size;
+    m->blocks++;
+    return block + 1;
+}
+
+/* --- one life of two nodes --- */
+
+enum { STEP_MS = 300, TRIES = 12 };
+
+struct life {
+    struct meter meter;
+    shoal_node *a, *b;
+    shoal_pid pid, far;
+    char address[256];
+    unsigned failures; /* codes that were told */
+};
+
+/* Codes that a want of memory may have: told as such, or what follows from a connection or answer that was lost. */
+static bool code_fits(int code)
+{
+    return code == SHOAL_E_LIMIT || code == SHOAL_E_TIMEOUT || code == SHOAL_E_UNREACHABLE || code == SHOAL_E_NOT_FOUND ||
+           code == SHOAL_E_CANCELLED || code == SHOAL_E_HANDLER || code == SHOAL_E_NOT_RUNNING;
+}
+
+static bool good(struct life *l, const char *what, int64_t code)
+{
+    if (code >= 0) {
+        return true;
+    }
+    if (!code_fits((int)code) || !l->meter.refused) {
+        fail_msg("k %lu: %s: %s (%lu refused)", l->meter.fail_at, what, shoal_code_name((int)code), l->meter.refused);
+    }
+    l->failures++;
+    return false;
+}
+
+/* Turns both until the result is there; what does not end by itself is cancelled, and that must end it. */
+static int finish(struct life *l, shoal_node *node, const char *what, int64_t call, shoal_result **r)
+{
+    if (!good(l, what, call)) {
+        return (int)call;
+    }
+    double begun = now_s(), cancel = begun + 2.5 * STEP_MS / 1000.0;
+    while (!*r) {
+        shoal_poll(l->a, 500, 0);
+        if (l->b) {
+            shoal_poll(l->b, 500, l->a == node ? 0 : 1);
+        }
+        if (now_s() > cancel) {
+            shoal_cancel(node, call);
+            cancel += 1000;
+        }
+        if (now_s() > begun + 8) {
+            fail_msg("k %lu: %s never ended", l->meter.fail_at, what);
+        }
+    }
+    int code = (*r)->code;
+    good(l, what, code);
+    return code;
+}
+
+static int finish_drop(struct life *l, shoal_node *node, const char *what, int64_t call, shoal_result **r)
+{
+    int code = finish(l, node, what, call, r);
+    shoal_result_free(*r);
+    *r = NULL;
+    return code;
+}
+
+static int node_new(struct life *l, shoal_node **node)
+{
+    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
+    shoal_node_config cfg;
+    shoal_node_config_init(&cfg, sizeof cfg);
+    cfg.listen = any;
+    cfg.listen_count = 1;
+    cfg.log_level = SHOAL_LOG_OFF;
+    cfg.ask_timeout_ms = STEP_MS;
+    cfg.stop_timeout_ms = STEP_MS;
+    cfg.resize = meter_resize;
+    cfg.memory_ud = &l->meter;
+    return shoal_node_new(&cfg, node);
+}
+
+/* Each step is tried again when it failed: memory is back, sooner or later it must work. */
+#define AGAIN(what, expression)                                                                                        \
+    for (int tries = 0; (expression) < 0; tries++) {                                                                   \
+        if (tries == TRIES) {                                                                                          \
+            fail_msg("k %lu: %s fails for ever: %s", l->meter.fail_at, what, shoal_last_error(NULL));                  \
+        }                                                                                                              \
+    }
+
+static int step_new(struct life *l, shoal_node **node)
+{
+    size_t live = l->meter.live, blocks = l->meter.blocks;
+    int code = node_new(l, node);
+    if (!good(l, "new", code)) {
+        assert_null(*node);
+        assert_int_equal(code, SHOAL_E_LIMIT);
+        assert_true(strlen(shoal_last_error(NULL)) > 0);
+        assert_int_equal(l->meter.live, live); /* a failed birth leaves nothing */
+        assert_int_equal(l->meter.blocks, blocks);
+    }
+    return code;
+}
+
+static int step_listen(struct life *l)
+{
+    return good(l, "listen", shoal_listen(l->a, "/ip4/127.0.0.1/tcp/0")) ? 0 : -1;
+}
+
+static int step_spawn(struct life *l)
+{
+    shoal_spawn_options o = {.struct_size = sizeof o};
+    unsigned char args = 7;
+    o.args = (shoal_bytes){&args, 1};
+    return good(l, "spawn", shoal_spawn(l->a, &counter_type, &o, &l->pid)) ? 0 : -1;
+}
+
+static int step_register(struct life *l)
+{
+    shoal_result *r = NULL;
+    int code = finish_drop(l, l->a, "register", shoal_register(l->a, l->pid, "memory", shoal_keep, &r), &r);
+    return code < 0 && code != SHOAL_E_TIMEOUT ? -1 : 0; /* late: it goes on trying */
+}
+
+static int step_dial(struct life *l)
+{
+    shoal_result *r = NULL;
+    return finish_drop(l, l->b, "dial", shoal_dial(l->b, l->address, shoal_keep, &r), &r);
+}
+
+static int step_lookup(struct life *l)
+{
+    shoal_result *r = NULL;
+    int code = finish(l, l->b, "lookup", shoal_lookup(l->b, "memory", STEP_MS, shoal_keep, &r), &r);
+    if (code == 0) {
+        l->far = r->pid;
+    }
+    shoal_result_free(r);
+    if (code < 0) { /* the connection may have died of it, or the name was never told */
+        step_dial(l);
+        step_register(l);
+    }
+    return code;
+}
+
+static int step_ask(struct life *l, shoal_node *node, shoal_pid pid, size_t size)
+{
+    static unsigned char big[70000];
+    shoal_result *r = NULL;
+    shoal_pack p;
+    shoal_pack_init(&p, NULL, 0);
+    shoal_put_bytes(&p, big, size);
+    int code = finish(l, node, "ask", shoal_ask(node, pid, "echo", shoal_packed(&p), 0, shoal_keep, &r), &r);
+    if (code == 0) {
+        assert_int_equal(r->value.len, shoal_packed(&p).len);
+    }
+    shoal_pack_free(&p);
+    shoal_result_free(r);
+    return code;
+}
+
+static int step_far_ask(struct life *l)
+{
+    int code = step_ask(l, l->b, l->far, 40);
+    if (code < 0) {
+        step_lookup(l);
+    }
+    return code;
+}
+
+static int step_far_big(struct life *l)
+{
+    int code = step_ask(l, l->b, l->far, 70000);
+    if (code < 0) {
+        step_lookup(l);
+    }
+    return code;
+}
+
+/* A near and a far link, a monitor, a death that is told. */
+static int step_links(struct life *l)
+{
+    shoal_pid near = {0}, victim = {0};
+    shoal_result *done = NULL;
+    if (!good(l, "spawn", shoal_spawn(l->b, &counter_type, NULL, &near)) ||
+        !good(l, "spawn", shoal_spawn(l->a, &counter_type, NULL, &victim))) {
+        return -1;
+    }
+    good(l, "link", shoal_link(l->b, near, l->far));
+    good(l, "monitor", shoal_monitor(l->a, l->pid, victim));
+    good(l, "unlink", shoal_unlink(l->b, near, l->far));
+    int64_t call = shoal_done(l->a, victim, shoal_keep, &done);
+    if (!good(l, "done", call)) {
+        return -1;
+    }
+    AGAIN("kill", good(l, "kill", shoal_kill(l->a, victim)) ? 0 : -1);
+    finish_drop(l, l->a, "done", call, &done);
+    return 0;
+}
+
+static int step_rest(struct life *l)
+{
+    static const char *const whats[] = {"actors", "peers", "names", "routing"};
+    shoal_result *r = NULL;
+    for (unsigned i = 0; i < 4; i++) {
+        finish_drop(l, l->b, "info", shoal_info(l->b, whats[i], NULL, shoal_keep, &r), &r);
+    }
+    for (int i = 0; i < 30; i++) {
+        good(l, "tell", shoal_tell(l->b, l->far, "inc", shoal_nil()));
+        good(l, "tell", shoal_tell(l->a, l->pid, "inc", shoal_nil()));
+    }
+    finish_drop(l, l->b, "drain", shoal_drain(l->b, l->far, 0, shoal_keep, &r), &r);
+    good(l, "unregister", shoal_unregister(l->a, l->pid, "memory"));
+    return 0;
+}
+
+static void step_stop(struct life *l, shoal_node *node)
+{
+    shoal_result *r = NULL;
+    finish_drop(l, node, "node stop", shoal_node_stop(node, 0, shoal_keep, &r), &r);
+}
+
+static void run(struct life *l, unsigned long fail_at, unsigned long fail_for)
+{
+    memset(l, 0, sizeof *l);
+    l->meter.fail_at = fail_at;
+    l->meter.fail_for = fail_for;
+    AGAIN("new", step_new(l, &l->a));
+    AGAIN("listen", step_listen(l));
+    AGAIN("spawn", step_spawn(l));
+    assert_true(shoal_address(l->a, 0, l->address, sizeof l->address) > 0);
+    AGAIN("new", step_new(l, &l->b));
+    AGAIN("dial", step_dial(l));
+    AGAIN("register", step_register(l));
+    AGAIN("lookup", step_lookup(l));
+    AGAIN("ask", step_ask(l, l->a, l->pid, 40));
+    AGAIN("far ask", step_far_ask(l));
+    AGAIN("big far ask", step_far_big(l));
+    AGAIN("links", step_links(l));
+    step_rest(l);
+    AGAIN("ask after all", step_ask(l, l->a, l->pid, 300));
+    AGAIN("far ask after all", step_far_ask(l));
+    step_stop(l, l->b);
+    step_stop(l, l->a);
+    shoal_node_free(l->b);
+    shoal_node_free(l->a);
+    if (l->meter.live || l->meter.blocks) {
+        fail_msg("k %lu: %zu bytes in %zu blocks are left", fail_at, l->meter.live, l->meter.blocks);
+    }
+}
+
+/* 1, 2, 3 ... 400, then strides: until a whole life passes without a refusal, or the time is over. */
+static void walk(unsigned long fail_for, double seconds)
+{
+    static struct life life;
+    double begun = now_s(), slowest = 0;
+    unsigned long k = 1, runs = 0, told = 0, slow_k = 0;
+    for (;; runs++) {
+        double at = now_s();
+        run(&life, k, fail_for);
+        told += life.failures > 0;
+        if (now_s() - at > slowest) {
+            slowest = now_s() - at;
+            slow_k = k;
+        }
+        if (!life.meter.refused) {
+            break;
+        }
+        k += k < 400 ? 1 : k / 64;
+        if (now_s() - begun > seconds) {
+            k = k < life.meter.asked ? life.meter.asked + 1 : k; /* a slow machine: the last run only */
+        }
+    }
+    print_message("  %lu lives of %lu allocations, %lu told of a failure, %.1f s, slowest k %lu: %.2f s\n", runs + 1,
+                  life.meter.asked, told, now_s() - begun, slow_k, slowest);
+    assert_true(told > 20);
+}
+
+static void test_one_refused(void **state)
+{
+    (void)state;
+    walk(1, 10);
+}
+
+static void test_many_refused(void **state)
+{
+    (void)state;
+    walk(25, 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_refused),
+        cmocka_unit_test(test_many_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,373 @@
+/* tests/unit/remote/test_limits.c - what a peer, or a user, can make a node hold is bounded: each test runs into one
+ * line of base/sh_limits.h, sees who is told, and that there is room again afterwards. */
+#include "harness.h"
+
+#include "proto/frame.h"
+#include "remote/native.h"
+
+/* --- names --- */
+
+static int names_add(struct harness *h, uint64_t call, sh_pid pid, const char *name)
+{
+    return sh_remote_register(h->node[0].remote, call, pid, sh_span_str(name), sh_span_str("peer"),
+                              h->now + 1000000, h->now);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(1, 1);
+    struct h_node *n = &h->node[0];
+    sh_pid a = h_spawn(h, 0);
+    char name[32];
+    for (unsigned i = 0; i < SH_NAMES_MAX; i++) {
+        snprintf(name, sizeof name, "name-%u", i);
+        assert_int_equal(names_add(h, 100 + i, a, name), 0);
+        if (i % 1000 == 0) {
+            h_run(h, 2);
+        }
+    }
+    assert_int_equal(names_add(h, 1, a, "one more"), SH_E_LIMIT);
+    assert_int_equal(names_add(h, 2, a, "name-7"), 0); /* one that is there already */
+    struct sh_lookup_options o = {.deadline_us = h->now + 1000000};
+    h_run(h, 20);
+    n->results_n = 0;
+    assert_int_equal(sh_remote_lookup(n->remote, 3, sh_span_str("name-9"), &o, h->now), 0);
+    assert_int_equal(sh_remote_lookup(n->remote, 4, sh_span_str("nobody"), &o, h->now), 0);
+    h_run(h, 20);
+    assert_int_equal(n->results_n, 1);
+    assert_int_equal(n->results[0].code, 0);
+    assert_int_equal(sh_remote_unregister(n->remote, a, sh_span_str("name-0")), 0);
+    assert_int_equal(names_add(h, 5, a, "one more"), 0);
+    h_run(h, 1100);
+    h_free(h);
+}
+
+static void test_lookups(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(2, 1);
+    struct h_node *n = &h->node[0];
+    struct sh_lookup_options o = {.deadline_us = h->now + 500000};
+    for (unsigned i = 0; i < SH_LOOKUPS_MAX; i++) {
+        assert_int_equal(sh_remote_lookup(n->remote, 1 + i, sh_span_str("nobody"), &o, h->now), 0);
+        if (i % 1000 == 0) {
+            h_run(h, 2);
+        }
+    }
+    assert_int_equal(sh_remote_lookup(n->remote, 70000, sh_span_str("nobody"), &o, h->now),
+                     SH_E_LIMIT);
+    h_run(h, 20); /* between two passes they still count */
+    assert_int_equal(sh_remote_lookup(n->remote, 70001, sh_span_str("nobody"), &o, h->now),
+                     SH_E_LIMIT);
+    sh_remote_cancel(n->remote, 1);
+    assert_int_equal(sh_remote_lookup(n->remote, 70002, sh_span_str("nobody"), &o, h->now), 0);
+    h_run(h, 600);
+    assert_int_equal(sh_remote_lookup(n->remote, 70003, sh_span_str("nobody"), &o, h->now), 0);
+    h_free(h);
+}
+
+/* --- calls of ours --- */
+
+struct tally {
+    unsigned ended, answered, not_sent;
+};
+
+static void on_ended(void *ud, const struct sh_result *r)
+{
+    struct tally *t = ud;
+    t->ended++;
+    t->answered += r->code == 0;
+    t->not_sent += r->code < 0 && r->delivery == SH_NOT_SENT;
+}
+
+/* SH_SESSION_CALLS_MAX: those beyond wait until one has ended; who waits too long was never sent. */
+static void test_open_calls(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(3, 2);
+    struct tally t = {0};
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1)), ab2 = h_pid(h, 0, 1, h_spawn(h, 1));
+    uint64_t until = h->now + 20000000;
+    for (unsigned i = 0; i < SH_SESSION_CALLS_MAX + 10; i++) {
+        assert_true(sh_runtime_ask(h->node[0].rt, TOKEN, ab, sh_span_str("never"), sh_span_none(),
+                                   until, on_ended, &t) > 0);
+        if (i % 64 == 0) {
+            h_run(h, 2);
+        }
+    }
+    h_run(h, 5000);
+    struct sh_remote *r = h->node[0].remote;
+    assert_int_equal(t.ended, 0);
+    assert_int_equal(r->calls.count, SH_SESSION_CALLS_MAX);
+    assert_int_equal(h->node[0].bad_peers + h->node[1].bad_peers, 0);
+    assert_int_equal(h_tell(h, 0, ab2, 5), 0); /* only calls are full */
+    struct sh_result answer = {.value = sh_span_none()};
+    for (unsigned i = 0; i < 3; i++) {
+        sh_runtime_reply(h->node[1].rt, TOKEN, h->node[1].held[i], &answer);
+    }
+    h_run(h, 50);
+    assert_int_equal(h->node[1].seen_n, 1);
+    assert_int_equal(t.answered, 3);
+    assert_int_equal(r->calls.count, SH_SESSION_CALLS_MAX); /* three took their places */
+    h->now = until;
+    h_run(h, 3000);
+    assert_int_equal(t.ended, SH_SESSION_CALLS_MAX + 10);
+    assert_int_equal(t.not_sent, 7);
+    assert_int_equal(r->calls.count, 0);
+    struct ask_note *x = h_ask(h, 0, ab, "n", 1, 1000, NULL);
+    h_run(h, 50);
+    assert_int_equal(x->code, 0);
+    h_free(h);
+}
+
+/* Once all tables have their size, an ask and its reply allocate nothing. */
+static void test_asks_allocate_nothing(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(4, 2);
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    size_t before[2];
+    for (unsigned round = 0; round < 2; round++) {
+        for (int i = 0; i < 2; i++) {
+            before[i] = atomic_load(&h->node[i].counter.allocations);
+        }
+        for (unsigned i = 0; i < 50; i++) {
+            for (unsigned k = 0; k < 10; k++) {
+                assert_non_null(h_ask(h, 0, ab, "n", 1, 1000, NULL));
+            }
+            h_run(h, 30);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(atomic_load(&h->node[i].counter.allocations) - before[i], 0);
+    }
+    h_free(h);
+}
+
+/* --- a peer that keeps to no limit of its own --- */
+
+struct puppet {
+    struct harness *h;
+    sh_swarm *swarm;
+    struct sh_peer_ref node0;
+    sh_stream *out;
+    sh_frame_reader reader;
+    bool reads;
+    unsigned replies[32]; /* by code, negated */
+    unsigned ends, deaths;
+};
+
+static void puppet_put(struct puppet *p, const struct sh_frame *f)
+{
+    uint8_t buf[256];
+    int n = sh_frame_put(f, buf, sizeof buf);
+    assert_true(n > 0);
+    assert_int_equal(sh_stream_write(p->out, sh_span_of(buf, (size_t)n)), n);
+}
+
+static void puppet_take(struct puppet *p, sh_span in)
+{
+    sh_span body;
+    int rc;
+    while ((rc = sh_frame_reader_next(&p->reader, &in, &body)) == 1) {
+        struct sh_frame f;
+        assert_int_equal(sh_frame_decode(body, &f), 0);
+        if (f.type == SH_FRAME_REPLY) {
+            p->replies[-f.code]++;
+        }
+        p->deaths += f.type == SH_FRAME_DEATH;
+    }
+    assert_int_equal(rc, 0);
+}
+
+static void puppet_run(struct puppet *p, unsigned ms)
+{
+    struct sh_swarm_event ev;
+    while (ms-- > 0) {
+        h_run(p->h, 1);
+        while (p->reads && sh_swarm_event(p->swarm, &ev, p->h->now)) {
+            if (ev.kind == SH_SWARM_STREAM_DATA) {
+                puppet_take(p, ev.data);
+                sh_stream_consumed(ev.stream, ev.data.n);
+            }
+            p->ends += ev.kind == SH_SWARM_STREAM_END;
+        }
+    }
+}
+
+static void puppet_start(struct puppet *p, uint64_t seed)
+{
+    memset(p, 0, sizeof *p);
+    p->h = h_new(seed, 1);
+    p->h->net->window = 1 << 20;
+    p->swarm = fake_net_node(p->h->net, 1);
+    p->reads = true;
+    sh_frame_reader_init(&p->reader, sh_mem_system(), NULL, 1 << 21);
+    fake_net_connect(p->h->net, 1, 0);
+    sh_swarm_peer(p->swarm, &p->h->net->ids[0], &p->node0);
+    assert_int_equal(sh_swarm_open(p->swarm, p->node0, 0, NULL, &p->out), 0);
+    puppet_put(p, &(struct sh_frame){.type = SH_FRAME_HELLO,
+                                     .version = 1,
+                                     .incarnation = 5,
+                                     .number = 1,
+                                     .message_max = 1 << 20});
+    puppet_run(p, 20);
+}
+
+static void puppet_end(struct puppet *p)
+{
+    sh_frame_reader_fini(&p->reader);
+    h_free(p->h);
+}
+
+static struct sh_frame_who who(uint64_t actor)
+{
+    return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
+}
+
+/* SH_SESSION_CALLS_MAX: what is open beyond is answered with limit, and the session goes on. */
+static void test_calls_of_a_peer(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 5);
+    sh_pid a = h_spawn(p.h, 0);
+    sh_remote_export(p.h->node[0].remote, a);
+    struct sh_frame f = {.type = SH_FRAME_ASK,
+                         .left_ms = 600000,
+                         .target = who(a.actor),
+                         .name = sh_span_str("never")};
+    for (unsigned i = 0; i < SH_SESSION_CALLS_MAX + 5; i++) {
+        f.call = 1 + i;
+        puppet_put(&p, &f);
+        if (i % 16 == 15) {
+            puppet_run(&p, 3); /* within the window */
+        }
+    }
+    puppet_run(&p, 30);
+    assert_int_equal(p.replies[-SH_E_LIMIT], 5);
+    assert_int_equal(p.h->node[0].bad_peers, 0);
+    struct sh_frame w = {
+        .type = SH_FRAME_WATCH, .call = ++f.call, .target = who(a.actor), .other = who(1)};
+    puppet_put(&p, &w);
+    puppet_run(&p, 30);
+    assert_int_equal(p.replies[-SH_E_LIMIT], 6);
+    struct sh_result r = {.value = sh_span_none()};
+    sh_runtime_reply(p.h->node[0].rt, TOKEN, p.h->node[0].held[0], &r);
+    puppet_run(&p, 30);
+    assert_int_equal(p.replies[0], 1);
+    w.call = ++f.call;
+    puppet_put(&p, &w); /* there is one place now; what was refused has left nothing behind */
+    puppet_run(&p, 30);
+    assert_int_equal(p.replies[0], 2);
+    f.call++;
+    puppet_put(&p, &f);
+    puppet_run(&p, 30);
+    assert_int_equal(p.replies[-SH_E_LIMIT], 6);
+    sh_runtime_kill(p.h->node[0].rt, TOKEN, a, sh_span_none());
+    puppet_run(&p, 30);
+    assert_int_equal(p.deaths, 1);
+    puppet_end(&p);
+}
+
+/* SH_SESSION_WATCHES_MAX */
+static void test_watches_of_a_peer(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 6);
+    sh_pid a = h_spawn(p.h, 0);
+    sh_remote_export(p.h->node[0].remote, a);
+    struct sh_frame f = {.type = SH_FRAME_WATCH, .target = who(a.actor)};
+    for (unsigned i = 0; i < SH_SESSION_WATCHES_MAX + 5; i++) {
+        f.call = 1 + i;
+        f.other = who((UINT64_C(1) << 32) + i);
+        puppet_put(&p, &f);
+        if (i % 32 == 31) {
+            puppet_run(&p, 2);
+        }
+    }
+    puppet_run(&p, 30);
+    assert_int_equal(p.replies[-SH_E_LIMIT], 5);
+    assert_int_equal(p.replies[0], SH_SESSION_WATCHES_MAX);
+    assert_int_equal(p.h->node[0].bad_peers, 0);
+    puppet_put(&p, &(struct sh_frame){.type = SH_FRAME_UNWATCH,
+                                      .target = who(a.actor),
+                                      .other = who(UINT64_C(1) << 32)});
+    f.call++;
+    puppet_put(&p, &f);
+    puppet_run(&p, 30);
+    assert_int_equal(p.replies[-SH_E_LIMIT], 5);
+    puppet_end(&p);
+}
+
+/* SH_SESSION_STREAMS_MAX: one more is reset; those before it stay. */
+static void test_streams_of_a_peer(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 7);
+    sh_stream *more[3];
+    p.reads = false;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(sh_swarm_open(p.swarm, p.node0, 0, NULL, &more[i]), 0);
+        puppet_run(&p, 5);
+        assert_int_equal(more[i]->ending, i > 0);
+    }
+    assert_false(p.out->ending);
+    puppet_end(&p);
+}
+
+/* SH_SESSION_UNREAD_MAX: it asks and reads no answers; the session ends before more is kept for it. */
+static void test_unread_answers(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 8);
+    struct h_node *n = &p.h->node[0];
+    sh_pid a = h_spawn(p.h, 0);
+    sh_remote_export(n->remote, a);
+    p.reads = false;
+    p.h->net->window = 1000;
+    static uint8_t big[60000];
+    big[0] = 0xc5;
+    big[1] = (sizeof big - 3) >> 8;
+    big[2] = (sizeof big - 3) & 255;
+    unsigned asks = 0;
+    size_t most = 0;
+    for (; asks < 400 && !p.out->ending; asks++) {
+        puppet_put(&p, &(struct sh_frame){.type = SH_FRAME_ASK,
+                                          .call = 1 + asks,
+                                          .left_ms = 600000,
+                                          .target = who(a.actor),
+                                          .name = sh_span_str("never")});
+        puppet_run(&p, 3);
+        if (!p.out->ending && n->held_n > 0) {
+            struct sh_result r = {.value = sh_span_of(big, sizeof big)};
+            sh_runtime_reply(n->rt, TOKEN, n->held[--n->held_n], &r);
+            puppet_run(&p, 3);
+        }
+        most = n->quota.used > most ? n->quota.used : most;
+    }
+    assert_true(p.out->ending);
+    assert_true(asks > 80 && asks < 95); /* 4 MiB and one message, of 60,000 bytes each */
+    assert_true(most < SH_SESSION_UNREAD_MAX + (1 << 20) + 65536);
+    assert_true(n->quota.used < 65536);
+    puppet_end(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_open_calls),
+        cmocka_unit_test(test_asks_allocate_nothing),
+        cmocka_unit_test(test_calls_of_a_peer),
+        cmocka_unit_test(test_watches_of_a_peer),
+        cmocka_unit_test(test_streams_of_a_peer),
+        cmocka_unit_test(test_unread_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
