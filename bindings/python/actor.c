@@ -19,10 +19,12 @@ void msg_end(Msg *msg)
     }
 }
 
+/* None, and what is no decision: as without the hook. */
 static int decision_of(PyObject *value)
 {
-    long n = PyLong_Check(value) ? PyLong_AsLong(value) : SHOAL_RESUME;
-    return n == SHOAL_STOP ? SHOAL_STOP : SHOAL_RESUME;
+    long n = PyLong_Check(value) ? PyLong_AsLong(value) : SHOAL_DEFAULT;
+    PyErr_Clear();
+    return n == SHOAL_STOP ? SHOAL_STOP : n == SHOAL_RESUME ? SHOAL_RESUME : SHOAL_DEFAULT;
 }
 
 static int msg_failed(Msg *msg)

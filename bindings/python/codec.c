@@ -261,7 +261,7 @@ static int enc_ref(Enc *e, PyObject *v, const Path *path)
 
 static int enc_container(Enc *e, PyObject *v, const Path *path, int depth)
 {
-    if (depth > PY_DEPTH_MAX) {
+    if (depth >= PY_DEPTH_MAX) {
         return enc_fail(e, path, "is nested deeper than 32 lists and maps", v);
     }
     if (PyDict_Check(v)) {

@@ -118,7 +118,7 @@ static bool task_send(TaskObj *t)
     }
     if (loop) {
         before = leave_current(m, loop);
-        Py_XDECREF(Py_NewRef(Py_None));
+        Py_XDECREF(PyObject_CallFunctionObjArgs(m->enter_task, loop, t, NULL));
         PyErr_Clear();
     }
     n->current = &t->msg;

@@ -127,6 +127,30 @@ async def test_failures(node):
     assert reason.kind in ("error", "gone")
 
 
+@with_node
+async def test_hooks_that_decide_nothing(node):
+    class Undecided(shoal.Actor):
+        def fail(self):
+            raise ValueError
+
+        def ping(self):
+            return "pong"
+
+        def on_error(self, error):
+            pass
+
+    ref = await node.spawn(Undecided)
+    with pytest.raises(shoal.HandlerError):
+        await ref.ask.fail()
+    assert await ref.ask.ping() == "pong"
+    ref.tell.fail()
+    assert (await ref.done()).kind in ("error", "gone")
+    linked, watcher = await node.spawn(Echo), await node.spawn(Watcher)
+    await watcher.ask.watch(ref=linked, how="link")
+    linked.kill()
+    assert (await watcher.done()).kind in ("link_died", "gone")
+
+
 def test_actor_failed_event_has_the_traceback():
     events = []
 
