@@ -326,6 +326,53 @@ int shoal_spawn(shoal_node *node, const shoal_actor_type *type, const shoal_spaw
 
 /* --- ends --- */
 
+/* A far actor is stopped by its node, if we are its admin: an order, then a wait for the end. */
+struct far_stop {
+    shoal_node *node;
+    struct abi_call *call; /* NULL: nobody waits */
+    sh_pid pid;
+};
+
+static void far_stop_ordered(void *ud, const struct sh_result *result)
+{
+    struct far_stop job = *(struct far_stop *)ud;
+    struct sh_result closed = {.code = SH_E_CLOSED, .delivery = SH_UNKNOWN};
+    sh_mem_free(&job.node->mem, ud, sizeof job);
+    int64_t id = 0;
+    result = result ? result : &closed;
+    if (result->code == 0 && job.call) {
+        id = sh_runtime_done(job.node->rt, sh_io_token(), job.pid, abi_call_done, job.call);
+    }
+    if (job.call && (result->code < 0 || id < 0)) {
+        struct sh_result failed = {.code = (int)id, .delivery = SH_UNKNOWN};
+        abi_call_done(job.call, result->code < 0 ? result : &failed);
+    }
+}
+
+static int64_t far_stop(shoal_node *node, sh_pid pid, struct abi_call *call)
+{
+    struct far_stop *job = sh_mem_alloc(&node->mem, sizeof *job);
+    if (!job) {
+        return SH_E_NOMEM;
+    }
+    *job = (struct far_stop){node, call, pid};
+    sh_pid far = {0, pid.node, pid.check}; /* actor 0: the node itself */
+    unsigned char room[32];
+    shoal_pack p;
+    shoal_pack_init(&p, room, sizeof room);
+    shoal_put_list(&p, 2);
+    shoal_put_u64(&p, pid.actor);
+    shoal_put_text(&p, "", 0);
+    uint64_t until = sh_io_now_us(node->io) + node->ask_timeout_us;
+    int64_t id = sh_runtime_ask(node->rt, sh_io_token(), far, sh_span_str("stop"),
+                                abi_bytes_in(shoal_packed(&p)), until, far_stop_ordered, job);
+    shoal_pack_free(&p);
+    if (id < 0) {
+        sh_mem_free(&node->mem, job, sizeof *job);
+    }
+    return id;
+}
+
 int64_t shoal_stop(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud)
 {
     struct abi_call *call;
@@ -333,8 +380,9 @@ int64_t shoal_stop(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud)
     if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }
-    int64_t id = sh_runtime_stop(node->rt, sh_io_token(), abi_pid_in(pid), sh_span_none(),
-                                 call ? abi_call_done : NULL, call);
+    int64_t id = pid.node ? far_stop(node, abi_pid_in(pid), call)
+                          : sh_runtime_stop(node->rt, sh_io_token(), abi_pid_in(pid),
+                                            sh_span_none(), call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
 

@@ -41,6 +41,9 @@ int abi_registry_name(const shoal_node *node, const char *text, sh_span *out)
 int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out)
 {
     *out = abi_bytes_in(value);
+    if (!node) {
+        return abi_fail(NULL, SHOAL_E_CLOSED, "the actor of this message has ended");
+    }
     if (!value.len) {
         *out = sh_span_none();
         return 0;

@@ -65,6 +65,9 @@ uint64_t shoal_random_u64(shoal_cx *cx)
 static int check_message(shoal_node *node, const char *what, shoal_pid pid, const char *name,
                          shoal_bytes value, sh_span *name_out, sh_span *value_out)
 {
+    if (!node) {
+        return abi_fail(NULL, SHOAL_E_CLOSED, "%s: the actor of this message has ended", what);
+    }
     int code = abi_check_pid(node, what, pid);
     if (code == 0) {
         code = abi_name(node, "message name", name, name_out);

@@ -97,10 +97,11 @@ void abi_types_fini(shoal_node *node);
 /* --- event.c --- */
 void abi_event(void *ud, const struct sh_node_event *ev);
 
-/* The node that handles cx: every actor's type is one of actor.c. */
+/* The node that handles cx: every actor's type is one of actor.c. NULL: a held message whose actor has ended. */
 static inline shoal_node *abi_cx_node(const sh_cx *cx)
 {
-    return ((const struct abi_type *)sh_type_def(sh_cx_type(cx))->ud)->node;
+    const sh_type *type = sh_cx_type(cx);
+    return type ? ((const struct abi_type *)sh_type_def(type)->ud)->node : NULL;
 }
 
 static inline shoal_pid abi_pid_out(sh_pid p)

@@ -2,8 +2,10 @@
  *   floor_local tell COUNT    ns a message: a producer's handler sends bursts to a consumer
  *   floor_local ask COUNT     ns a round trip: two hops, and a timer-wheel entry that is taken out again
  *
- * An actor has a list mailbox and a place in the run queue; a message is 64 bytes of a free list; a handler is an
- * indirect call. No names, no values to parse, no pids, no limits, no threads. */
+ * An actor has a list mailbox that any thread may put into, a flag that says whether it is in the run queue, and a
+ * handler, called indirectly; a message is 64 bytes of a free list. No names, no values to parse, no pids, no limits. */
+#include <stdatomic.h>
+
 #include "bench.h"
 
 enum { BURST = 256, SLICE = 64, WHEEL_SLOTS = 256 };
@@ -11,7 +13,7 @@ enum { BURST = 256, SLICE = 64, WHEEL_SLOTS = 256 };
 struct actor;
 
 struct msg {
-    struct msg *next;
+    _Atomic(struct msg *) next;
     struct actor *from;
     int64_t value;
     char rest[40];
@@ -21,9 +23,10 @@ typedef void handler(struct actor *self, struct msg *m);
 
 struct actor {
     handler *handle;
-    struct msg *head, *tail;
+    _Atomic(struct msg *) last; /* where senders put */
+    struct msg *first;          /* the one before the next to handle: empty, or handled */
     struct actor *ready_next;
-    int queued;
+    atomic_int queued;
     uint64_t n;
     struct actor *peer;
 };
@@ -39,8 +42,7 @@ static struct timer wheel[WHEEL_SLOTS];
 static struct timer pending;
 static uint64_t now_us, left;
 
-/* Not inlined: a scheduler is a library, its user calls it. */
-__attribute__((noinline)) static void send(struct actor *to, struct actor *from, int64_t value)
+static struct msg *msg_new(void)
 {
     struct msg *m = free_list;
     if (!m) {
@@ -48,28 +50,42 @@ __attribute__((noinline)) static void send(struct actor *to, struct actor *from,
         if (!m) {
             bench_die("no memory");
         }
-        m->next = NULL;
+        return m;
     }
-    free_list = m->next;
-    m->next = NULL;
+    free_list = atomic_load_explicit(&m->next, memory_order_relaxed);
+    return m;
+}
+
+static void msg_free(struct msg *m)
+{
+    atomic_store_explicit(&m->next, free_list, memory_order_relaxed);
+    free_list = m;
+}
+
+static void ready(struct actor *a)
+{
+    a->ready_next = NULL;
+    if (ready_head) {
+        ready_tail->ready_next = a;
+    } else {
+        ready_head = a;
+    }
+    ready_tail = a;
+}
+
+/* Not inlined: a scheduler is a library, its user calls it. */
+__attribute__((noinline)) static void send(struct actor *to, struct actor *from, int64_t value)
+{
+    struct msg *m = msg_new();
+    atomic_store_explicit(&m->next, NULL, memory_order_relaxed);
     m->from = from;
     m->value = value;
     memset(m->rest, 0, sizeof m->rest); /* a message is written whole */
-    if (to->head) {
-        to->tail->next = m;
-    } else {
-        to->head = m;
-    }
-    to->tail = m;
-    if (!to->queued) {
-        to->queued = 1;
-        to->ready_next = NULL;
-        if (ready_head) {
-            ready_tail->ready_next = to;
-        } else {
-            ready_head = to;
-        }
-        ready_tail = to;
+    struct msg *before = atomic_exchange_explicit(&to->last, m, memory_order_acq_rel);
+    atomic_store_explicit(&before->next, m, memory_order_release);
+    if (!atomic_load_explicit(&to->queued, memory_order_acquire) &&
+        !atomic_exchange_explicit(&to->queued, 1, memory_order_acq_rel)) {
+        ready(to);
     }
 }
 
@@ -79,24 +95,29 @@ static void run(void)
     while ((a = ready_head) != NULL) {
         ready_head = a->ready_next;
         struct msg *m;
-        for (int i = 0; i < SLICE && (m = a->head) != NULL; i++) {
-            a->head = m->next;
-            a->handle(a, m);
-            m->next = free_list;
-            free_list = m;
-        }
-        a->queued = 0;
-        if (a->head) {
-            a->queued = 1;
-            a->ready_next = NULL;
-            if (ready_head) {
-                ready_tail->ready_next = a;
-            } else {
-                ready_head = a;
+        for (int i = 0; i < SLICE; i++) {
+            m = atomic_load_explicit(&a->first->next, memory_order_acquire);
+            if (!m) {
+                break;
             }
-            ready_tail = a;
+            msg_free(a->first);
+            a->first = m; /* its node stays in the list until the next one is taken */
+            a->handle(a, m);
+        }
+        atomic_store_explicit(&a->queued, 0, memory_order_seq_cst);
+        if (atomic_load_explicit(&a->first->next, memory_order_acquire) &&
+            !atomic_exchange_explicit(&a->queued, 1, memory_order_acq_rel)) {
+            ready(a);
         }
     }
+}
+
+static void actor_init(struct actor *a, handler *handle, struct actor *peer)
+{
+    struct msg *empty = msg_new();
+    *a = (struct actor){.handle = handle, .first = empty, .peer = peer};
+    atomic_store(&empty->next, NULL);
+    atomic_store(&a->last, empty);
 }
 
 static void consume(struct actor *self, struct msg *m)
@@ -169,8 +190,9 @@ int main(int argc, char **argv)
     int tell = strcmp(argv[1], "tell") == 0;
     /* Not known to the compiler: the call stays indirect. */
     handler *volatile handlers[2] = {tell ? produce : ask, tell ? consume : answer};
-    struct actor second = {.handle = handlers[1]};
-    struct actor first = {.handle = handlers[0], .peer = &second};
+    struct actor first, second;
+    actor_init(&second, handlers[1], NULL);
+    actor_init(&first, handlers[0], &second);
     for (int i = 0; i < WHEEL_SLOTS; i++) {
         wheel[i].next = wheel[i].prev = &wheel[i];
     }

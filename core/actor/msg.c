@@ -4,7 +4,8 @@
  * SH_POOL_CLASSES sizes and come back to the pool, or of class BLOCK_OWN and go back to the allocator. */
 #include "actor/msg.h"
 
-enum { BLOCK_OWN = SH_POOL_CLASSES, BLOCKS_KEPT_MAX = 256 };
+/* Kept of each class: as many small blocks as a full mailbox and a peer's full queue (1 MiB) hold. */
+enum { BLOCK_OWN = SH_POOL_CLASSES, BLOCKS_KEPT_BYTES = 2 << 20 };
 static const uint32_t block_sizes[SH_POOL_CLASSES] = {256, 1024, 4096};
 
 struct chunk {
@@ -86,7 +87,8 @@ static uint8_t *pool_block(sh_msg_pool *p, uint32_t n, uint32_t *size, uint32_t 
 
 static void pool_give_block(sh_msg_pool *p, uint8_t *at, uint32_t size, uint32_t block_class)
 {
-    if (block_class >= SH_POOL_CLASSES || p->blocks_kept[block_class] >= BLOCKS_KEPT_MAX) {
+    if (block_class >= SH_POOL_CLASSES ||
+        p->blocks_kept[block_class] >= BLOCKS_KEPT_BYTES / block_sizes[block_class]) {
         pool_free_block(p, at, size);
         return;
     }

@@ -166,7 +166,8 @@ enum {
     SH_NODE_LISTENERS_MAX = 64,      /* addresses a node listens on */
     SH_NODE_DIAL_MS = 30000,         /* default of a dial call: handshake 10 s, some addresses */
     SH_NODE_LOOKUP_ONCE_MS = 60000,  /* one pass ends by the swarm's own timeouts; this is beyond */
-    SH_NODE_INFO_BYTES_MAX = 1 << 20, /* an info answer: rows that do not fit are left out */
+    SH_NODE_INFO_BYTES_MAX = 1 << 20, /* an info answer to a peer: rows that do not fit are left out */
+    SH_NODE_INFO_LOCAL_MAX = 1 << 28, /* the same to our own host: a million actors */
     SH_NODE_EVENTS_TURN_MAX = 1024 /* swarm events routed in one turn */
 };
 

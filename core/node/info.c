@@ -262,13 +262,22 @@ void sh_node_info_answer(struct sh_node *n, sh_span what, sh_pid reply, uint64_t
     } kinds[] = {{"peers", info_peers}, {"names", info_names}, {"routing", info_routing}};
     struct info_job *j = sh_mem_zalloc(n->mem, sizeof *j);
     if (!j) {
-        return; /* the asker's deadline ends it */
+        struct sh_result r = {.code = SH_E_LIMIT,
+                              .delivery = SH_NOT_SENT,
+                              .text = sh_span_str(sh_err_text(SH_E_NOMEM))};
+        if (wire) {
+            sh_remote_node_reply(n->remote, wire, &r, n->now_us);
+        } else {
+            (void)sh_runtime_reply(n->runtime, n->token, reply, &r);
+        }
+        return;
     }
     j->n = n;
     j->reply = reply;
     j->wire = wire;
-    sh_mpw_init(&j->w, n->mem, SH_NODE_INFO_BYTES_MAX);
-    sh_mpw_init(&j->names, n->mem, SH_NODE_INFO_BYTES_MAX);
+    size_t most = wire ? SH_NODE_INFO_BYTES_MAX : SH_NODE_INFO_LOCAL_MAX;
+    sh_mpw_init(&j->w, n->mem, most);
+    sh_mpw_init(&j->names, n->mem, most);
     j->mark = sh_mpw_list_begin(&j->w);
     if (sh_span_eq(what, sh_span_str("actors"))) {
         info_actors(j);

@@ -180,9 +180,11 @@ static uint64_t lookup_deadline(const sh_msg *m)
 
 static int request_lookup(struct sh_node *n, const sh_msg *m)
 {
+    bool once = m->tag == SH_NODE_OP_LOOKUP_ONCE || m->tag == SH_NODE_OP_LOOKUP_ALL_ONCE;
     struct sh_lookup_options o = {
-        .deadline_us = m->tag == SH_NODE_OP_LOOKUP_ONCE ? 0 : lookup_deadline(m),
-        .all = m->tag == SH_NODE_OP_LOOKUP_ALL || m->tag == SH_NODE_OP_LOOKUP_FOLLOW,
+        .deadline_us = once ? 0 : lookup_deadline(m),
+        .all = m->tag == SH_NODE_OP_LOOKUP_ALL || m->tag == SH_NODE_OP_LOOKUP_ALL_ONCE ||
+               m->tag == SH_NODE_OP_LOOKUP_FOLLOW,
         .follow = m->tag == SH_NODE_OP_LOOKUP_FOLLOW,
     };
     return sh_remote_lookup(n->remote, call_of(n, m->reply), sh_msg_name(m), &o, n->now_us);
@@ -236,6 +238,7 @@ static int request_run(struct sh_node *n, const sh_msg *m, bool *answer)
     case SH_NODE_OP_LOOKUP:
     case SH_NODE_OP_LOOKUP_ONCE:
     case SH_NODE_OP_LOOKUP_ALL:
+    case SH_NODE_OP_LOOKUP_ALL_ONCE:
     case SH_NODE_OP_LOOKUP_FOLLOW: return request_lookup(n, m);
     case SH_NODE_OP_INFO: sh_node_info_answer(n, sh_msg_name(m), m->reply, 0); return 0;
     case SH_NODE_OP_EXPORT: *answer = true; return sh_remote_export(n->remote, m->from);
@@ -281,6 +284,7 @@ uint64_t sh_node_op_deadline(const sh_node *n, enum sh_node_op op, uint64_t time
     case SH_NODE_OP_DIAL: return after(now_us, timeout_us ? timeout_us : SH_NODE_DIAL_MS * 1000u);
     case SH_NODE_OP_LOOKUP:
     case SH_NODE_OP_LOOKUP_ALL: return after(after(now_us, us), confirm_us);
+    case SH_NODE_OP_LOOKUP_ALL_ONCE:
     case SH_NODE_OP_LOOKUP_ONCE: return after(now_us, SH_NODE_LOOKUP_ONCE_MS * 1000u);
     case SH_NODE_OP_LOOKUP_FOLLOW: return UINT64_MAX;
     case SH_NODE_OP_STOP:
@@ -356,7 +360,9 @@ int64_t sh_node_lookup_all(sh_node *n, uint64_t token, sh_span name, bool follow
     if (sh_remote_name_fault(name)) {
         return SH_E_BAD_VALUE;
     }
-    enum sh_node_op op = follow ? SH_NODE_OP_LOOKUP_FOLLOW : SH_NODE_OP_LOOKUP_ALL;
+    enum sh_node_op op = follow       ? SH_NODE_OP_LOOKUP_FOLLOW
+                         : timeout_us ? SH_NODE_OP_LOOKUP_ALL
+                                      : SH_NODE_OP_LOOKUP_ALL_ONCE;
     struct ask a = {op, {0}, {.name = name}, timeout_us, now_us};
     return node_ask(n, token, &a, done, ud);
 }

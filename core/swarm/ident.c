@@ -14,12 +14,14 @@ static unsigned ident_proto(const struct sh_swarm *s, enum sh_service service)
     return s->cfg.protocol_count + (unsigned)service - SH_SERVE_IDENTIFY;
 }
 
-void sh_ident_up(struct sh_swarm *s, struct sh_link *l)
+int sh_ident_up(struct sh_swarm *s, struct sh_link *l)
 {
     sh_stream *st;
-    if (sh_streams_open(s, l, ident_proto(s, SH_SERVE_IDENTIFY), &st) == 0) {
+    int err = sh_streams_open(s, l, ident_proto(s, SH_SERVE_IDENTIFY), &st);
+    if (err == 0) {
         sh_stream_drain(st);
     }
+    return err;
 }
 
 /* Our card, to this peer. */

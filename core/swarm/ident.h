@@ -8,7 +8,8 @@
 
 #include "swarm/inner.h"
 
-void sh_ident_up(struct sh_swarm *s, struct sh_link *l); /* a new connection: ask who it is */
+/* A new connection: asks who it is. LIMIT: no memory to ask. */
+int sh_ident_up(struct sh_swarm *s, struct sh_link *l);
 bool sh_ident_open(struct sh_swarm *s,
                    sh_stream *st); /* an identify or push stream was agreed on */
 void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data);

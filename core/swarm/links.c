@@ -153,6 +153,7 @@ int sh_link_secure(struct sh_swarm *s, struct sh_link *l)
     l->opened_us = s->now_us;
     l->heard_us = s->now_us;
     sh_link_touch(s, l);
+    sh_link_ready(s, l); /* its first words may have failed already: only its events tell */
     return 0;
 }
 
@@ -239,7 +240,10 @@ void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id)
     }
     sh_dial_up(s, l);
     l->conn->ops->ping(l->conn, s->now_us);
-    sh_ident_up(s, l);
+    if (sh_ident_up(s, l) != 0) { /* who is never asked would stay a stranger for as long as it is connected */
+        sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "no memory to identify the peer");
+        return;
+    }
     sh_kad_up(s, l);
     sh_link_touch(s, l);
 }

@@ -168,6 +168,11 @@ static void test_admin_refused(void **state)
     wait_two(p->a, p->b, &r, 6);
     assert_int_equal(r->code, SHOAL_E_REFUSED);
     shoal_result_free(r);
+    r = NULL;
+    assert_true(shoal_stop(p->a, p->seen, shoal_keep, &r) > 0);
+    wait_two(p->a, p->b, &r, 6);
+    assert_int_equal(r->code, SHOAL_E_REFUSED);
+    shoal_result_free(r);
 }
 
 struct found {
@@ -204,6 +209,22 @@ static void test_lookup_all(void **state)
     assert_int_equal(f.items, 2);
 }
 
+/* One pass ends by itself, long before any time-out. */
+static void test_lookup_all_once(void **state)
+{
+    struct pair *p = *state;
+    struct found f = {0};
+    double begun = now_s();
+    assert_true(shoal_lookup_all(p->a, "counter", 0, 0, on_item, &f) > 0);
+    while (!f.end && now_s() - begun < 6) {
+        shoal_poll(p->a, 1000, 0);
+        shoal_poll(p->b, 1000, 1);
+    }
+    assert_int_equal(f.end, SHOAL_END);
+    assert_int_equal(f.items, 1);
+    assert_true(now_s() - begun < 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_death_of_the_node, setup, teardown),
         cmocka_unit_test_setup_teardown(test_admin_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lookup_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lookup_all_once, setup, teardown),
     };
     int failed = 0;
     for (unsigned i = 0; i < 4; i++) {

@@ -3,6 +3,10 @@
 
 #include <inttypes.h>
 
+#include "actor/executor.h"
+#include "node/inner.h"
+#include "remote/native.h"
+
 /* An ask that should have ended by now, in a process that still runs and was not held up. */
 static void check_asks(struct world *w)
 {
@@ -21,25 +25,104 @@ static void check_asks(struct world *w)
     }
 }
 
-/* Mailboxes hold what their limit, one message more per sender's window, and control messages allow. */
+/* --- what a node holds; these look inside --- */
+
+enum {
+    LARGEST_MESSAGE = 512, /* of this workload, with its header */
+};
+
+/* Deaths that may wait in a mailbox, beside what its limit says. */
+static uint32_t deaths_due(const struct world *w, sh_pid watcher, unsigned node)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->monitor_count; i++) {
+        const struct actor *a = &w->actors[w->monitors[i].watcher];
+        n += a->node == node && a->pid.actor == watcher.actor;
+    }
+    return n;
+}
+
+/* Messages of other nodes that the windows of an actor have let in; a window that is overdrawn is a fault. */
+static uint32_t from_others(struct world *w, unsigned node, const sh_remote *r, uint64_t actor,
+                            uint32_t limit)
+{
+    uint32_t sum = 0, most = limit > SH_TARGET_WINDOW_START ? limit : SH_TARGET_WINDOW_START;
+    SH_LIST_FOREACH(at, &r->peers_all)
+    {
+        const struct sh_rpeer *p = SH_CONTAINER(at, struct sh_rpeer, all_link);
+        uint64_t found;
+        if (!p->native || !sh_map_u64_get(&p->native->own, actor, &found)) {
+            continue;
+        }
+        const struct native_own *own = sh_map_ptr(found);
+        if (own->used > own->window || own->window > most) {
+            world_broken(w, "node %u let %u messages in through a window of %u", node, own->used,
+                         own->window);
+        }
+        sum += own->used;
+    }
+    return sum;
+}
+
+static void check_mailboxes(struct world *w, unsigned node, const struct sh_node *n)
+{
+    uint32_t limit = w->nodes[node].mailbox;
+    for (unsigned e = 0; e < sh_runtime_execs(n->runtime); e++) {
+        sh_exec *x = sh_runtime_exec(n->runtime, e);
+        struct sh_actor_row row;
+        uint32_t cursor = 0;
+        sh_exec_enter(x, SH_SIM_TOKEN);
+        while (sh_exec_actor_row(x, &cursor, &row)) {
+            uint32_t others = from_others(w, node, n->remote, row.pid.actor, limit);
+            bool over = row.mailbox > limit + others &&
+                        row.mailbox > limit + others + deaths_due(w, row.pid, node);
+            if (over) {
+                world_broken(w, "a mailbox of node %u holds %u messages: %u its own, %u of others",
+                             node, (unsigned)row.mailbox, limit, others);
+            }
+        }
+        sh_exec_leave(x, SH_SIM_TOKEN);
+    }
+}
+
+/* What waits for each peer, and what it may make us hold. */
+static void check_peers(struct world *w, unsigned node, const struct sh_node *n)
+{
+    SH_LIST_FOREACH(at, &n->remote->peers_all)
+    {
+        const struct sh_rpeer *p = SH_CONTAINER(at, struct sh_rpeer, all_link);
+        const sh_gate *g = sh_gates_at(&n->runtime->peers, p->ref.index);
+        if (sh_gate_alive(g, p->ref.check)) {
+            int64_t room = (int64_t)(atomic_load(g) & SH_GATE_ROOM) - (int64_t)SH_GATE_BIAS;
+            int64_t used = SH_SESSION_QUEUE_MAX - room;
+            if (used < 0 || used > SH_SESSION_QUEUE_MAX + LARGEST_MESSAGE) {
+                world_broken(w, "node %u: %" PRId64 " bytes wait for one peer", node, used);
+            }
+        }
+        const struct native *s = p->native;
+        if (s && (s->in_bytes > SH_SESSION_WINDOW || s->bytes_used > SH_SESSION_WINDOW)) {
+            world_broken(w, "node %u: a session's window is overdrawn", node);
+        }
+        if (s && s->quota.used > s->quota.limit) {
+            world_broken(w, "node %u: a session holds %zu bytes", node, s->quota.used);
+        }
+    }
+}
+
 static void check_queues(struct world *w)
 {
     for (unsigned i = 0; i < w->node_count; i++) {
-        sh_node *n = sh_sim_node(w->sim, i);
+        const struct sh_node *n = sh_sim_node(w->sim, i);
         if (!n) {
             continue;
         }
-        sh_runtime *rt = sh_node_runtime(n);
-        for (unsigned e = 0; e < sh_runtime_execs(rt); e++) {
-            struct sh_exec_stats stats;
-            sh_exec *x = sh_runtime_exec(rt, e);
-            sh_exec_enter(x, SH_SIM_TOKEN);
-            sh_exec_stats(x, &stats);
-            sh_exec_leave(x, SH_SIM_TOKEN);
-            if (stats.messages > 200000) {
-                world_broken(w, "node %u holds %u messages", i, stats.messages);
-            }
+        size_t held = n->loop_quota.used + n->host_quota.used;
+        if (n->loop_quota.used > n->loop_quota.limit || n->host_quota.used > n->host_quota.limit) {
+            world_broken(w, "node %u holds %zu bytes", i, held);
         }
+        w->most_held = held > w->most_held ? held : w->most_held;
+        check_mailboxes(w, i, n);
+        check_peers(w, i, n);
     }
 }
 

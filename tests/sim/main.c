@@ -78,10 +78,10 @@ static bool seed_run(uint64_t seed, const struct options *o)
     if (o->trace || !fine) {
         printf("seed %" PRIu64 " trace=%016" PRIx64 " events=%" PRIu64 " tells=%" PRIu64
                " asks=%" PRIu64 "/%" PRIu64 " names=%" PRIu64 "/%" PRIu64 " deaths=%" PRIu64
-               " handled=%" PRIu64 "\n",
+               " handled=%" PRIu64 " held=%zu\n",
                seed, sh_sim_digest(w->sim), sh_sim_events(w->sim), w->tells, w->asks_ok,
                w->asks_ok + w->asks_failed, w->names_found, w->names_found + w->names_missed,
-               w->deaths, w->handled);
+               w->deaths, w->handled, w->most_held);
     }
     for (unsigned i = 0; i < w->node_count; i++) {
         work_node_gone(w, i); /* what ends now is not judged */

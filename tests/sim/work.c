@@ -376,6 +376,7 @@ int work_start_node(struct world *w, unsigned node, bool again)
     cfg.listen_count = 1;
     cfg.agent = "sim";
     cfg.mailbox = below(w, 4) == 0 ? 8 : 64;
+    p->mailbox = (uint32_t)cfg.mailbox;
     /* Everyone knows one other node: the first one (or, if it is node 0, node 1). */
     unsigned known = node == 0 ? 1 : (unsigned)below(w, node);
     snprintf(seed_addr, sizeof seed_addr, "/ip4/10.0.%u.%u/tcp/4001", known >> 8, known & 255);

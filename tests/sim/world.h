@@ -74,7 +74,7 @@ struct process {
     uint64_t paused_until_us;
     uint64_t shaken_us; /* when a fault last touched it */
     unsigned threads;
-    sh_pid probe;
+    uint32_t mailbox; /* limit of its actors */
 };
 
 struct world {
@@ -96,6 +96,7 @@ struct world {
     bool faults;     /* faults may happen */
     bool calm;       /* no more new work */
     char fault[256]; /* the first promise that was broken; "" none */
+    size_t most_held; /* bytes charged to one node's quota */
     uint64_t asks_ok, asks_failed, tells, names_found, names_missed, deaths, handled;
 };
 

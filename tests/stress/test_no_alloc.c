@@ -12,7 +12,7 @@
 
 #include <shoal.h>
 
-enum { WARM = 4096, COUNTED = 4096, BURST = 32 };
+enum { WARM = 16384, COUNTED = 16384, BURST = 32 };
 
 /* --- memory that counts --- */
 
@@ -40,11 +40,13 @@ static uint64_t handled, answered, left;
 static shoal_pid target;
 static const unsigned char small[] = {0x81, 0xa6, 'a', 'm', 'o', 'u', 'n', 't', 0x01}; /* {"amount": 1} */
 static const shoal_bytes value_small = {small, sizeof small};
+static const unsigned char block[66] = {0xc4, 64}; /* 64 bytes: lies beside its message, not in it */
+static const shoal_bytes value_block = {block, sizeof block};
 
 static int on_inc(shoal_cx *cx, void *state, shoal_bytes value)
 {
     (void)cx;
-    *(int64_t *)state += shoal_field_i64(value, "amount", 0);
+    *(int64_t *)state += shoal_kind(value) == SHOAL_KIND_BYTES ? 1 : shoal_field_i64(value, "amount", 0);
     handled++;
     return 0;
 }
@@ -157,6 +159,24 @@ static void tells(struct world *w, shoal_pid to, uint64_t count)
     }
 }
 
+/* As many as the windows and the mailbox let in. */
+static void tells_flood(struct world *w, shoal_pid to, uint64_t count)
+{
+    uint64_t goal = handled + count;
+    for (uint64_t sent = 0; sent < count;) {
+        int code = shoal_tell(w->near, to, "inc", value_block);
+        if (code == SHOAL_E_MAILBOX_FULL) {
+            poll_both(w);
+        } else {
+            assert_int_equal(code, 0);
+            sent++;
+        }
+    }
+    while (handled < goal) {
+        poll_both(w);
+    }
+}
+
 static void asks_in_handler(struct world *w, shoal_pid to, uint64_t count)
 {
     uint64_t goal = answered + count;
@@ -205,6 +225,7 @@ static void test_local_tell(void **state)
 {
     struct world *w = *state;
     count_pattern(w, "local tell", tells, w->near_actor);
+    count_pattern(w, "local tell, 64 bytes, to a full mailbox", tells_flood, w->near_actor);
 }
 
 static void test_local_ask(void **state)
@@ -218,6 +239,7 @@ static void test_remote_tell(void **state)
 {
     struct world *w = *state;
     count_pattern(w, "remote tell", tells, w->far_actor);
+    count_pattern(w, "remote tell, 64 bytes, to a full window", tells_flood, w->far_actor);
 }
 
 static void test_remote_ask(void **state)

@@ -286,7 +286,7 @@ static int serve(shoal_node *node, const char *name, const char *hub)
 {
     const shoal_actor_type *types[] = {&send_type, &echo_type};
     shoal_result *done = NULL;
-    int code = (int)shoal_dial(node, hub, shoal_keep, &done);
+    int64_t code = shoal_dial(node, hub, shoal_keep, &done);
     for (int i = 0; i <= 2 && code >= 0; i++) {
         char full[64];
         shoal_pid pid;
@@ -295,12 +295,14 @@ static int serve(shoal_node *node, const char *name, const char *hub)
         done = NULL;
         if (code >= 0 && i < 2 && (code = shoal_spawn(node, types[i], NULL, &pid)) == 0) {
             snprintf(full, sizeof full, "%s.%s", name, i ? "echo" : "send");
-            code = (int)shoal_register(node, pid, full, shoal_keep, &done);
+            code = shoal_register(node, pid, full, shoal_keep, &done);
         }
     }
-    printf("ready\n");
-    fflush(stdout);
-    return code;
+    if (code >= 0) {
+        printf("ready\n");
+        fflush(stdout);
+    }
+    return code < 0 ? -1 : 0;
 }
 
 struct call {
@@ -357,7 +359,7 @@ static void line_obey(shoal_node *node, char *line)
 /* Reads what is there; 0 at the end of input. */
 static int input_turn(shoal_node *node)
 {
-    static char text[1 << 20];
+    static char text[4 << 20];
     static size_t used;
     ssize_t got = read(STDIN_FILENO, text + used, sizeof text - 1 - used);
     if (got <= 0) {
