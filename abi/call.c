@@ -145,7 +145,7 @@ struct kept {
 };
 
 /* What is kept when there is no memory to keep anything else. */
-static shoal_result out_of_memory = {
+static const shoal_result out_of_memory = {
     .code = SHOAL_E_LIMIT,
     .delivery = SHOAL_UNKNOWN,
     .text = "out of memory: the result could not be kept",
@@ -170,12 +170,14 @@ void shoal_keep(void *ud, const shoal_result *result)
     size_t reason = strlen(result->reason.text) + 1;
     size_t size = sizeof(struct kept) + text + type + reason + result->value.len;
     struct kept *kept = sh_mem_alloc(sh_mem_system(), size);
-    shoal_result *keep = &out_of_memory;
+    shoal_result *keep = (shoal_result *)(uintptr_t)&out_of_memory; /* nobody writes to it */
     if (kept) {
         char *at = kept->room;
         kept->result = *result;
         kept->size = size;
-        kept->result.value.data = keep_bytes(&at, result->value.data, result->value.len);
+        if (result->value.len) { /* an empty one stays without an address: nil */
+            kept->result.value.data = keep_bytes(&at, result->value.data, result->value.len);
+        }
         kept->result.text = keep_bytes(&at, result->text, text);
         kept->result.type = keep_bytes(&at, result->type, type);
         kept->result.reason.text = keep_bytes(&at, result->reason.text, reason);

@@ -114,9 +114,10 @@ static inline sh_pid abi_pid_in(shoal_pid p)
     return (sh_pid){p.actor, p.node, p.check};
 }
 
+/* An empty value is nil, whatever its address; with an address it would read as "no value". */
 static inline shoal_bytes abi_bytes_out(sh_span s)
 {
-    return (shoal_bytes){s.p, s.n};
+    return (shoal_bytes){s.n ? s.p : NULL, s.n};
 }
 
 static inline sh_span abi_bytes_in(shoal_bytes b)

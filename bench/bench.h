@@ -31,7 +31,7 @@ static inline uint64_t bench_used_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static inline void bench_die(const char *what)
+_Noreturn static inline void bench_die(const char *what)
 {
     fprintf(stderr, "bench: %s\n", what);
     exit(1);

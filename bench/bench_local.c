@@ -28,7 +28,8 @@ static int consumer_inc(shoal_cx *cx, void *state, shoal_bytes value)
         return code;
     }
     consumer->n += amount;
-    if (++answered % BURST == 0 && left > 0 && !outside) { /* the next burst: the queue stays short */
+    if (++answered % BURST == 0 && left > 0 &&
+        !outside) { /* the next burst: the queue stays short */
         return shoal_cx_tell(cx, shoal_cx_sender(cx), "tell", shoal_nil());
     }
     return 0;

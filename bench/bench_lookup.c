@@ -37,7 +37,7 @@ static void finish(shoal_node *node, int64_t call, shoal_result **result)
 
 static void serve(int fd)
 {
-    shoal_node *node;
+    shoal_node *node = NULL;
     shoal_pid pid;
     shoal_result *result = NULL;
     char address[TEXT] = "", name[64];
@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 {
     uint64_t count = bench_count(argc, argv);
     pid_t children[NODES];
-    shoal_node *node;
+    shoal_node *node = NULL;
     shoal_result *result = NULL;
     names_each = (count + NODES - 1) / NODES;
     double *each = calloc(count, sizeof *each);

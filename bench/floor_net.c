@@ -313,8 +313,8 @@ static void agree(EVP_PKEY *own, const unsigned char peer[KEY])
     size_t n = sizeof secret;
     EVP_PKEY *other = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, KEY);
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(own, NULL);
-    if (!other || !ctx || EVP_PKEY_derive_init(ctx) != 1 || EVP_PKEY_derive_set_peer(ctx, other) != 1 ||
-        EVP_PKEY_derive(ctx, secret, &n) != 1) {
+    if (!other || !ctx || EVP_PKEY_derive_init(ctx) != 1 ||
+        EVP_PKEY_derive_set_peer(ctx, other) != 1 || EVP_PKEY_derive(ctx, secret, &n) != 1) {
         bench_die("no agreement");
     }
     EVP_PKEY_CTX_free(ctx);

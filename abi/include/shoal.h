@@ -716,7 +716,7 @@ SHOAL_API shoal_bytes shoal_nil(void);
 
 /* The version: major << 16 | minor << 8 | patch. [any] Errors: none. Since 0.1.0 */
 SHOAL_API uint32_t shoal_version(void);
-/* The version as text, e.g. "0.1.0". [any] Errors: none. Since 0.1.0 */
+/* The version as text: major.minor.patch. [any] Errors: none. Since 0.1.0 */
 SHOAL_API const char *shoal_version_string(void);
 /* The name of a code, e.g. "mailbox_full"; "ok" for 0. code: SHOAL_E_* or SHOAL_END.
  * [any] Errors: none ("unknown"). Since 0.1.0 */

@@ -125,10 +125,10 @@ static int hook_error(shoal_cx *cx, void *state, const shoal_result *error)
     lactor *a = state_actor(state);
     lcoro *c = lcoro_new(a->node, RUN_ERROR, a, cx);
     if (!c) {
-        return SHOAL_STOP;
+        return SHOAL_DEFAULT;
     }
     c->error = error;
-    c->code = SHOAL_RESUME;
+    c->code = SHOAL_DEFAULT;
     return lcoro_start(c);
 }
 
@@ -137,11 +137,11 @@ static int hook_down(shoal_cx *cx, void *state, shoal_pid pid, const shoal_reaso
     lactor *a = state_actor(state);
     lcoro *c = lcoro_new(a->node, RUN_DOWN, a, cx);
     if (!c) {
-        return SHOAL_STOP;
+        return SHOAL_DEFAULT;
     }
     c->subject = pid;
     c->reason = reason;
-    c->code = SHOAL_RESUME;
+    c->code = SHOAL_DEFAULT;
     return lcoro_start(c);
 }
 
@@ -178,9 +178,8 @@ static void hook_undelivered(shoal_cx *cx, void *state, const char *name, shoal_
 {
     (void)cx;
     struct lost lost = {state_actor(state), name, value};
-    if (!lnode_protect(lost.a->node, lost_add, &lost)) {
-        levent_write(lost.a->node, SHOAL_LOG_WARN,
-                     "an undelivered message could not be kept: out of memory");
+    if (!lprotect(lost.a->node, lost_add, &lost)) {
+        levent_write(lost.a->node, SHOAL_LOG_WARN, "an undelivered message could not be kept");
     }
 }
 
@@ -276,6 +275,23 @@ void lactor_push_reason(lua_State *L, lnode *n, const shoal_reason *reason)
     lua_setfield(L, -2, "text");
     lref_push(L, n, reason->pid);
     lua_setfield(L, -2, "ref");
+}
+
+/* The hooks that wait and that no hook_stop closes: they end while their cx is there. */
+void lactor_close_hooks(lnode *n)
+{
+    lcoro *found;
+    do {
+        found = NULL;
+        for (lactor *a = n->actors; a && !found; a = a->next) {
+            for (lcoro *c = a->coros; c && !found; c = c->next) {
+                found = c->kind == RUN_STOP || c->kind == RUN_INIT ? c : NULL;
+            }
+        }
+        if (found) {
+            lcoro_close(found); /* runs user code: begin anew */
+        }
+    } while (found);
 }
 
 void lactor_release(lactor *a)
@@ -427,6 +443,7 @@ int lactor_spawn(lua_State *L, lnode *n, lactor *parent)
         lactor_release(a);
     }
     lnode_leave(n, outer);
+    lprotect_raise(L, n);
     if (code < 0) {
         return lfail(L, code, code == SHOAL_E_HANDLER ? SHOAL_HANDLED : SHOAL_NOT_SENT,
                      shoal_last_error(n->node));

@@ -65,7 +65,10 @@ lcoro *lcoro_new(lnode *n, enum lkind kind, lactor *a, shoal_cx *cx)
         return NULL;
     }
     *c = (lcoro){.node = n, .kind = kind, .actor = a, .cx = cx, .co = co, .co_ref = co_ref};
-    if (!co && (!lnode_protect(n, coro_thread, c) || !c->co)) {
+    if (!co && !lprotect(n, coro_thread, c) && !c->co && n->vm->hooked) {
+        lprotect(n, coro_thread, c); /* a hook's error is kept; it says nothing of this coroutine */
+    }
+    if (!c->co) {
         free(c);
         return NULL;
     }
@@ -182,7 +185,7 @@ static int coro_failed(lua_State *L)
 static void coro_fail(lcoro *c)
 {
     c->code = c->kind == RUN_ERROR || c->kind == RUN_DOWN ? SHOAL_STOP : 0;
-    bool told = lnode_protect(c->node, coro_failed, c);
+    bool told = lprotect(c->node, coro_failed, c);
     if (!told && (c->kind == RUN_MESSAGE || c->kind == RUN_INIT)) {
         c->code = shoal_fail(c->cx, "the handler failed, and so did telling why");
     }
@@ -405,7 +408,7 @@ int lcoro_sleep(lua_State *L)
     if (!lnode_usable(c->node)) {
         return lfail_closed(L);
     }
-    if (!ltimer_add(c, ltimer_now_us() + us)) {
+    if (!ltimer_add(c, shoal_clock_us(c->node->node) + us)) {
         return lfail(L, SHOAL_E_LIMIT, SHOAL_NOT_SENT, "out of memory");
     }
     return lcoro_wait(L, c, WAIT_SLEEP, lcoro_ended, (void *)(intptr_t)WHAT_TRUE);
@@ -486,7 +489,7 @@ void lcoro_close(lcoro *c)
     coro_unlink(c);
     lcompat_close(c->co, n->vm->L);
     coro_unanchor(c);
-    if (c->cx && c->held) {
+    if (c->cx && c->held && n->node) { /* without a node there is no cx */
         shoal_finish(c->cx, SHOAL_E_CANCELLED);
     }
     if (c->pending) {

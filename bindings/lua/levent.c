@@ -18,27 +18,26 @@ void levent_log(void *ud, int level, const char *text)
     if (!line) {
         return;
     }
-    line->next = NULL;
     line->level = level;
     memcpy(line->text, text, size);
-    pthread_mutex_lock(&n->log_lock);
-    *n->logs_end = line;
-    n->logs_end = &line->next;
-    pthread_mutex_unlock(&n->log_lock);
+    line->next = atomic_load_explicit(&n->logs, memory_order_relaxed);
+    /* Release: who takes the line sees it whole. */
+    while (!atomic_compare_exchange_weak_explicit(&n->logs, &line->next, line, memory_order_release,
+                                                  memory_order_relaxed)) {
+    }
 }
 
+/* All that wait, the oldest first. */
 static llog *log_take(lnode *n)
 {
-    pthread_mutex_lock(&n->log_lock);
-    llog *line = n->logs;
-    if (line) {
-        n->logs = line->next;
-        if (!n->logs) {
-            n->logs_end = &n->logs;
-        }
+    llog *line = atomic_exchange_explicit(&n->logs, NULL, memory_order_acquire), *first = NULL;
+    while (line) {
+        llog *next = line->next;
+        line->next = first;
+        first = line;
+        line = next;
     }
-    pthread_mutex_unlock(&n->log_lock);
-    return line;
+    return first;
 }
 
 void levent_write(lnode *n, int level, const char *text)
@@ -71,10 +70,11 @@ static int log_call(lua_State *L)
 /* Inside enter and leave. */
 void levent_deliver_logs(lnode *n)
 {
-    llog *line;
-    while (n->has_log && (line = log_take(n))) {
+    llog *line, *next;
+    for (line = n->has_log ? log_take(n) : NULL; line; line = next) {
         struct log_call call = {n, line};
-        if (!lnode_protect(n, log_call, &call)) {
+        next = line->next;
+        if (!lprotect(n, log_call, &call)) {
             fprintf(stderr, "shoal error lua: on_log failed; its line was: %s\n", line->text);
         }
         free(line);
@@ -117,7 +117,9 @@ struct event {
 static int event_trace(lua_State *L)
 {
     lua_settop(L, 1);
-    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    if (!lprotect_hooked(L)) {
+        luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    }
     return 1;
 }
 
@@ -141,11 +143,24 @@ static int event_call(lua_State *L)
         lua_pushstring(L, e->trace);
         lua_setfield(L, -2, "text");
     }
+    e->n->vm->hooked = false;
     if (lua_pcall(L, 2, 0, 2) != LUA_OK) {
+        if (e->n->vm->hooked) {
+            return lua_error(L); /* not its own failure: for lprotect */
+        }
         levent_write(e->n, SHOAL_LOG_ERROR,
                      lua_pushfstring(L, "on_event failed: %s", lua_tostring(L, -1)));
     }
     return 0;
+}
+
+static void event_tell(struct event *e)
+{
+    char why[256], text[384];
+    if (!lprotect_try(e->n, event_call, e, why, sizeof why) && !e->n->vm->hooked) {
+        snprintf(text, sizeof text, "the event %s could not be told: %s", e->name, why);
+        levent_write(e->n, SHOAL_LOG_ERROR, text);
+    }
 }
 
 void levent_told(void *ud, const char *event, shoal_bytes info)
@@ -160,9 +175,7 @@ void levent_told(void *ud, const char *event, shoal_bytes info)
     if (e.trace) {
         levent_write(n, SHOAL_LOG_WARN, e.trace);
     }
-    if (!lnode_protect(n, event_call, &e)) {
-        levent_write(n, SHOAL_LOG_ERROR, "an event could not be told: out of memory");
-    }
+    event_tell(&e);
     free(e.trace);
 }
 
@@ -170,13 +183,14 @@ void levent_text(lnode *n, const char *event, const char *text)
 {
     struct event e = {.n = n, .name = event, .text = text};
     levent_write(n, SHOAL_LOG_WARN, text);
-    lnode_protect(n, event_call, &e);
+    event_tell(&e);
 }
 
 void levent_free(lnode *n)
 {
-    llog *line;
-    while ((line = log_take(n))) {
+    llog *line, *next;
+    for (line = log_take(n); line; line = next) {
+        next = line->next;
         free(line);
     }
     for (unsigned i = 0; i < LTRACES; i++) {

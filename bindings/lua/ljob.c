@@ -1,9 +1,12 @@
 /* ljob.c - what the coroutine of a message or hook does: its arguments, the call, what becomes of the result.
  *
  * All of it runs inside the coroutine, so that what it raises (no memory, too) ends there. */
+#include <stdio.h>
 #include <string.h>
 
 #include "lshoal.h"
+
+enum { LHANDLERS = 32 }; /* that a sentence names */
 
 const char *ljob_name(enum lkind kind)
 {
@@ -15,15 +18,20 @@ const char *ljob_name(enum lkind kind)
     }
 }
 
+/* Names of a class that are no handlers. */
+static bool is_other(const char *name)
+{
+    return name[0] == '_' || strncmp(name, "on_", 3) == 0 || strcmp(name, "init") == 0 ||
+           strcmp(name, "upgrade") == 0 || strcmp(name, "cx") == 0;
+}
+
 /* A class field that may be a handler: pushes it, or nil. */
 static bool push_handler(lua_State *L, lnode *n, const lactor *a, const char *name)
 {
     lnode_push_box(L, n, BOX_ANCHOR);
     lua_rawgeti(L, -1, a->type->class_ref);
     lua_remove(L, -2);
-    bool other = name[0] == '_' || strncmp(name, "on_", 3) == 0 || strcmp(name, "init") == 0 ||
-                 strcmp(name, "upgrade") == 0 || strcmp(name, "cx") == 0;
-    if (other || lua_getfield(L, -1, name) != LUA_TFUNCTION) {
+    if (is_other(name) || lua_getfield(L, -1, name) != LUA_TFUNCTION) {
         lua_settop(L, 2); /* self, class */
         return false;
     }
@@ -59,6 +67,77 @@ static int job_unfit(lcoro *c, int code, const char *text)
     return 0;
 }
 
+/* Names in order, the first ones if there are many; lent by the class. */
+struct handlers {
+    const char *names[LHANDLERS];
+    unsigned count;
+    bool more;
+};
+
+static void handlers_add(struct handlers *h, const char *name)
+{
+    unsigned at = h->count;
+    while (at > 0 && strcmp(h->names[at - 1], name) > 0) {
+        at--;
+    }
+    if (at > 0 && strcmp(h->names[at - 1], name) == 0) {
+        return; /* a base has it too */
+    }
+    h->more |= h->count == LHANDLERS;
+    if (at == LHANDLERS) {
+        return;
+    }
+    h->count -= h->count == LHANDLERS;
+    memmove(h->names + at + 1, h->names + at, (h->count - at) * sizeof *h->names);
+    h->names[at] = name;
+    h->count++;
+}
+
+/* The handlers of the class at 2, replaced by its bases (tables under __index, the text at 3). Neither
+ * runs Lua code nor takes memory, so that the names stay. */
+static void handlers_find(lua_State *L, struct handlers *h)
+{
+    for (int depth = 0; depth < 8 && lua_istable(L, 2); depth++) {
+        for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+            const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+            if (lua_isfunction(L, -1) && name[0] && !is_other(name)) {
+                handlers_add(h, name);
+            }
+        }
+        if (!lua_getmetatable(L, 2)) {
+            return;
+        }
+        lua_pushvalue(L, 3);
+        lua_rawget(L, -2);
+        lua_replace(L, 2);
+        lua_pop(L, 1);
+    }
+}
+
+/* No handler takes it: says which there are, as many as the text has room for. */
+static int job_unknown(lua_State *L, lcoro *c)
+{
+    struct handlers h = {.count = 0};
+    char text[1024] = "none";
+    size_t len = 0;
+    lua_settop(L, 2); /* self, class */
+    lua_pushliteral(L, "__index");
+    handlers_find(L, &h);
+    for (unsigned i = 0; i < h.count; i++) {
+        if (len + strlen(h.names[i]) + sizeof ", , ..." > sizeof text) {
+            h.more = true;
+            break;
+        }
+        len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s", h.names[i]);
+    }
+    if (h.more) {
+        snprintf(text + len, sizeof text - len, ", ...");
+    }
+    return job_unfit(c, SHOAL_E_NO_HANDLER,
+                     lua_pushfstring(L, "%s has no handler '%s'; it has: %s", c->actor->type->id,
+                                     c->name, text));
+}
+
 static int job_message(lua_State *L, lcoro *c)
 {
     lnode *n = c->node;
@@ -66,9 +145,7 @@ static int job_message(lua_State *L, lcoro *c)
     lactor_push_self(L, c->actor);
     if (!push_handler(L, n, c->actor, c->name)) {
         if (lua_getfield(L, 2, "on_message") != LUA_TFUNCTION) {
-            return job_unfit(c, SHOAL_E_NO_HANDLER,
-                             lua_pushfstring(L, "actor %s takes no message \"%s\"",
-                                             c->actor->type->id, c->name));
+            return job_unknown(L, c);
         }
         args = 3;
     }
@@ -143,12 +220,12 @@ static int job_decided(lua_State *L, int status, lua_KContext ctx)
     (void)status;
     lcoro *c = (lcoro *)ctx;
     if (lua_isnil(L, -1)) {
-        return 0; /* c->code is the default */
+        return 0; /* c->code is SHOAL_DEFAULT */
     }
     int whole;
     lua_Integer answer = lua_tointegerx(L, -1, &whole);
     if (!whole || (answer != SHOAL_RESUME && answer != SHOAL_STOP)) {
-        return luaL_error(L, "%s must return shoal.RESUME or shoal.STOP, not %s",
+        return luaL_error(L, "%s must return shoal.RESUME, shoal.STOP or nothing, not %s",
                           ljob_name(c->kind), luaL_tolstring(L, -1, NULL));
     }
     c->code = (int)answer;

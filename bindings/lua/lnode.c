@@ -67,19 +67,16 @@ void lnode_leave(lnode *n, lua_State *outer)
     n->vm->L = outer;
 }
 
-bool lnode_protect(lnode *n, lua_CFunction fn, void *ud)
+bool lnode_set_box(lua_State *L, lnode *n, int field)
 {
-    lua_State *L = n->vm->L;
-    if (!lua_checkstack(L, 4)) {
-        return false;
+    push_box(L, n);
+    bool there = lua_istable(L, -1);
+    lua_insert(L, -2);
+    if (there) {
+        lua_rawsetp(L, -2, &box_keys[field]);
     }
-    lua_pushcfunction(L, fn);
-    lua_pushlightuserdata(L, ud);
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
-        return true;
-    }
-    lua_pop(L, 1);
-    return false;
+    lua_pop(L, there ? 1 : 2);
+    return there;
 }
 
 /* --- birth: the options were checked by shoal.lua --- */
@@ -159,6 +156,8 @@ static void box_new(lua_State *L, int idx)
     lua_rawsetp(L, -2, &box_keys[BOX_EVENT]);
     lua_getfield(L, 1, "on_log");
     lua_rawsetp(L, -2, &box_keys[BOX_LOG]);
+    lua_pushboolean(L, 0);
+    lua_rawsetp(L, -2, &box_keys[BOX_RAISED]);
     lcompat_setowned(L, idx);
 }
 
@@ -170,8 +169,7 @@ static int node_new(lua_State *L)
     int idx = lua_gettop(L);
     memset(n, 0, sizeof *n);
     n->vm = lvm_of(L);
-    n->logs_end = &n->logs;
-    pthread_mutex_init(&n->log_lock, NULL);
+    atomic_init(&n->logs, NULL);
     luaL_setmetatable(L, "shoal.node");
     box_new(L, idx);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &nodes_key);
@@ -211,6 +209,7 @@ static void node_end(lua_State *L, lnode *n, int idx)
     n->vm->L = L;
     n->closing = true;
     lcoro_close_all(&n->tasks);
+    lactor_close_hooks(n);
     shoal_node_free(n->node);
     n->node = NULL;
     while (n->actors) {
@@ -238,6 +237,7 @@ static int node_close(lua_State *L)
     }
     if (n->node && !n->closing) {
         node_end(L, n, 1);
+        lprotect_raise(L, n);
     }
     return 0;
 }
@@ -249,7 +249,6 @@ static int node_gc(lua_State *L)
         node_end(L, n, 1);
     }
     levent_free(n);
-    pthread_mutex_destroy(&n->log_lock);
     return 0;
 }
 
@@ -326,6 +325,7 @@ static int node_poll(lua_State *L)
     }
     levent_deliver_logs(n);
     lnode_leave(n, outer);
+    lprotect_raise(L, n);
     if (handled < 0) {
         return lfail_last(L, n, handled);
     }

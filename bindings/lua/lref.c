@@ -227,7 +227,8 @@ static int ref_stop(lua_State *L)
     }
     int64_t id = shoal_stop(n->node, r->pid, lcoro_done, c);
     if (id > 0 && ms) {
-        ltimer_add(c, ltimer_now_us() + (uint64_t)ms * 1000); /* without memory: no time-out */
+        uint64_t now_us = shoal_clock_us(n->node);
+        ltimer_add(c, now_us + (uint64_t)ms * 1000); /* without memory: no time-out */
     }
     return lcoro_call(L, c, id, WHAT_REASON);
 }

@@ -3,18 +3,19 @@
  * Shape    A node is one userdata (struct lnode). What it keeps alive lies in a table owned by that userdata (its
  *          box), so a node that nobody holds is collected with all its actors. Each actor is a userdata too, its cx
  *          (struct lactor). Every handler, hook and task runs in a coroutine (struct lcoro).
- * Threads  a lua_State belongs to one thread; only the log line queue of a node is touched by others.
+ * Threads  a lua_State belongs to one thread; only the log lines of a node (a stack, lnode.logs) are touched by others.
  * Errors   the world's failures are pushed as nil, message, code, delivery; misuse raises.
  * Safety   what the library calls back runs Lua only under lua_pcall or lua_resume: no error crosses C frames of
- *          the library. Between lnode_enter and lnode_leave nothing may raise. */
+ *          the library. Between lnode_enter and lnode_leave nothing may raise. What a debug hook raises there (the
+ *          interpreter's way to say Ctrl-C) is kept, and raised by lprotect_raise when the library has returned. */
 #ifndef SHOAL_LSHOAL_H
 #define SHOAL_LSHOAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <pthread.h>
 #include <shoal.h>
 
 #include "lcompat.h"
@@ -27,6 +28,7 @@ typedef struct liter liter;
 /* One per VM, in its registry. */
 typedef struct lvm {
     lua_State *L;     /* what runs now, while inside the library; else undefined */
+    bool hooked;      /* what was raised last came from a debug hook */
     lcoro *running;   /* the innermost coroutine of ours that runs; NULL: the host's own code */
     const void *null; /* shoal.null */
     const void *list; /* metatables that mark tables */
@@ -45,7 +47,7 @@ typedef struct ltype {
 } ltype;
 
 /* Parts of a node's box: the box itself (references by number), then single values. */
-enum { BOX_ANCHOR, BOX_NODE, BOX_REFS, BOX_EVENT, BOX_LOG, BOX_KEYS };
+enum { BOX_ANCHOR, BOX_NODE, BOX_REFS, BOX_EVENT, BOX_LOG, BOX_RAISED, BOX_KEYS };
 
 typedef struct llog {
     struct llog *next;
@@ -82,8 +84,8 @@ struct lnode {
     unsigned char room[1024];
     ltrace traces[LTRACES];
     unsigned trace_next;
-    pthread_mutex_t log_lock;
-    llog *logs, **logs_end;
+    _Atomic(llog *) logs; /* the newest first */
+    bool raised;          /* the box keeps what a debug hook raised */
     char peer_id[96];
 };
 
@@ -186,16 +188,26 @@ void lbytes_open(lua_State *L);
 lnode *lnode_check(lua_State *L, int arg); /* maybe closed */
 void lnode_push(lua_State *L, lnode *n);   /* its userdata; nil while it is collected */
 void lnode_push_box(lua_State *L, lnode *n, int field);
+bool lnode_set_box(lua_State *L, lnode *n,
+                   int field); /* to the popped top; false: no box any more */
 void lnode_enter(lua_State *L, lnode *n, lua_State **outer);
 void lnode_leave(lnode *n, lua_State *outer);
-/* Runs fn(ud) under pcall; false: it raised. */
-bool lnode_protect(lnode *n, lua_CFunction fn, void *ud);
 /* Open, and not about to close: a call may begin. */
 static inline bool lnode_usable(const lnode *n)
 {
     return n->node && !n->closing;
 }
 void lnode_open(lua_State *L);
+
+/* --- lprotect.c --- */
+/* Runs fn(ud) under pcall; false: it raised. */
+bool lprotect(lnode *n, lua_CFunction fn, void *ud);
+/* The same, with the text of what it raised; n->vm->hooked: a debug hook did, and it is kept. */
+bool lprotect_try(lnode *n, lua_CFunction fn, void *ud, char *why, size_t size);
+/* In a message handler: whether a debug hook raised, which vm->hooked tells too. */
+bool lprotect_hooked(lua_State *L);
+/* Outside the library: raises what was kept, if anything was. */
+void lprotect_raise(lua_State *L, lnode *n);
 
 /* --- levent.c --- */
 void levent_write(lnode *n, int level, const char *text);
@@ -208,7 +220,6 @@ void levent_deliver_logs(lnode *n);                              /* inside enter
 void levent_free(lnode *n);
 
 /* --- ltimer.c: sleeping --- */
-uint64_t ltimer_now_us(void);
 bool ltimer_add(lcoro *c, uint64_t due_us); /* false: no memory */
 void ltimer_remove(lcoro *c);
 int64_t ltimer_wait_ms(const lnode *n, int64_t wait_ms);
@@ -224,6 +235,7 @@ int lactor_spawn(lua_State *L, lnode *n, lactor *parent);
 void lactor_push_self(lua_State *L, const lactor *a);
 void lactor_started(lactor *a, int code);
 void lactor_release(lactor *a);
+void lactor_close_hooks(lnode *n); /* before the library's node ends */
 void lactor_types_free(lnode *n);
 void lactor_push_reason(lua_State *L, lnode *n, const shoal_reason *reason);
 

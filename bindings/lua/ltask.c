@@ -18,6 +18,7 @@ int ltask_new(lua_State *L)
         lcoro_step(c, 0);
     }
     lnode_leave(n, outer);
+    lprotect_raise(L, n);
     if (!c) {
         return lfail(L, SHOAL_E_LIMIT, SHOAL_NOT_SENT, "out of memory");
     }

@@ -2,19 +2,9 @@
  *
  * They are woken in a callback of the library, so that all Lua code runs inside shoal_poll: when someone is due,
  * a call that ends at once (the end of an actor that is not) is begun, and its callback wakes. */
-#define _POSIX_C_SOURCE 200809L
-
 #include <stdlib.h>
-#include <time.h>
 
 #include "lshoal.h"
-
-uint64_t ltimer_now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static void heap_put(lnode *n, size_t i, lcoro *c)
 {
@@ -82,7 +72,7 @@ void ltimer_remove(lcoro *c)
 
 bool ltimer_due(const lnode *n)
 {
-    return n->sleeper_count > 0 && n->sleepers[0]->due_us <= ltimer_now_us();
+    return n->sleeper_count > 0 && n->sleepers[0]->due_us <= shoal_clock_us(n->node);
 }
 
 int64_t ltimer_wait_ms(const lnode *n, int64_t wait_ms)
@@ -90,14 +80,14 @@ int64_t ltimer_wait_ms(const lnode *n, int64_t wait_ms)
     if (n->sleeper_count == 0) {
         return wait_ms;
     }
-    uint64_t now_us = ltimer_now_us(), due_us = n->sleepers[0]->due_us;
+    uint64_t now_us = shoal_clock_us(n->node), due_us = n->sleepers[0]->due_us;
     int64_t left_ms = due_us <= now_us ? 0 : (int64_t)((due_us - now_us + 999) / 1000);
     return wait_ms < 0 || left_ms < wait_ms ? left_ms : wait_ms;
 }
 
 static void timer_fire(lnode *n)
 {
-    uint64_t now_us = ltimer_now_us();
+    uint64_t now_us = shoal_clock_us(n->node);
     while (n->sleeper_count > 0 && n->sleepers[0]->due_us <= now_us) {
         lcoro *c = n->sleepers[0];
         ltimer_remove(c);

@@ -1,8 +1,10 @@
 /* crypto/keys.c - our identity, key protobufs, X25519. Peers' signatures are in verify.c. */
 #include "crypto/keys.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
 #include "base/varint.h"
 #include "crypto/secret.h"
@@ -143,6 +145,25 @@ void sh_x25519_wipe(sh_x25519 *pair)
     sh_wipe(pair, sizeof *pair);
 }
 
+/* With both halves given: from the secret alone libcrypto would compute the public one again, which costs more than
+ * the agreement itself. */
+static EVP_PKEY *x25519_own(const sh_x25519 *pair)
+{
+    OSSL_PARAM parts[] = {OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PRIV_KEY,
+                                                  (void *)(uintptr_t)pair->secret, SH_X25519_BYTES),
+                          OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+                                                  (void *)(uintptr_t)pair->public_key,
+                                                  SH_X25519_BYTES),
+                          OSSL_PARAM_END};
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+    if (ctx && EVP_PKEY_fromdata_init(ctx) == 1) {
+        (void)EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, parts);
+    }
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
 static bool x25519_derive(EVP_PKEY *own, EVP_PKEY *peer, uint8_t out[SH_X25519_BYTES])
 {
     size_t n = SH_X25519_BYTES;
@@ -158,8 +179,7 @@ int sh_x25519_shared(const sh_x25519 *pair, const uint8_t peer_public[SH_X25519_
 {
     static const uint8_t zero[SH_X25519_BYTES];
     ERR_set_mark();
-    EVP_PKEY *own =
-        EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, pair->secret, SH_X25519_BYTES);
+    EVP_PKEY *own = x25519_own(pair);
     EVP_PKEY *peer =
         EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer_public, SH_X25519_BYTES);
     int rc = own && peer ? 0 : SH_E_NOMEM;

@@ -27,6 +27,7 @@ static void stop_conns(struct sh_node *n)
 {
     struct sh_peer_row row;
     struct sh_peer_ref peer;
+    sh_swarm_quiet(n->swarm);
     for (size_t i = 0; sh_swarm_peer_row(n->swarm, i, &row) == 0; i++) {
         if (row.connected && sh_swarm_peer(n->swarm, &row.id, &peer) == 0) {
             sh_swarm_disconnect(n->swarm, peer, 0);

@@ -50,7 +50,7 @@ static void call_result(struct sh_swarm *s, struct sh_call *c, int err, const ch
 static void call_failed(struct sh_swarm *s, struct sh_call *c, int err, const char *why)
 {
     call_result(s, c, err, why);
-    if (c->keep) {
+    if (c->keep && !s->quiet) {
         c->backoff_ms = c->backoff_ms == 0 ? CALL_BACKOFF_MS : 2 * c->backoff_ms;
         c->backoff_ms =
             c->backoff_ms < SH_KEEP_BACKOFF_MAX_MS ? c->backoff_ms : SH_KEEP_BACKOFF_MAX_MS;
@@ -138,7 +138,8 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
         call_peer(s, c, p);
         sh_peer_learn(s, p, addr);
     }
-    sh_alarm_set(s, &c->alarm, s->now_us);
+    /* At once: an alarm for now_us is due in the wheel's next tick, up to 1 ms later. */
+    sh_alarm_set(s, &c->alarm, 0);
     return 0;
 }
 
@@ -202,7 +203,7 @@ void sh_call_down(struct sh_swarm *s, struct sh_peer *p)
     SH_LIST_FOREACH(it, &s->calls)
     {
         struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
-        if (c->keep && c->peer == p && c->in_flight == 0) {
+        if (c->keep && c->peer == p && c->in_flight == 0 && !s->quiet) {
             c->backoff_ms = CALL_BACKOFF_MS;
             sh_alarm_set(s, &c->alarm, s->now_us + CALL_BACKOFF_MS * UINT64_C(1000));
         }

@@ -67,7 +67,7 @@ static bool addr_is_near(const sh_addr *addr)
 static void job_start(struct sh_swarm *s, struct sh_peer *p, bool eager)
 {
     p->eager = p->eager || eager;
-    if (!p->dialling && p->link_count == 0) {
+    if (!p->dialling && p->link_count == 0 && !s->quiet) {
         p->dialling = true;
         p->eager = eager;
         p->job++;
@@ -157,7 +157,7 @@ static void peer_arm(struct sh_swarm *s, struct sh_peer *p)
 /* The next job for a peer that is held: soon while the loss is judged, then with back-off. */
 static void plan_redial(struct sh_swarm *s, struct sh_peer *p)
 {
-    if (p->holds == 0 || p->link_count > 0 || p->loss == SH_LOSS_NONE) {
+    if (p->holds == 0 || p->link_count > 0 || p->loss == SH_LOSS_NONE || s->quiet) {
         p->redial_us = UINT64_MAX;
         return;
     }
@@ -399,6 +399,11 @@ void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char
 }
 
 /* --- what the user asks and is told --- */
+
+void sh_swarm_quiet(sh_swarm *s)
+{
+    s->quiet = true;
+}
 
 void sh_swarm_want(sh_swarm *s, struct sh_peer_ref peer, uint64_t now_us)
 {

@@ -309,6 +309,7 @@ struct sh_swarm {
     sh_addr listen[SH_LISTEN_MAX], announce[SH_LISTEN_MAX];
     unsigned listen_count, announce_count;
     bool serves; /* DHT server now */
+    bool quiet;  /* no new connections */
     /* links */
     sh_slab links;
     uint32_t link_serial;

@@ -89,7 +89,9 @@ int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target
                  struct sh_call *call)
 {
     struct sh_link *l;
-    int err = s->dials >= SH_DIALS_MAX ? SH_E_LIMIT : link_new(s, addr, true, &l);
+    int err = s->quiet                   ? SH_E_CLOSED
+              : s->dials >= SH_DIALS_MAX ? SH_E_LIMIT
+                                         : link_new(s, addr, true, &l);
     if (err != 0) {
         return err;
     }
@@ -108,7 +110,7 @@ int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target
 
 int sh_link_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_link **out)
 {
-    if (s->inbound_pending >= SH_CONNS_PENDING_MAX ||
+    if (s->quiet || s->inbound_pending >= SH_CONNS_PENDING_MAX ||
         s->link_count >= 4u * s->cfg.peers_connected_max + 64) {
         return SH_E_LIMIT;
     }

@@ -141,6 +141,8 @@ void sh_swarm_release(sh_swarm *s, struct sh_peer_ref peer);
 /* Dials a multiaddr once (keep: again and again with back-off): DIALLED with call follows. */
 int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, uint64_t now_us);
 int sh_swarm_address(const sh_swarm *s, size_t i, sh_addr *out);                /* own, with /p2p; NOT_FOUND past the end */
+/* No new connection from now on, of either side: the node has stopped. */
+void sh_swarm_quiet(sh_swarm *s);
 void sh_swarm_disconnect(sh_swarm *s, struct sh_peer_ref peer, uint32_t code);
 void sh_swarm_close_conn(sh_swarm *s, sh_conn_id conn, uint32_t code, const char *why); /* protocol violation */
 

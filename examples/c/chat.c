@@ -1,5 +1,6 @@
 /* chat.c - a chat between terminals. The first hosts the room; each member hands the room a ref to itself.
- *   ./chat ANNA                first terminal: prints the line for the others
+ *   cc chat.c -o chat $(pkg-config --cflags --libs shoal) && ./chat ANNA
+ *                              first terminal: prints the line for the others
  *   ./chat BERT ADDRESS        the others */
 #include <poll.h>
 #include <shoal.h>

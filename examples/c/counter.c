@@ -1,5 +1,6 @@
 /* counter.c - a counter that other processes find by name.
- *   ./counter serve                 prints an address to dial, then serves until Ctrl-C
+ *   cc counter.c -o counter $(pkg-config --cflags --libs shoal) && ./counter serve
+ *                                   prints an address to dial, then serves until Ctrl-C
  *   ./counter add AMOUNT ADDRESS    dials it, looks "counter" up, asks it to add */
 #include <shoal.h>
 #include <signal.h>

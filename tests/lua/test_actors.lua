@@ -38,7 +38,7 @@ test("names that are not handlers", function()
   with_node({}, function(node)
     local ref = assert(node:spawn(Counter))
     for _, name in ipairs{ "init", "_secret", "on_missing", "cx", "upgrade", "on_stop", "nothing", "n" } do
-      fails("no_handler", "not_sent", 'actor counter takes no message "' .. name .. '"', ref:ask(name, 1))
+      fails("no_handler", "not_sent", "counter has no handler '" .. name .. "'; it has: ", ref:ask(name, 1))
     end
     eq(ref:ask("get"), 0)
   end)

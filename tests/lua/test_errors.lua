@@ -96,6 +96,31 @@ test("bad_value of a name, no_handler, mailbox_full", function()
   end)
 end)
 
+test("no_handler says what there is", function()
+  local undelivered
+  with_node({ on_event = function(event, info) if event == "undelivered" then undelivered = info end end }, function(node)
+    local base = { inherited = print, zero = print, on_message_ = print }
+    local B = setmetatable(shoal.actor("b"), { __index = base })
+    B.two, B.one, B.zero, B._hidden, B.init, B.on_stop, B.field = print, print, print, print, function() end, function() end, 5
+    local b = assert(node:spawn(B))
+    local _, message = b:ask("Two")
+    eq(message, "b has no handler 'Two'; it has: inherited, one, two, zero")
+    b:tell("field")
+    b:drain()
+    shoal.sleep(0.01)
+    eq(undelivered.text or undelivered.code, "b has no handler 'field'; it has: inherited, one, two, zero")
+    eq(select(2, assert(node:spawn(shoal.actor("c"))):ask("x")), "c has no handler 'x'; it has: none")
+    local D, names = shoal.actor("d"), {}
+    for i = 99, 1, -1 do D[("h%02d"):format(i)] = print end
+    for i = 1, 32 do names[i] = ("h%02d"):format(i) end
+    eq(select(2, assert(node:spawn(D)):ask("x")), "d has no handler 'x'; it has: " .. table.concat(names, ", ") .. ", ...")
+    local L = shoal.actor("l")
+    for i = 1, 9 do L[i .. ("n"):rep(200)] = print end
+    local _, long = assert(node:spawn(L)):ask("x")
+    has(long, "it has: 1nnn", "nnn, 2nnn")
+  end)
+end)
+
 test("a message that Lua cannot hold is bad_value to its sender", function()
   with_node({}, function(node)
     local ref = assert(node:spawn(A))
@@ -275,6 +300,31 @@ test("on_log gets lines; on_event that fails is logged", function()
   end)
   local all = table.concat(lines, "\n")
   has(all, "warn ", "boom", "stack traceback", "error on_event failed", "in on_event")
+end)
+
+test("log lines come in the order they were said", function()
+  local lines, expected = {}, {}
+  with_node({ log = "warn", on_log = function(_, text) lines[#lines + 1] = text:match("^[^\n]*said (%d+)") end }, function(node)
+    for i = 1, 20 do
+      node:task(function() error("said " .. i, 0) end)
+      expected[i] = i
+    end
+    shoal.sleep(0.01)
+  end)
+  eq(table.concat(lines, " "), table.concat(expected, " "))
+end)
+
+test("log lines of the node's own thread arrive", function()
+  local lines = {}
+  with_node({ threads = 1, log = "debug", listen = "/ip4/127.0.0.1/tcp/0", on_log = function(level, text)
+    eq(type(text), "string")
+    lines[#lines + 1] = level
+  end }, function(node)
+    node:dial("/ip4/127.0.0.1/tcp/1")
+    node:dial("/ip4/127.0.0.1/tcp/1")
+    shoal.sleep(0.01)
+  end)
+  ok(#lines > 0, "no line")
 end)
 
 t.finish()

@@ -126,6 +126,54 @@ test("without on_error an ask resumes, a tell stops", function()
   end)
 end)
 
+test("on_error that answers nothing: as without it", function()
+  with_node({}, function(node)
+    local seen, wait = {}, 0
+    local N = class("nothing", {
+      fail = function(_, v) error(v, 0) end,
+      ping = function() return "pong" end,
+      on_error = function(_, e) if wait > 0 then shoal.sleep(wait) end seen[#seen + 1] = e.message end,
+    })
+    for _, seconds in ipairs{ 0, 0.01 } do -- at once, and after a wait
+      seen, wait = {}, seconds
+      local a = assert(node:spawn(N))
+      fails("handler", "handled", "asked", a:ask("fail", "asked"))
+      eq(a:ask("ping"), "pong")
+      a:tell("fail", "told")
+      eq(a:done().kind, "error")
+      eq(table.concat(seen, " "), "asked told")
+    end
+  end)
+end)
+
+test("on_down that answers nothing: as without it", function()
+  with_node({}, function(node)
+    local seen, wait = {}, 0
+    local N = class("nothing.down", {
+      link = function(self, ref) return shoal.assert(self.cx:link(ref)) end,
+      monitor = function(self, ref) return shoal.assert(self.cx:monitor(ref)) end,
+      ping = function() return "pong" end,
+      on_down = function(_, _, reason) if wait > 0 then shoal.sleep(wait) end seen[#seen + 1] = reason.kind end,
+    })
+    for _, seconds in ipairs{ 0, 0.01 } do
+      seen, wait = {}, seconds
+      local a = assert(node:spawn(N))
+      local ended, watched, linked = assert(node:spawn(Plain)), assert(node:spawn(Plain)), assert(node:spawn(Plain))
+      a:ask("link", ended)
+      a:ask("monitor", watched)
+      a:ask("link", linked)
+      ended:stop()
+      watched:kill()
+      shoal.sleep(0.03)
+      eq(a:ask("ping"), "pong")
+      linked:kill()
+      local reason = a:done()
+      ok(reason.kind == "link_died" or reason.kind == "gone", reason.kind)
+      eq(table.concat(seen, " "), "normal killed killed")
+    end
+  end)
+end)
+
 local Watch = class("watch", {
   init = function(self) self.seen = {} end,
   monitor = function(self, ref) return shoal.assert(self.cx:monitor(ref)) end,

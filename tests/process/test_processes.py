@@ -299,6 +299,25 @@ def test_asks_that_cross_a_stop_end_at_once(world):
     figures["asks that crossed ten stops"] = str(codes)
 
 
+def test_a_stopped_node_stays_quiet(world):
+    """After its graceful stop a node neither dials nor answers, though its process lives on."""
+    a = world.host()
+    b = world.host(f"dial={a.address}")
+    a.event("peer_up")
+    probe = b.spawn()
+    b.ok("register", probe, "quiet")
+    assert a.ok("lookup", "quiet", 5000)["ref"] == probe
+    b.ok("stop", 1000)
+    stopped_us = time.monotonic_ns() // 1000
+    a.event("peer_down")
+    a.settle(2.5)
+    back = [e for e in a.events if e["event"] == "peer_up" and e["t_us"] > stopped_us]
+    assert not back, back
+    assert a.do("lookup", "quiet", 0)["code"] == "not_found"
+    assert a.ask(probe, "inc", ms=500)["code"] in ("not_running", "unreachable")
+    assert b.do("spawn")["code"] == "closed"
+
+
 def stop_returns_what_nobody_answers(world, *options):
     """An ask that was deferred and stays unanswered, and one whose handler waits too long: both end by the stop's deadline."""
     a, b, probe = world.pair(*options)

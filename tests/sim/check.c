@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "actor/executor.h"
+#include "actor/actor.h"
 #include "node/inner.h"
 #include "remote/native.h"
 
@@ -31,22 +31,11 @@ enum {
     LARGEST_MESSAGE = 512, /* of this workload, with its header */
 };
 
-/* Deaths that may wait in a mailbox, beside what its limit says. */
-static uint32_t deaths_due(const struct world *w, sh_pid watcher, unsigned node)
+/* What the windows of an actor have let in: no more than they are wide. */
+static void check_windows(struct world *w, unsigned node, const sh_remote *r, uint64_t actor,
+                          uint32_t limit)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < w->monitor_count; i++) {
-        const struct actor *a = &w->actors[w->monitors[i].watcher];
-        n += a->node == node && a->pid.actor == watcher.actor;
-    }
-    return n;
-}
-
-/* Messages of other nodes that the windows of an actor have let in; a window that is overdrawn is a fault. */
-static uint32_t from_others(struct world *w, unsigned node, const sh_remote *r, uint64_t actor,
-                            uint32_t limit)
-{
-    uint32_t sum = 0, most = limit > SH_TARGET_WINDOW_START ? limit : SH_TARGET_WINDOW_START;
+    uint32_t most = limit > SH_TARGET_WINDOW_START ? limit : SH_TARGET_WINDOW_START;
     SH_LIST_FOREACH(at, &r->peers_all)
     {
         const struct sh_rpeer *p = SH_CONTAINER(at, struct sh_rpeer, all_link);
@@ -59,11 +48,10 @@ static uint32_t from_others(struct world *w, unsigned node, const sh_remote *r, 
             world_broken(w, "node %u let %u messages in through a window of %u", node, own->used,
                          own->window);
         }
-        sum += own->used;
     }
-    return sum;
 }
 
+/* Its own node's messages keep to the limit; those of others to their windows, or their session has ended. */
 static void check_mailboxes(struct world *w, unsigned node, const struct sh_node *n)
 {
     uint32_t limit = w->nodes[node].mailbox;
@@ -73,13 +61,16 @@ static void check_mailboxes(struct world *w, unsigned node, const struct sh_node
         uint32_t cursor = 0;
         sh_exec_enter(x, SH_SIM_TOKEN);
         while (sh_exec_actor_row(x, &cursor, &row)) {
-            uint32_t others = from_others(w, node, n->remote, row.pid.actor, limit);
-            bool over = row.mailbox > limit + others &&
-                        row.mailbox > limit + others + deaths_due(w, row.pid, node);
-            if (over) {
-                world_broken(w, "a mailbox of node %u holds %u messages: %u its own, %u of others",
-                             node, (unsigned)row.mailbox, limit, others);
+            uint32_t own = 0, all = 0;
+            for (const sh_msg *m = sh_actor_at(x, row.pid.actor)->mailbox.head; m; m = m->next) {
+                own += !(m->flags & SH_MSG_INJECTED) && m->kind != SH_MSG_DOWN;
+                all++;
             }
+            if (all != row.mailbox || own > limit) {
+                world_broken(w, "a mailbox of node %u holds %u messages, %u of its own node; %u fit",
+                             node, all, own, limit);
+            }
+            check_windows(w, node, n->remote, row.pid.actor, limit);
         }
         sh_exec_leave(x, SH_SIM_TOKEN);
     }
@@ -225,12 +216,32 @@ static void check_bursts(struct world *w)
     check_asks(w);
 }
 
+/* No tell is lost in silence: what was not handled was reported, unless so much was that reports were dropped. */
+static void check_losses(struct world *w)
+{
+    for (unsigned i = 0; i < w->node_count; i++) {
+        const struct sh_node *n = sh_sim_node(w->sim, i);
+        const struct process *p = &w->nodes[i];
+        uint64_t dropped = n ? n->events_dropped : 1;
+        for (unsigned e = 0; n && e < sh_runtime_execs(n->runtime); e++) {
+            dropped += sh_runtime_exec(n->runtime, e)->stats.events_dropped;
+        }
+        if (dropped == 0 && p->came + p->lost < p->told) {
+            world_broken(w,
+                         "node %u sent %" PRIu64 " tells: %" PRIu64 " were handled, %" PRIu64
+                         " reported lost",
+                         i, p->told, p->came, p->lost);
+        }
+    }
+}
+
 void check_quiet(struct world *w)
 {
     check_always(w);
     check_watches(w);
     check_monitors(w);
     check_bursts(w);
+    check_losses(w);
     if (!w->fault[0]) {
         check_names(w);
     }

@@ -52,6 +52,14 @@ static void do_split(struct world *w)
     shake_all(w);
 }
 
+/* One draw a statement: the order of arguments is the compiler's. */
+static void do_net(struct world *w)
+{
+    uint64_t least = 500 + below(w, 5000);
+    uint64_t most = 1000 + below(w, 40000);
+    sh_sim_net(w->sim, least, most, (uint32_t)below(w, 20000));
+}
+
 void faults_do(struct world *w)
 {
     unsigned a = (unsigned)below(w, w->node_count), b = (unsigned)below(w, w->node_count);
@@ -77,9 +85,7 @@ void faults_do(struct world *w)
         sh_sim_cut(w->sim, a, b);
         shaken(w, a), shaken(w, b);
         break;
-    default:
-        sh_sim_net(w->sim, 500 + below(w, 5000), 1000 + below(w, 40000), (uint32_t)below(w, 20000));
-        break;
+    default: do_net(w); break;
     }
 }
 

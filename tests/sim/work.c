@@ -62,7 +62,7 @@ static uint32_t uid_of(const struct actor *a)
 }
 
 /* In sender-receiver order and at most once: each number is larger than the last one seen. */
-static void note_message(struct actor *me, sh_span value)
+static void note_message(struct actor *me, sh_span value, bool tell)
 {
     uint32_t from;
     uint64_t seq;
@@ -82,6 +82,8 @@ static void note_message(struct actor *me, sh_span value)
                      seq, from, p->sent);
     }
     p->seen = seq;
+    struct process *sender = &w->nodes[w->actors[from].node];
+    sender->came += tell && sender->life == w->actors[from].life;
     if (me->dead) {
         world_broken(w, "actor %u handled a message after its end", uid_of(me));
     }
@@ -145,12 +147,17 @@ static void go_tell(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid)
         if (sh_cx_tell(cx, to, sh_span_str("put"), value_put(room, uid_of(me), p->sent + 1)) == 0) {
             p->sent++;
             me->world->tells++;
+            me->world->nodes[me->node].told++;
         }
     }
 }
 
-static void go_ask(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid, const char *name, uint64_t us)
+/* One draw a statement: the order of arguments is the compiler's. */
+static void go_ask(struct actor *me, sh_cx *cx, sh_pid to, uint32_t uid)
 {
+    static const char *const names[] = {"put", "put", "put", "slow", "boom", "nosuch"};
+    const char *name = names[below(me->world, 6)];
+    uint64_t us = 50000 + below(me->world, 3000000);
     uint8_t room[VALUE_BYTES];
     struct ask *a = ask_new(me->world, uid_of(me), us);
     if (!a) {
@@ -215,7 +222,6 @@ static int on_down(void *ud, sh_cx *cx, void *state, sh_pid dead, const struct s
 
 static int handle_go(struct actor *me, sh_cx *cx)
 {
-    static const char *const names[] = {"put", "put", "put", "slow", "boom", "nosuch"};
     sh_pid to;
     uint32_t uid;
     if (!some_other(me, &to, &uid)) {
@@ -224,9 +230,7 @@ static int handle_go(struct actor *me, sh_cx *cx)
     switch (below(me->world, 6)) {
     case 0: go_monitor(me, cx, to, uid); break;
     case 1:
-    case 2:
-        go_ask(me, cx, to, uid, names[below(me->world, 6)], 50000 + below(me->world, 3000000));
-        break;
+    case 2: go_ask(me, cx, to, uid); break;
     default: go_tell(me, cx, to, uid); break;
     }
     return 0;
@@ -246,6 +250,7 @@ static int handle_burst(struct actor *me, sh_cx *cx)
         if (sh_cx_tell(cx, to, sh_span_str("put"), value_put(room, uid_of(me), p->sent + 1)) == 0) {
             p->sent++;
             me->world->tells++;
+            me->world->nodes[me->node].told++;
         }
     }
     me->burst_to = to;
@@ -280,12 +285,12 @@ static int handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_
     (void)ud, (void)name;
     struct actor *me = ((struct state *)state)->me;
     switch (index) {
-    case H_PUT: note_message(me, value); return 0;
+    case H_PUT: note_message(me, value, !sh_cx_is_ask(cx)); return 0;
     case H_GO: return handle_go(me, cx);
-    case H_SLOW: note_message(me, value); return handle_slow(me, cx);
+    case H_SLOW: note_message(me, value, false); return handle_slow(me, cx);
     case H_BURST: return handle_burst(me, cx);
     case H_BOOM:
-        note_message(me, value);
+        note_message(me, value, false);
         return sh_cx_fail(cx, sh_span_str("boom"), sh_span_none(), sh_span_none());
     default: return 0;
     }
@@ -363,6 +368,12 @@ static int spawn_actor(struct world *w, unsigned node, const sh_type *type)
     return code;
 }
 
+static void on_event(void *ud, const struct sh_node_event *ev)
+{
+    struct process *p = ud;
+    p->lost += ev->kind == SH_NODE_EV_UNDELIVERED ? ev->count : 0;
+}
+
 int work_start_node(struct world *w, unsigned node, bool again)
 {
     struct sh_node_config cfg;
@@ -375,6 +386,9 @@ int work_start_node(struct world *w, unsigned node, bool again)
     cfg.listen = listen;
     cfg.listen_count = 1;
     cfg.agent = "sim";
+    cfg.on_event = on_event;
+    cfg.on_event_ud = p;
+    p->told = p->came = p->lost = 0;
     cfg.mailbox = below(w, 4) == 0 ? 8 : 64;
     p->mailbox = (uint32_t)cfg.mailbox;
     /* Everyone knows one other node: the first one (or, if it is node 0, node 1). */

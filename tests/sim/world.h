@@ -75,6 +75,7 @@ struct process {
     uint64_t shaken_us; /* when a fault last touched it */
     unsigned threads;
     uint32_t mailbox; /* limit of its actors */
+    uint64_t told, came, lost; /* tells of this process: taken, handled somewhere, reported lost */
 };
 
 struct world {

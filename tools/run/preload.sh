@@ -1,4 +1,7 @@
 #!/bin/sh
-# Starts an interpreter with the sanitizer's runtime before it (tests/scripts.cmake names it); plain otherwise.
+# Starts a test's program: with Lua's search paths of the build tree, and with the sanitizer's runtime before it where
+# tests/scripts.cmake names one.
+export LUA_PATH="$SHOAL_BUILD_DIR/lua/?.lua;$SHOAL_BUILD_DIR/lua/?/init.lua;;"
+export LUA_CPATH="$SHOAL_BUILD_DIR/lua/?.so;;"
 [ -n "${SHOAL_TEST_PRELOAD:-}" ] && export LD_PRELOAD="$SHOAL_TEST_PRELOAD"
 exec "$@"

@@ -140,8 +140,8 @@ function Bytes:sub(i, j) end
 ---@field cx shoal.Context of instances
 ---@field init? fun(self, arg: any) start hook: at each start, with spawn's argument; raising fails the spawn
 ---@field on_stop? fun(self, reason: shoal.Reason) once per init that succeeded
----@field on_error? fun(self, error: shoal.Error): integer? a handler failed: shoal.RESUME or shoal.STOP (none: RESUME)
----@field on_down? fun(self, ref: shoal.Ref, reason: shoal.Reason): integer? a link or monitor ended: as on_error
+---@field on_error? fun(self, error: shoal.Error): integer? a handler failed: shoal.RESUME, shoal.STOP, or nothing: as without it (stop after a tell, go on after an ask)
+---@field on_down? fun(self, ref: shoal.Ref, reason: shoal.Reason): integer? a link or monitor ended: shoal.RESUME, shoal.STOP, or nothing: as without it (stop if a link ended, unless normally; else go on)
 ---@field on_undelivered? fun(self, messages: { name: string, value: shoal.Value }[]) tells left at the end
 ---@field on_message? fun(self, name: string, value: shoal.Value): any what no handler takes
 

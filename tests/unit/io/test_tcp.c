@@ -73,7 +73,7 @@ static void test_dial_failures(void **state)
     struct sh_node *n = sh_io_node(a);
     fake_dial(a, &addr);
     UNTIL(a, b, n->dial_failed == 1);
-    assert_int_equal(n->last_err, SH_E_UNREACHABLE);
+    assert_int_equal(n->last_err, SH_E_REFUSED);
 
     bad_socket.fail = 1;
     bad_socket.err = EMFILE;

@@ -142,6 +142,41 @@ static void test_asks_allocate_nothing(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(atomic_load(&h->node[i].counter.allocations) - before[i], 0);
     }
+    for (size_t i = 0; i < h->asks_n; i++) { /* and its place in the window came back */
+        assert_int_equal(h->asks[i].code, 0);
+    }
+    h_free(h);
+}
+
+/* More calls of each kind than a window holds, one after the other: each gives its place back. */
+static void test_places_come_back(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(9, 2);
+    sh_pid b = h_spawn(h, 1), ab = h_pid(h, 0, 1, b), nb;
+    struct h_node *n = &h->node[1];
+    assert_int_equal(sh_remote_node_pid(h->node[0].remote, &h->net->ids[1], &nb), 0);
+    h_tell(h, 0, ab, 0); /* opens the session */
+    h_run(h, 40);
+    for (unsigned i = 0; i < 3 * SH_TARGET_WINDOW_START; i++) {
+        struct ask_note *at_once = h_ask(h, 0, ab, "n", 1, 1000, NULL);
+        struct ask_note *node = h_ask(h, 0, nb, "info", 1, 1000, NULL);
+        struct ask_note *later = h_ask(h, 0, ab, "never", 1, 1000, NULL);
+        struct ask_note *nobody = h_ask(h, 0, ab, "what", 1, 1000, NULL);
+        h_run(h, 10);
+        struct sh_result r = {.value = sh_span_none()};
+        assert_int_equal(n->held_n, 1);
+        sh_runtime_reply(n->rt, TOKEN, n->held[0], &r);
+        n->held_n = 0;
+        h_tell(h, 0, ab, i);
+        h_run(h, 10);
+        assert_true(at_once->ends && node->ends && later->ends && nobody->ends);
+        assert_int_equal(at_once->code, 0);
+        assert_int_equal(node->code, 0);
+        assert_int_equal(later->code, 0);
+        assert_int_equal(nobody->code, SH_E_NO_HANDLER);
+    }
+    assert_int_equal(n->seen_n, 3 * SH_TARGET_WINDOW_START + 1);
     h_free(h);
 }
 
@@ -364,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_lookups),
         cmocka_unit_test(test_open_calls),
         cmocka_unit_test(test_asks_allocate_nothing),
+        cmocka_unit_test(test_places_come_back),
         cmocka_unit_test(test_calls_of_a_peer),
         cmocka_unit_test(test_watches_of_a_peer),
         cmocka_unit_test(test_streams_of_a_peer),

@@ -1,0 +1,80 @@
+/* lprotect.c - Lua code under pcall inside the library, and what a debug hook raises there.
+ *
+ * An interpreter says Ctrl-C (and a host its own limits) by raising from a debug hook. Such an error belongs to no
+ * handler or callback: it is kept, and raised again when the library has returned to the host. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lshoal.h"
+
+bool lprotect_hooked(lua_State *L)
+{
+    lua_Debug frame;
+    bool hooked = false;
+    for (int level = 0; !hooked && lua_getstack(L, level, &frame); level++) {
+        hooked = lua_getinfo(L, "n", &frame) && strcmp(frame.namewhat, "hook") == 0;
+    }
+    if (hooked) {
+        lvm_of(L)->hooked = true; /* stays when it is raised on */
+    }
+    return hooked;
+}
+
+static int protect_message(lua_State *L)
+{
+    lprotect_hooked(L);
+    return 1;
+}
+
+/* The raised value is on top, and stays there. Its place in the box is there from the start: no memory is needed. */
+static void protect_keep(lua_State *L, lnode *n)
+{
+    lua_pushvalue(L, -1);
+    n->raised = lnode_set_box(L, n, BOX_RAISED);
+}
+
+bool lprotect_try(lnode *n, lua_CFunction fn, void *ud, char *why, size_t size)
+{
+    lua_State *L = n->vm->L;
+    n->vm->hooked = false;
+    snprintf(why, size, "out of memory");
+    if (!lua_checkstack(L, 12)) {
+        return false;
+    }
+    lua_pushcfunction(L, protect_message);
+    int handler = lua_gettop(L);
+    lua_pushcfunction(L, fn);
+    lua_pushlightuserdata(L, ud);
+    int status = lua_pcall(L, 1, 0, handler);
+    lua_remove(L, handler);
+    if (status == LUA_OK) {
+        return true;
+    }
+    n->vm->hooked = n->vm->hooked && status == LUA_ERRRUN;
+    if (n->vm->hooked && !n->raised) {
+        protect_keep(L, n);
+    }
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        snprintf(why, size, "%s", lua_tostring(L, -1));
+    }
+    lua_pop(L, 1);
+    return false;
+}
+
+bool lprotect(lnode *n, lua_CFunction fn, void *ud)
+{
+    char why[1];
+    return lprotect_try(n, fn, ud, why, sizeof why);
+}
+
+void lprotect_raise(lua_State *L, lnode *n)
+{
+    if (!n->raised || n->entered) {
+        return;
+    }
+    n->raised = false;
+    lnode_push_box(L, n, BOX_RAISED);
+    lua_pushboolean(L, 0); /* not nil: its place stays */
+    lnode_set_box(L, n, BOX_RAISED);
+    lua_error(L);
+}
