@@ -227,7 +227,9 @@ static void arrive_cancel(sh_exec *x, sh_msg *m)
         sh_post_reply_code(x, m->reply, SH_E_CANCELLED, SH_NOT_SENT, sh_span_none());
     } else if (a && sh_cx_withdraw(x, a, m->reply)) {
         sh_post_reply_code(x, m->reply, SH_E_CANCELLED, SH_UNKNOWN, sh_span_none());
-    } else if (m->reply.node) { /* deferred or forwarded: who holds it may never answer, its session must not wait */
+    } else if (
+        m->reply
+            .node) { /* deferred or forwarded: who holds it may never answer, its session must not wait */
         sh_post_reply_code(x, m->reply, SH_E_CANCELLED, SH_UNKNOWN, sh_span_none());
     }
     sh_exec_release(x, m);

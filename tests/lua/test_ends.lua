@@ -38,11 +38,11 @@ end
 ]]
 
 local ends = {
-  stop = [[node:run(function() shoal.sleep(0.02); node:stop{ timeout = 0.05 } end)]],
+  stop = [[node:run(function() shoal.sleep(0.01); node:stop{ timeout = 0.02 } end)]],
   ["stop, then goes on"] = [[
-    node:task(function() node:stop{ timeout = 0.05 } end)
-    for _ = 1, 20 do node:poll(0, 0.01) end]],
-  close = [[node:run(function() shoal.sleep(0.02) end)]],
+    node:task(function() node:stop{ timeout = 0.02 } end)
+    for _ = 1, 8 do node:poll(0, 0.01) end]],
+  close = [[node:run(function() shoal.sleep(0.01) end)]],
 }
 
 test("a node ends while someone waits", function()

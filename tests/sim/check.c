@@ -51,7 +51,8 @@ static void check_windows(struct world *w, unsigned node, const sh_remote *r, ui
     }
 }
 
-/* Its own node's messages keep to the limit; those of others to their windows, or their session has ended. */
+/* Messages of its own executor keep to the limit, so do those that passed its gate (other threads); those of other
+ * nodes keep to their windows, or their session has ended. */
 static void check_mailboxes(struct world *w, unsigned node, const struct sh_node *n)
 {
     uint32_t limit = w->nodes[node].mailbox;
@@ -61,14 +62,17 @@ static void check_mailboxes(struct world *w, unsigned node, const struct sh_node
         uint32_t cursor = 0;
         sh_exec_enter(x, SH_SIM_TOKEN);
         while (sh_exec_actor_row(x, &cursor, &row)) {
-            uint32_t own = 0, all = 0;
+            uint32_t own = 0, gated = 0, all = 0;
             for (const sh_msg *m = sh_actor_at(x, row.pid.actor)->mailbox.head; m; m = m->next) {
-                own += !(m->flags & SH_MSG_INJECTED) && m->kind != SH_MSG_DOWN;
+                bool counts = !(m->flags & SH_MSG_INJECTED) && m->kind != SH_MSG_DOWN;
+                gated += counts && (m->flags & SH_MSG_GATED);
+                own += counts && !(m->flags & SH_MSG_GATED);
                 all++;
             }
-            if (all != row.mailbox || own > limit) {
-                world_broken(w, "a mailbox of node %u holds %u messages, %u of its own node; %u fit",
-                             node, all, own, limit);
+            if (all != row.mailbox || own > limit || gated > limit) {
+                world_broken(
+                    w, "a mailbox of node %u holds %u messages, %u and %u of its own node; %u fit",
+                    node, all, own, gated, limit);
             }
             check_windows(w, node, n->remote, row.pid.actor, limit);
         }

@@ -74,7 +74,7 @@ struct process {
     uint64_t paused_until_us;
     uint64_t shaken_us; /* when a fault last touched it */
     unsigned threads;
-    uint32_t mailbox; /* limit of its actors */
+    uint32_t mailbox;          /* limit of its actors */
     uint64_t told, came, lost; /* tells of this process: taken, handled somewhere, reported lost */
 };
 
@@ -94,9 +94,9 @@ struct world {
     uint32_t watch_count;
     struct monitor *monitors;
     uint32_t monitor_count;
-    bool faults;     /* faults may happen */
-    bool calm;       /* no more new work */
-    char fault[256]; /* the first promise that was broken; "" none */
+    bool faults;      /* faults may happen */
+    bool calm;        /* no more new work */
+    char fault[256];  /* the first promise that was broken; "" none */
     size_t most_held; /* bytes charged to one node's quota */
     uint64_t asks_ok, asks_failed, tells, names_found, names_missed, deaths, handled;
 };

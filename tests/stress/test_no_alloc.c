@@ -212,7 +212,7 @@ static void asks_outside(struct world *w, shoal_pid to, uint64_t count)
     }
 }
 
-/* What one message allocates once all is warm; `spawned`: what the pattern itself spawns is allowed for. */
+/* Allocations of COUNTED messages once all is warm: an actor that the pattern spawns, a pool that grows; none a message. */
 static void count_pattern(struct world *w, const char *name,
                           void (*pattern)(struct world *, shoal_pid, uint64_t), shoal_pid to)
 {
@@ -222,7 +222,7 @@ static void count_pattern(struct world *w, const char *name,
     uint64_t made = w->near_counts.made - near.made + (w->far_counts.made - far.made);
     print_message("%s: %llu allocations for %d messages\n", name, (unsigned long long)made,
                   COUNTED);
-    assert_true(made < COUNTED / 100); /* an actor spawned, a table that grew: none a message */
+    assert_true(made < COUNTED / 100);
 }
 
 static void test_local_tell(void **state)

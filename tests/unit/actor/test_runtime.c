@@ -171,6 +171,12 @@ static void mailbox_limit(void **state)
     assert_int_equal(tell(&env, a, "echo", "3"), SH_E_MAILBOX_FULL);
     run(&env);
     EXPECT(&env, "echo(1) echo(2) done(1) done(2) ");
+    for (int i = 0; i < 3; i++) { /* what was handled has left exactly its own room */
+        assert_int_equal(tell(&env, a, "nop", ""), 0);
+        assert_int_equal(tell(&env, a, "nop", ""), 0);
+        assert_int_equal(tell(&env, a, "nop", ""), SH_E_MAILBOX_FULL);
+        run(&env);
+    }
     /* An ask that never finds room is not sent. */
     tell(&env, a, "hold", "");
     run(&env);
@@ -356,6 +362,39 @@ static void unlink_ends_both_sides(void **state)
         run(&env);
         EXPECT(&env, "stop(killed,) ");
         assert_true(sh_runtime_alive(env.rt, b));
+        env_end(&env);
+    }
+}
+
+static uint32_t messages_out(struct env *env)
+{
+    uint32_t sum = 0;
+    for (unsigned e = 0; e < sh_runtime_execs(env->rt); e++) {
+        struct sh_exec_stats stats;
+        sh_exec_stats(sh_runtime_exec(env->rt, e), &stats);
+        sum += stats.messages;
+    }
+    return sum;
+}
+
+/* A link that was undone leaves nothing at either side. */
+static void unlink_leaves_nothing(void **state)
+{
+    (void)state;
+    for (unsigned e = 0; e < 2; e++) {
+        struct env env;
+        env_start(&env, 2);
+        sh_pid a = spawn_in(&env, 0, env.type, -1), b = spawn_in(&env, e, env.type, -1);
+        uint32_t before = messages_out(&env);
+        for (unsigned i = 0; i < 20; i++) {
+            sh_pid x = i % 2 ? a : b, y = i % 2 ? b : a;
+            assert_int_equal(sh_runtime_link(env.rt, 1, x, y), 0);
+            run(&env);
+            assert_true(messages_out(&env) > before);
+            assert_int_equal(sh_runtime_unlink(env.rt, 1, i % 3 ? x : y, i % 3 ? y : x), 0);
+            run(&env);
+        }
+        assert_true(messages_out(&env) <= before + 1); /* one may be on its way home */
         env_end(&env);
     }
 }
@@ -704,6 +743,7 @@ int main(void)
         cmocka_unit_test(restart_budget),
         cmocka_unit_test(links),
         cmocka_unit_test(unlink_ends_both_sides),
+        cmocka_unit_test(unlink_leaves_nothing),
         cmocka_unit_test(children),
         cmocka_unit_test(promises_and_forwards),
         cmocka_unit_test(timers),

@@ -112,8 +112,8 @@ static void test_queries(void **state)
     }
     assert_int_equal(err, SH_E_LIMIT);
     assert_int_equal(n, SH_QUERIES_MAX);
-    assert_int_equal(
-        sh_swarm_get(s, snet_peer(&net, 0, 1), sh_span_str("k"), number, net.now_us), SH_E_LIMIT);
+    assert_int_equal(sh_swarm_get(s, snet_peer(&net, 0, 1), sh_span_str("k"), number, net.now_us),
+                     SH_E_LIMIT);
     snet_resume(&net, 1);
     snet_run(&net, 15 * SECOND);
     assert_int_equal(snet_count(&net, 0, SH_SWARM_QUERY_DONE, 0), number - 1);
