@@ -25,7 +25,7 @@ HEADERS = {
     r"Python\.h": {"bindings"},
     r"(sys/socket|netinet/.*|arpa/inet|sys/epoll|sys/eventfd|netdb|pthread|threads)\.h": {"io", "tools", "examples"},
     r"time\.h|sys/time\.h": {"io", "sim", "tools", "examples"},
-    r"stdatomic\.h": {"base", "actor", "io", "abi"},
+    r"stdatomic\.h": {"base", "actor", "io", "bindings", "abi"},
     r"math\.h|fenv\.h": {"abi", "bindings", "tools", "examples"},
 }
 
