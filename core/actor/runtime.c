@@ -192,8 +192,8 @@ sh_span sh_runtime_type_of(const sh_runtime *rt, sh_pid pid)
     }
     const sh_exec *x = rt->exec[sh_pid_executor(pid.actor)];
     /* Acquire: if a later owner of the slot wrote it, the look at the gate behind it sees that. */
-    uint64_t at = atomic_load_explicit(sh_gates_at(&x->types, sh_pid_slot(pid.actor)),
-                                       memory_order_acquire);
+    uint64_t at =
+        atomic_load_explicit(sh_gates_at(&x->types, sh_pid_slot(pid.actor)), memory_order_acquire);
     return sh_runtime_alive(rt, pid) ? sh_type_id((const sh_type *)(uintptr_t)at) : sh_span_none();
 }
 

@@ -80,38 +80,39 @@ enum {
 
 /* swarm */
 enum {
-    SH_PEERS_TABLE_MAX = 65536,      /* entries pids can point at */
-    SH_PEERS_CONNECTED_MAX = 512,    /* max_peers by default */
-    SH_CONNS_PER_PEER_MAX = 8,       /* go's limit; crossed dials keep two */
-    SH_CONNS_PENDING_MAX = 256,      /* inbound, not yet authenticated */
-    SH_DIALS_PER_PEER_MAX = 8,       /* addresses tried at once: go and rust */
-    SH_DIALS_MAX = 160,              /* in all: go */
-    SH_STREAM_NEGOTIATING_MAX = 250, /* inbound per connection without a protocol yet: all of them, go proposes late */
-    SH_PEER_ADDRS_MAX = 16,          /* address book of one peer */
-    SH_LISTEN_MAX = 16,              /* own addresses, and announced ones */
-    SH_DIAL_TIMEOUT_MS = 5000,       /* one address: go's for private ones */
-    SH_DIAL_FAILURES_MAX = 32,       /* dial_failed events not yet taken */
-    SH_CALLS_MAX = 1024,             /* dials of addresses asked for by the user */
-    SH_KEEP_BACKOFF_MAX_MS = 60000,  /* dials to keep, and held peers */
-    SH_LOOKUP_NODES_MAX = 128,       /* candidates of one query: six times k */
-    SH_LOOKUP_ASKED_MAX = 256,       /* requests of one query: a liar cannot prolong it */
-    SH_LOOKUP_SLOW_US = 1500000,     /* a candidate silent this long no longer holds a query up */
-    SH_QUERY_TIMEOUT_MS = 20000,     /* one query as a whole */
-    SH_QUERIES_MAX = 1024,           /* at once; about 7 KiB each */
-    SH_QUERY_FOUND_MAX = 128,        /* providers told by one query */
-    SH_KAD_SENT_MAX = 16,            /* requests unanswered on one stream; more wait here */
-    SH_KAD_QUEUE_MAX = 4096,         /* requests to one peer, waiting or unanswered */
-    SH_RECORD_VALUES_MAX = 16384,    /* values kept for others */
-    SH_RECORD_PUBLISHER_MAX = 4096,  /* values, and provider entries, of one peer */
-    SH_RECORD_ADDRS_MAX = 4,         /* addresses kept with a provider entry */
-    SH_PROVIDER_TTL_MS = 172800000,  /* 48 h: spec */
-    SH_VALUE_TTL_MS = 3600000,       /* Kameo: 1 h */
-    SH_REPUBLISH_MS = 1200000,       /* 20 min: a third of the value's life */
-    SH_PUBLISH_EVERYONE_MAX = 256,   /* so few names are sent to every DHT peer that connects */
-    SH_PUBLICATIONS_MAX = 65536,     /* own names */
-    SH_BOOTSTRAP_MS = 600000,        /* self lookup: go refreshes every 10 min */
-    SH_PAUSE_MS = 500,               /* so late a deadline means that this node stood still */
-    SH_IDENTIFY_PUSHES_MAX = 8       /* inbound pushes in a burst, one more each second */
+    SH_PEERS_TABLE_MAX = 65536,   /* entries pids can point at */
+    SH_PEERS_CONNECTED_MAX = 512, /* max_peers by default */
+    SH_CONNS_PER_PEER_MAX = 8,    /* go's limit; crossed dials keep two */
+    SH_CONNS_PENDING_MAX = 256,   /* inbound, not yet authenticated */
+    SH_DIALS_PER_PEER_MAX = 8,    /* addresses tried at once: go and rust */
+    SH_DIALS_MAX = 160,           /* in all: go */
+    SH_STREAM_NEGOTIATING_MAX =
+        250, /* inbound per connection without a protocol yet: all of them, go proposes late */
+    SH_PEER_ADDRS_MAX = 16,         /* address book of one peer */
+    SH_LISTEN_MAX = 16,             /* own addresses, and announced ones */
+    SH_DIAL_TIMEOUT_MS = 5000,      /* one address: go's for private ones */
+    SH_DIAL_FAILURES_MAX = 32,      /* dial_failed events not yet taken */
+    SH_CALLS_MAX = 1024,            /* dials of addresses asked for by the user */
+    SH_KEEP_BACKOFF_MAX_MS = 60000, /* dials to keep, and held peers */
+    SH_LOOKUP_NODES_MAX = 128,      /* candidates of one query: six times k */
+    SH_LOOKUP_ASKED_MAX = 256,      /* requests of one query: a liar cannot prolong it */
+    SH_LOOKUP_SLOW_US = 1500000,    /* a candidate silent this long no longer holds a query up */
+    SH_QUERY_TIMEOUT_MS = 20000,    /* one query as a whole */
+    SH_QUERIES_MAX = 1024,          /* at once; about 7 KiB each */
+    SH_QUERY_FOUND_MAX = 128,       /* providers told by one query */
+    SH_KAD_SENT_MAX = 16,           /* requests unanswered on one stream; more wait here */
+    SH_KAD_QUEUE_MAX = 4096,        /* requests to one peer, waiting or unanswered */
+    SH_RECORD_VALUES_MAX = 16384,   /* values kept for others */
+    SH_RECORD_PUBLISHER_MAX = 4096, /* values, and provider entries, of one peer */
+    SH_RECORD_ADDRS_MAX = 4,        /* addresses kept with a provider entry */
+    SH_PROVIDER_TTL_MS = 172800000, /* 48 h: spec */
+    SH_VALUE_TTL_MS = 3600000,      /* Kameo: 1 h */
+    SH_REPUBLISH_MS = 1200000,      /* 20 min: a third of the value's life */
+    SH_PUBLISH_EVERYONE_MAX = 256,  /* so few names are sent to every DHT peer that connects */
+    SH_PUBLICATIONS_MAX = 65536,    /* own names */
+    SH_BOOTSTRAP_MS = 600000,       /* self lookup: go refreshes every 10 min */
+    SH_PAUSE_MS = 500,              /* so late a deadline means that this node stood still */
+    SH_IDENTIFY_PUSHES_MAX = 8      /* inbound pushes in a burst, one more each second */
 };
 
 /* actor */
@@ -146,13 +147,14 @@ enum {
     SH_TARGET_WINDOW_MAX = 65536,    /* when the mailbox limit is 0 */
     SH_MESSAGE_OVERHEAD = 128,       /* counted beside the frame length */
     SH_CREDIT_DELAY_MS = 10,         /* a credit leaves within this */
-    SH_SESSION_MEMORY_MAX = 16777216, /* of a session's own, beside 4 messages: unread output, tables, 16 MiB */
-    SH_LOOKUPS_MAX = 16384,          /* lookups under way at once */
-    SH_LOOKUP_HOLDERS_MAX = 1024,    /* holders one lookup_all remembers, so that each is told once */
-    SH_NAMES_MAX = 65536,            /* registered at this node */
-    SH_HELLO_TIMEOUT_MS = 10000,     /* no HELLO, or no stream in answer */
-    SH_SESSION_STREAMS_MAX = 2,      /* incoming native streams a peer */
-    SH_KAMEO_STREAMS_MAX = 64        /* to one Kameo peer at once */
+    SH_SESSION_MEMORY_MAX =
+        16777216, /* of a session's own, beside 4 messages: unread output, tables, 16 MiB */
+    SH_LOOKUPS_MAX = 16384,       /* lookups under way at once */
+    SH_LOOKUP_HOLDERS_MAX = 1024, /* holders one lookup_all remembers, so that each is told once */
+    SH_NAMES_MAX = 65536,         /* registered at this node */
+    SH_HELLO_TIMEOUT_MS = 10000,  /* no HELLO, or no stream in answer */
+    SH_SESSION_STREAMS_MAX = 2,   /* incoming native streams a peer */
+    SH_KAMEO_STREAMS_MAX = 64     /* to one Kameo peer at once */
 };
 
 /* node */
@@ -166,9 +168,10 @@ enum {
     SH_NODE_LISTENERS_MAX = 64,      /* addresses a node listens on */
     SH_NODE_DIAL_MS = 30000,         /* default of a dial call: handshake 10 s, some addresses */
     SH_NODE_LOOKUP_ONCE_MS = 60000,  /* one pass ends by the swarm's own timeouts; this is beyond */
-    SH_NODE_INFO_BYTES_MAX = 1 << 20, /* an info answer to a peer: rows that do not fit are left out */
+    SH_NODE_INFO_BYTES_MAX =
+        1 << 20, /* an info answer to a peer: rows that do not fit are left out */
     SH_NODE_INFO_LOCAL_MAX = 1 << 28, /* the same to our own host: a million actors */
-    SH_NODE_EVENTS_TURN_MAX = 1024 /* swarm events routed in one turn */
+    SH_NODE_EVENTS_TURN_MAX = 1024    /* swarm events routed in one turn */
 };
 
 #endif

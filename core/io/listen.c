@@ -114,7 +114,8 @@ static void listener_announce(struct sh_listener *l, const struct sockaddr *boun
         return;
     }
     for (struct ifaddrs *i = all; i; i = i->ifa_next) {
-        if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) || i->ifa_addr->sa_family != bound->sa_family) {
+        if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) ||
+            i->ifa_addr->sa_family != bound->sa_family) {
             continue;
         }
         const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)i->ifa_addr;

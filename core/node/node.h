@@ -107,7 +107,7 @@ enum sh_node_op {                        /* subject, parts; result */
                   SH_NODE_OP_LOOKUP_ONCE, /* name; one pass. Result pid */
                   SH_NODE_OP_LOOKUP_ALL, /* name; items: result pid, code SH_RESULT_MORE; last: 0 without pid, or an error */
                   SH_NODE_OP_LOOKUP_ALL_ONCE, /* the same in one pass */
-    SH_NODE_OP_LOOKUP_FOLLOW, /* the same without end */
+                  SH_NODE_OP_LOOKUP_FOLLOW,   /* the same without end */
                   SH_NODE_OP_INFO, /* name: "actors" "peers" "names" "routing". Result value: MessagePack, a list of maps.
                                    Of another node: ask sh_node_peer_pid "info" with that text as the value */
                   SH_NODE_OP_EXPORT, /* subject may be called from other nodes from now on */

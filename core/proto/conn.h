@@ -37,27 +37,27 @@ enum sh_conn_ev_kind {
 
 struct sh_conn_ev {
     enum sh_conn_ev_kind kind;
-    uint64_t stream;       /* id of the stream, for stream events */
-    void *user;            /* what sh_conn_set_user attached to that stream, or NULL */
-    sh_span data;          /* DATA */
-    uint64_t rtt_us;       /* PONG */
-    uint64_t code;         /* RESET, CLOSED: code of the peer, 0 if none */
-    int err;               /* CLOSED: SH_E_*, 0 for an orderly end (FIN or go-away 0) */
-    const char *why;       /* CLOSED: text for people, static or owned by the connection */
-    sh_peer_id peer;       /* UP */
+    uint64_t stream; /* id of the stream, for stream events */
+    void *user;      /* what sh_conn_set_user attached to that stream, or NULL */
+    sh_span data;    /* DATA */
+    uint64_t rtt_us; /* PONG */
+    uint64_t code;   /* RESET, CLOSED: code of the peer, 0 if none */
+    int err;         /* CLOSED: SH_E_*, 0 for an orderly end (FIN or go-away 0) */
+    const char *why; /* CLOSED: text for people, static or owned by the connection */
+    sh_peer_id peer; /* UP */
 };
 
 struct sh_conn_config {
     const sh_mem *mem;
-    sh_quota *quota;            /* of this connection; its parent is the node's (or the peer's) */
+    sh_quota *quota; /* of this connection; its parent is the node's (or the peer's) */
     sh_block_pool *pool;
     sh_rng *rng;
     const sh_identity *identity;
     const struct sh_noise_static *noise_static; /* X25519 key of this process and its signature */
     bool dialer;
-    sh_peer_id expect;          /* n = 0: any peer; else the dial fails unless it is this one */
-    uint32_t streams_max;       /* inbound streams at once; more are reset */
-    uint64_t handshake_us;      /* longest time until UP */
+    sh_peer_id expect;     /* n = 0: any peer; else the dial fails unless it is this one */
+    uint32_t streams_max;  /* inbound streams at once; more are reset */
+    uint64_t handshake_us; /* longest time until UP */
 };
 
 struct sh_conn_ops {
@@ -68,10 +68,10 @@ struct sh_conn_ops {
     void (*filled)(sh_conn *c, size_t n, uint64_t now_us);
     void (*eof)(sh_conn *c, uint64_t now_us); /* the pipe ended (err 0) */
     bool (*event)(sh_conn *c, struct sh_conn_ev *ev, uint64_t now_us);
-    void (*flush)(sh_conn *c);                /* seal what is open */
-    sh_span (*out)(const sh_conn *c);         /* raw bytes waiting to be written, contiguous part */
+    void (*flush)(sh_conn *c);        /* seal what is open */
+    sh_span (*out)(const sh_conn *c); /* raw bytes waiting to be written, contiguous part */
     void (*sent)(sh_conn *c, size_t n);
-    uint64_t (*deadline)(const sh_conn *c);   /* absolute us, UINT64_MAX: never */
+    uint64_t (*deadline)(const sh_conn *c); /* absolute us, UINT64_MAX: never */
     void (*tick)(sh_conn *c, uint64_t now_us);
     /* Opens a stream. 0; SH_E_LIMIT: too many (or too many not yet acknowledged); SH_E_CLOSED. */
     int (*open)(sh_conn *c, uint64_t *stream);
@@ -79,9 +79,9 @@ struct sh_conn_ops {
     int64_t (*write)(sh_conn *c, uint64_t stream, sh_span data);
     /* How many bytes write would take now. */
     size_t (*writable)(const sh_conn *c, uint64_t stream);
-    int (*shut)(sh_conn *c, uint64_t stream);               /* FIN after what was written */
+    int (*shut)(sh_conn *c, uint64_t stream); /* FIN after what was written */
     void (*reset)(sh_conn *c, uint64_t stream, uint32_t code);
-    void (*credit)(sh_conn *c, uint64_t stream, size_t n);  /* n bytes of DATA were consumed */
+    void (*credit)(sh_conn *c, uint64_t stream, size_t n); /* n bytes of DATA were consumed */
     void (*set_user)(sh_conn *c, uint64_t stream, void *user);
     /* PONG follows, or never. SH_E_LIMIT: the answer to the last one is still out. */
     int (*ping)(sh_conn *c, uint64_t now_us);

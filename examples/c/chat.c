@@ -57,8 +57,10 @@ static int room_on_down(shoal_cx *cx, void *state, shoal_pid pid, const shoal_re
 static int member_line(shoal_cx *cx, void *state, shoal_bytes value)
 {
     (void)cx, (void)state;
-    shoal_bytes from = shoal_field_text(value, "from", "?"), text = shoal_field_text(value, "text", "");
-    printf("<%.*s> %.*s\n", (int)from.len, (const char *)from.data, (int)text.len, (const char *)text.data);
+    shoal_bytes from = shoal_field_text(value, "from", "?"),
+                text = shoal_field_text(value, "text", "");
+    printf("<%.*s> %.*s\n", (int)from.len, (const char *)from.data, (int)text.len,
+           (const char *)text.data);
     fflush(stdout);
     return 0;
 }
@@ -106,7 +108,8 @@ static int enter(shoal_node *node, const char *address, shoal_pid *room)
     if (code == 0 && !address) {
         code = shoal_spawn(node, &room_type, NULL, room);
         if (code == 0) {
-            code = finish(node, shoal_register(node, *room, "chat", shoal_keep, &done), &done, NULL);
+            code =
+                finish(node, shoal_register(node, *room, "chat", shoal_keep, &done), &done, NULL);
         }
         if (code == 0 && shoal_address(node, 0, mine, sizeof mine) > 0) {
             printf("others join with: ./chat NAME %s\n", mine);
@@ -154,13 +157,15 @@ int main(int argc, char **argv)
     int code = enter(node, argc == 3 ? argv[2] : NULL, &room);
     if (code == 0 && (code = shoal_spawn(node, &member_type, NULL, &me)) == 0) {
         shoal_put_ref(&ref, node, me);
-        code = finish(node, shoal_ask(node, room, "join", shoal_packed(&ref), 0, shoal_keep, &done), &done, NULL);
+        code = finish(node, shoal_ask(node, room, "join", shoal_packed(&ref), 0, shoal_keep, &done),
+                      &done, NULL);
     }
     shoal_pack_free(&ref);
 
     /* One wait for both the terminal and the node; unbuffered, so that no line hides from it. */
     setvbuf(stdin, NULL, _IONBF, 0);
-    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = shoal_fd(node), .events = POLLIN}};
+    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                                {.fd = shoal_fd(node), .events = POLLIN}};
     char line[512];
     while (code == 0) {
         poll(watched, 2, (int)shoal_next_timeout_ms(node));

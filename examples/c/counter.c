@@ -64,7 +64,8 @@ static int serve(shoal_node *node)
     char address[256];
     shoal_pid pid;
     shoal_result *done = NULL;
-    if (shoal_listen(node, "/ip4/127.0.0.1/tcp/0") < 0 || shoal_spawn(node, &counter_type, NULL, &pid) < 0 ||
+    if (shoal_listen(node, "/ip4/127.0.0.1/tcp/0") < 0 ||
+        shoal_spawn(node, &counter_type, NULL, &pid) < 0 ||
         shoal_address(node, 0, address, sizeof address) < 0) {
         return fail(node, "serve");
     }

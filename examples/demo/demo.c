@@ -47,7 +47,8 @@ static int greet_other(shoal_node *node, const char *name)
     shoal_put_text(&pack, "demo.c", 6);
     int code = finish(node, shoal_lookup(node, name, 20000, shoal_keep, &found), &found);
     if (code == 0) {
-        int64_t call = shoal_ask(node, found->pid, "greet", shoal_packed(&pack), 0, shoal_keep, &reply);
+        int64_t call =
+            shoal_ask(node, found->pid, "greet", shoal_packed(&pack), 0, shoal_keep, &reply);
         code = finish(node, call, &reply);
     }
     if (code == 0) {

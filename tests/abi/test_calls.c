@@ -25,7 +25,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static shoal_result *ask(struct fixture *f, shoal_pid pid, const char *name, shoal_bytes value, uint32_t ms)
+static shoal_result *ask(struct fixture *f, shoal_pid pid, const char *name, shoal_bytes value,
+                         uint32_t ms)
 {
     shoal_result *r = NULL;
     int64_t call = shoal_ask(f->node, pid, name, value, ms, shoal_keep, &r);
@@ -55,7 +56,8 @@ static void test_ask_tell_drain(void **state)
 static void expect(shoal_result *r, int code, int delivery, const char *text)
 {
     if (r->code != code) {
-        fprintf(stderr, "expected %s, got %s: %s\n", shoal_code_name(code), shoal_code_name(r->code), r->text);
+        fprintf(stderr, "expected %s, got %s: %s\n", shoal_code_name(code),
+                shoal_code_name(r->code), r->text);
     }
     assert_int_equal(r->code, code);
     assert_int_equal(r->delivery, delivery);
@@ -83,8 +85,8 @@ static void test_ask_errors(void **state)
 static void expect_at_call(struct fixture *f, int64_t result, int code, const char *text)
 {
     if (result != code || !strstr(shoal_last_error(f->node), text)) {
-        fprintf(stderr, "expected %s and \"%s\", got %lld: %s\n", shoal_code_name(code), text, (long long)result,
-                shoal_last_error(f->node));
+        fprintf(stderr, "expected %s and \"%s\", got %lld: %s\n", shoal_code_name(code), text,
+                (long long)result, shoal_last_error(f->node));
     }
     assert_true(result == code);
     assert_non_null(strstr(shoal_last_error(f->node), text));
@@ -96,29 +98,45 @@ static void test_errors_at_the_call(void **state)
     static const unsigned char two[] = {1, 2}, cut[] = {0x92, 1};
     static char name[300];
     memset(name, 'n', sizeof name - 1);
-    expect_at_call(f, shoal_tell(f->node, f->pid, "", shoal_nil()), SHOAL_E_BAD_VALUE, "message name is empty");
-    expect_at_call(f, shoal_tell(f->node, f->pid, name, shoal_nil()), SHOAL_E_BAD_VALUE, "longer than 255");
-    expect_at_call(f, shoal_tell(f->node, f->pid, "a\xff", shoal_nil()), SHOAL_E_BAD_VALUE, "UTF-8");
-    expect_at_call(f, shoal_tell(f->node, f->pid, "a", (shoal_bytes){two, 2}), SHOAL_E_BAD_VALUE, "byte 1");
-    expect_at_call(f, shoal_tell(f->node, f->pid, "a", (shoal_bytes){cut, 2}), SHOAL_E_BAD_VALUE, "MessagePack");
-    expect_at_call(f, shoal_tell(f->node, (shoal_pid){0}, "a", shoal_nil()), SHOAL_E_NOT_RUNNING, "nobody");
-    expect_at_call(f, shoal_listen(f->node, "127.0.0.1:80"), SHOAL_E_BAD_ADDRESS, "/ip4/127.0.0.1/tcp/0");
-    expect_at_call(f, shoal_listen(f->node, "/ip4/127.0.0.1/udp/0/quic-v1"), SHOAL_E_UNSUPPORTED, "quic");
+    expect_at_call(f, shoal_tell(f->node, f->pid, "", shoal_nil()), SHOAL_E_BAD_VALUE,
+                   "message name is empty");
+    expect_at_call(f, shoal_tell(f->node, f->pid, name, shoal_nil()), SHOAL_E_BAD_VALUE,
+                   "longer than 255");
+    expect_at_call(f, shoal_tell(f->node, f->pid, "a\xff", shoal_nil()), SHOAL_E_BAD_VALUE,
+                   "UTF-8");
+    expect_at_call(f, shoal_tell(f->node, f->pid, "a", (shoal_bytes){two, 2}), SHOAL_E_BAD_VALUE,
+                   "byte 1");
+    expect_at_call(f, shoal_tell(f->node, f->pid, "a", (shoal_bytes){cut, 2}), SHOAL_E_BAD_VALUE,
+                   "MessagePack");
+    expect_at_call(f, shoal_tell(f->node, (shoal_pid){0}, "a", shoal_nil()), SHOAL_E_NOT_RUNNING,
+                   "nobody");
+    expect_at_call(f, shoal_listen(f->node, "127.0.0.1:80"), SHOAL_E_BAD_ADDRESS,
+                   "/ip4/127.0.0.1/tcp/0");
+    expect_at_call(f, shoal_listen(f->node, "/ip4/127.0.0.1/udp/0/quic-v1"), SHOAL_E_UNSUPPORTED,
+                   "quic");
     expect_at_call(f, shoal_dial(f->node, "nonsense", NULL, NULL), SHOAL_E_BAD_ADDRESS, "nonsense");
-    expect_at_call(f, shoal_info(f->node, "weather", NULL, NULL, NULL), SHOAL_E_BAD_VALUE, "expected actors");
-    expect_at_call(f, shoal_register(f->node, f->pid, "a:meta:b", NULL, NULL), SHOAL_E_BAD_VALUE, ":meta:");
-    expect_at_call(f, shoal_register(f->node, f->pid, "shoal.x", NULL, NULL), SHOAL_E_BAD_VALUE, "kept for the library");
-    expect_at_call(f, shoal_lookup(f->node, "shoal.x", 0, NULL, NULL), SHOAL_E_BAD_VALUE, "kept for the library");
-    expect_at_call(f, shoal_lookup_all(f->node, "a:meta:b", 0, 0, NULL, NULL), SHOAL_E_BAD_VALUE, ":meta:");
-    expect_at_call(f, shoal_unregister(f->node, f->pid, "not mine"), SHOAL_E_NOT_FOUND, "does not hold");
+    expect_at_call(f, shoal_info(f->node, "weather", NULL, NULL, NULL), SHOAL_E_BAD_VALUE,
+                   "expected actors");
+    expect_at_call(f, shoal_register(f->node, f->pid, "a:meta:b", NULL, NULL), SHOAL_E_BAD_VALUE,
+                   ":meta:");
+    expect_at_call(f, shoal_register(f->node, f->pid, "shoal.x", NULL, NULL), SHOAL_E_BAD_VALUE,
+                   "kept for the library");
+    expect_at_call(f, shoal_lookup(f->node, "shoal.x", 0, NULL, NULL), SHOAL_E_BAD_VALUE,
+                   "kept for the library");
+    expect_at_call(f, shoal_lookup_all(f->node, "a:meta:b", 0, 0, NULL, NULL), SHOAL_E_BAD_VALUE,
+                   ":meta:");
+    expect_at_call(f, shoal_unregister(f->node, f->pid, "not mine"), SHOAL_E_NOT_FOUND,
+                   "does not hold");
     shoal_pid out;
-    expect_at_call(f, shoal_pid_parse(f->node, "rubbish", &out), SHOAL_E_BAD_VALUE, "<16 hex>@<peer id>");
+    expect_at_call(f, shoal_pid_parse(f->node, "rubbish", &out), SHOAL_E_BAD_VALUE,
+                   "<16 hex>@<peer id>");
     if (!threads) { /* with a thread of its own the loop may be busy: then nobody knows yet */
         assert_int_equal(shoal_cancel(f->node, 123456789), SHOAL_E_NOT_FOUND);
     }
     unsigned char *big = malloc((1u << 20) + 16);
     memset(big, 0xc0, (1u << 20) + 16);
-    expect_at_call(f, shoal_tell(f->node, f->pid, "a", (shoal_bytes){big, (1u << 20) + 1}), SHOAL_E_LIMIT, "max_message");
+    expect_at_call(f, shoal_tell(f->node, f->pid, "a", (shoal_bytes){big, (1u << 20) + 1}),
+                   SHOAL_E_LIMIT, "max_message");
     free(big);
 }
 
@@ -131,7 +149,8 @@ static void test_deep_values(void **state)
     assert_int_equal(shoal_tell(f->node, f->pid, "echo", (shoal_bytes){deep, 33}), 0);
     deep[32] = 0x91;
     deep[33] = 1;
-    expect_at_call(f, shoal_tell(f->node, f->pid, "echo", (shoal_bytes){deep, 34}), SHOAL_E_BAD_VALUE, "32 deep");
+    expect_at_call(f, shoal_tell(f->node, f->pid, "echo", (shoal_bytes){deep, 34}),
+                   SHOAL_E_BAD_VALUE, "32 deep");
 }
 
 static void test_full_mailbox(void **state)

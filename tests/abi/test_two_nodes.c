@@ -1,7 +1,8 @@
 /* tests/abi/test_two_nodes.c - two nodes of one process over loopback: names, refs, deaths, loss, order. */
 #include "world.h"
 
-static shoal_result *ask2(shoal_node *a, shoal_node *b, shoal_pid pid, const char *name, shoal_bytes value)
+static shoal_result *ask2(shoal_node *a, shoal_node *b, shoal_pid pid, const char *name,
+                          shoal_bytes value)
 {
     shoal_result *r = NULL;
     assert_true(shoal_ask(a, pid, name, value, 3000, shoal_keep, &r) > 0);

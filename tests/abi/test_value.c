@@ -12,8 +12,25 @@
 static void test_round_trip_numbers(void **state)
 {
     (void)state;
-    static const int64_t numbers[] = {0, 1, 127, 128, 255, 256, 65535, 65536, 4294967295, 4294967296,
-                                      (INT64_C(1) << 53) + 1, INT64_MAX, -1, -32, -33, -128, -129, -32769, INT64_MIN};
+    static const int64_t numbers[] = {0,
+                                      1,
+                                      127,
+                                      128,
+                                      255,
+                                      256,
+                                      65535,
+                                      65536,
+                                      4294967295,
+                                      4294967296,
+                                      (INT64_C(1) << 53) + 1,
+                                      INT64_MAX,
+                                      -1,
+                                      -32,
+                                      -33,
+                                      -128,
+                                      -129,
+                                      -32769,
+                                      INT64_MIN};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         shoal_pack p;
         int64_t out = 0;
@@ -184,9 +201,12 @@ static void test_any_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip_numbers), cmocka_unit_test(test_u64_range),
-        cmocka_unit_test(test_floats),             cmocka_unit_test(test_fields_and_walk),
-        cmocka_unit_test(test_walk_nested),        cmocka_unit_test(test_errors_stick),
+        cmocka_unit_test(test_round_trip_numbers),
+        cmocka_unit_test(test_u64_range),
+        cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_fields_and_walk),
+        cmocka_unit_test(test_walk_nested),
+        cmocka_unit_test(test_errors_stick),
         cmocka_unit_test(test_any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
