@@ -14,7 +14,6 @@ enum {
     SH_RADIX_BYTES_MAX = 128,    /* base58 and base36 are quadratic: ids need 44 bytes */
     SH_LOG_LINE_MAX = 512,       /* one log line on the stack, longer ones are cut */
     SH_SLAB_COUNT_MAX = 1 << 24, /* slot numbers are 24 bits of a pid */
-    SH_EXECUTORS_MAX = 256       /* executor numbers are 8 bits of a pid */
 };
 
 /* crypto */
@@ -38,9 +37,7 @@ enum {
     SH_MUXERS_MAX = 100,             /* entries of a stream_muxers list: go ignores longer ones */
     SH_HANDSHAKE_TIMEOUT_MS = 10000, /* everything up to a secured connection */
     SH_NEGOTIATE_TIMEOUT_MS = 10000, /* one stream's protocol */
-    SH_MULTIADDR_MAX = 1024,         /* binary or text; real ones are under 200 */
     SH_MULTIADDR_PARTS_MAX = 16,     /* a relayed address has about 8 */
-    SH_ADDRS_PER_PEER_MAX = 32,      /* kept of what a peer announces */
     SH_YAMUX_FRAME_SEND_MAX = 16384, /* fairness between streams; rust kills above 1 MiB */
     SH_YAMUX_WINDOW_START = 262144,  /* 256 KiB: fixed by the spec */
     SH_YAMUX_WINDOW_MAX = 1048576,   /* 1 MiB: a stream's window grown; 1 Gbit/s at 8 ms */
@@ -52,7 +49,6 @@ enum {
         4194304,                /* by how much all windows of a connection may have grown: 4 MiB */
     SH_CONN_OUT_BLOCKS_MAX = 4, /* blocks a connection queues: 264 KiB, then writes are cut short */
     SH_PING_BYTES = 32,         /* fixed by the spec */
-    SH_PING_STREAMS_MAX = 2     /* spec: a listener accepts two per peer */
 };
 
 /* proto and swarm: identify, DHT, mDNS */
@@ -61,20 +57,15 @@ enum {
     SH_IDENTIFY_FIRST_MAX = 4096,       /* rust reads one message of this size */
     SH_IDENTIFY_MESSAGES_MAX = 10,      /* parts merged until the end */
     SH_PROTOCOLS_MAX = 128,             /* kept of a peer's list */
-    SH_AGENT_MAX = 128,                 /* kept of a peer's version texts */
     SH_KAD_MESSAGE_MAX = 16384,         /* rust's cap, both ways */
     SH_KAD_K = 20,                      /* bucket size and replication */
     SH_KAD_ALPHA = 10,                  /* requests of one lookup in flight: spec, go, js, py */
     SH_KAD_KEY_MAX = 512,               /* value keys hold a name of 255 bytes and an actor id */
-    SH_KAD_PROVIDER_KEY_MAX = 80,       /* go's cap for provider keys */
     SH_KAD_VALUE_MAX = 1024,            /* metadata of one name */
     SH_KAD_RECORDS_MAX = 65536,         /* values and provider entries kept for others */
     SH_KAD_PROVIDERS_MAX = 64,          /* kept per key */
     SH_KAD_STREAMS_MAX = 32,            /* inbound per peer, as rust and js */
     SH_KAD_RESPONSE_TIMEOUT_MS = 10000, /* go, rust, js */
-    SH_MDNS_PACKET_MAX = 1400,          /* stays under one Ethernet frame */
-    SH_MDNS_STRING_MAX = 255,           /* a DNS character-string */
-    SH_DNSADDR_DEPTH_MAX = 4,           /* go: recursion */
     SH_DNSADDR_RESULTS_MAX = 100        /* go: resolved addresses */
 };
 
@@ -127,7 +118,6 @@ enum {
     SH_MESSAGE_INLINE_BYTES = 128, /* a pooled message with name and small value inside */
     SH_ASK_TIMEOUT_MS = 5000,      /* default */
     SH_CONFIRM_MS = 100,           /* what another node or thread has to confirm a withdrawal */
-    SH_BACKOFF_MAX_MS = 30000,     /* supervision */
     SH_RESTARTS_DEFAULT = 5,       /* max restarts within ... */
     SH_RESTART_WITHIN_MS = 5000    /* ... this time */
 };
@@ -154,7 +144,6 @@ enum {
     SH_NAMES_MAX = 65536,         /* registered at this node */
     SH_HELLO_TIMEOUT_MS = 10000,  /* no HELLO, or no stream in answer */
     SH_SESSION_STREAMS_MAX = 2,   /* incoming native streams a peer */
-    SH_KAMEO_STREAMS_MAX = 64     /* to one Kameo peer at once */
 };
 
 /* node */

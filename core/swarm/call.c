@@ -5,7 +5,7 @@
 #include "swarm/links.h"
 #include "swarm/peers.h"
 
-enum { CALL_BACKOFF_MS = 1000 };
+enum { CALL_BACKOFF_MS = 100 };
 
 void sh_call_free(struct sh_swarm *s, struct sh_call *c)
 {

@@ -15,7 +15,7 @@ enum {
     DIAL_AGAIN_US = 50000, /* between the jobs while a loss is being judged */
     DIAL_BACKOFF_US = 5000000,
     DIAL_BACKOFF_MAX_US = 300000000,
-    DIAL_REDIAL_MS = 1000,
+    DIAL_REDIAL_MS = 100,
 };
 
 /* --- one job --- */

@@ -242,7 +242,8 @@ void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id)
     }
     sh_dial_up(s, l);
     l->conn->ops->ping(l->conn, s->now_us);
-    if (sh_ident_up(s, l) != 0) { /* who is never asked would stay a stranger for as long as it is connected */
+    if (sh_ident_up(s, l) !=
+        0) { /* who is never asked would stay a stranger for as long as it is connected */
         sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "no memory to identify the peer");
         return;
     }

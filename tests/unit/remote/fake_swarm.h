@@ -94,7 +94,7 @@ struct fake_net {
     unsigned stream_count;
     struct fake_pub pubs[FAKE_PUBS];
     unsigned pub_count;
-    unsigned pub_gone; /* names are mostly withdrawn in their order: behind the last one */
+    unsigned pub_gone;     /* names are mostly withdrawn in their order: behind the last one */
     unsigned closed_conns; /* sh_swarm_close_conn calls */
     char closed_why[128];
     unsigned resets, opens;
