@@ -142,6 +142,7 @@ enum {
     SH_LOOKUPS_MAX = 16384,       /* lookups under way at once */
     SH_LOOKUP_HOLDERS_MAX = 1024, /* holders one lookup_all remembers, so that each is told once */
     SH_NAMES_MAX = 65536,         /* registered at this node */
+    SH_BYE_ANSWER_MS = 1000,      /* a goodbye that is not answered: our stream ends anyway */
     SH_HELLO_TIMEOUT_MS = 10000,  /* no HELLO, or no stream in answer */
     SH_SESSION_STREAMS_MAX = 2,   /* incoming native streams a peer */
 };

@@ -520,6 +520,9 @@ void native_arm(struct native *n)
     if (native_has_work(n) && !n->out && n->retry_us < due) {
         due = n->retry_us;
     }
+    if (n->said_bye && !n->got_bye && !n->fin_sent && n->bye_until_us < due) {
+        due = n->bye_until_us;
+    }
     for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
         if (n->in[i].stream && n->in[i].deadline_us < due) {
             due = n->in[i].deadline_us;
@@ -542,10 +545,11 @@ static bool native_owes(const struct native *n)
     return false;
 }
 
-/* After goodbye, and all that was still due: the end of our stream. */
-static void native_finish(struct native *n)
+/* After goodbye, its answer, and all that was still due: the end of our stream. */
+static void native_finish(struct native *n, uint64_t now_us)
 {
-    if (n->said_bye && !n->fin_sent && n->out && n->out_open && !native_owes(n)) {
+    bool answered = n->got_bye || now_us >= n->bye_until_us;
+    if (n->said_bye && answered && !n->fin_sent && n->out && n->out_open && !native_owes(n)) {
         native_lost_flush(n);
         native_scratch_flush(n->r);
         if (n->backlog_n == 0) {
@@ -568,7 +572,7 @@ static void native_op_flush(struct sh_rpeer *p, uint64_t now_us)
     if (n->r->scratch_owner == n) {
         native_scratch_flush(n->r);
     }
-    native_finish(n);
+    native_finish(n, now_us);
     if (n->broken) {
         native_end(n, "the peer does not read, or memory is out");
     }
@@ -599,12 +603,12 @@ void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint6
     if (!n || n->said_bye) {
         return;
     }
-    (void)now_us;
     native_fail_waiting(n, SH_E_CLOSED, "the node is stopping");
     if (n->out && n->active >= 0) {
         struct sh_frame f = {.type = SH_FRAME_GOODBYE, .left_ms = left_ms, .text = text};
         native_frame(n, &f);
         n->said_bye = true;
+        n->bye_until_us = now_us + SH_BYE_ANSWER_MS * 1000u;
     } else if (n->out) {
         native_end(n, "the node is stopping"); /* not paired: nobody is owed a word */
     }

@@ -82,6 +82,7 @@ struct native {
     bool unsupported; /* the peer refused the protocol on this connection */
     bool broken;      /* to be ended by the next flush */
     bool said_bye, got_bye;
+    uint64_t bye_until_us; /* said_bye: how long the peer's answer is waited for */
     uint64_t out_number, out_deadline_us;
     struct native_in in[SH_SESSION_STREAMS_MAX];
     int active; /* index of the session's incoming stream, -1: none */

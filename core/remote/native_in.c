@@ -297,8 +297,13 @@ static const char *native_get_message(struct native *n, const struct sh_frame *f
     return NULL;
 }
 
+/* Answered once, so that its writer knows when nothing of ours can cross any more. */
 static const char *native_get_goodbye(struct native *n)
 {
+    if (!n->said_bye && !n->got_bye && n->out) {
+        struct sh_frame f = {.type = SH_FRAME_GOODBYE};
+        native_frame(n, &f);
+    }
     n->got_bye = true;
     native_fail_waiting(n, SH_E_CLOSED, "the peer is stopping");
     sh_remote_touch(n->peer);
