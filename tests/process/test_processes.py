@@ -501,7 +501,10 @@ def test_an_actors_death_is_told_after_its_last_message_and_once(world):
     assert a.end(end)["kind"] == 0
     a.until(lambda: len(downs(a, probe)) == 2, "both downs")
     assert min(e["t_us"] for e in downs(a, probe)) >= max(a.end(name)["t_us"] for name in answers)
-    assert a.end(late)["code"] == "not_running", a.end(late)
+    # It was handled if it was in the mailbox before the actor shut its door; the death comes after that, too.
+    assert a.end(late)["code"] in ("ok", "not_running"), a.end(late)
+    if a.end(late)["code"] == "ok":
+        assert min(e["t_us"] for e in downs(a, probe)) >= a.end(late)["t_us"]
     a.settle(0.3)
     assert len(downs(a, probe)) == 2
     gone = a.do("done", probe)
