@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 passed=0 failed=0 expected=""
 for preset in dev debug clang clang-debug; do
     build "$preset" shoal-sim
-    hashes=$("build/$preset/bin/shoal-sim" "$@" | grep -Eo 'trace[ =:]+[0-9a-f]+' || true)
+    hashes=$("build/$preset/bin/shoal-sim" --trace "$@" | grep -Eo 'trace[ =:]+[0-9a-f]+' || true)
     expected=${expected:-$hashes}
     if [ -n "$hashes" ] && [ "$hashes" = "$expected" ]; then
         echo "ok     $preset: $(printf '%s\n' "$hashes" | sha256sum | cut -c 1-16) over $(printf '%s\n' "$hashes" | wc -l) traces"
