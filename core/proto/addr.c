@@ -129,6 +129,9 @@ int sh_addr_next(sh_reader *r, struct addr_part *part)
     int fixed = part->protocol->bytes;
     int rc = fixed >= 0 ? sh_read_bytes(r, (size_t)fixed, &part->value)
                         : sh_read_prefixed(r, &part->value);
+    if (part->protocol->value == ADDR_PATH && sh_read_left(r) > 0) {
+        return SH_E_BAD_ADDRESS; /* in text a path takes all that follows: so nothing may follow */
+    }
     return rc == 0 && addr_value_ok(part) ? 1 : SH_E_BAD_ADDRESS;
 }
 

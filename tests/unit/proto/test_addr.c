@@ -155,7 +155,8 @@ static void test_refused(void **state)
                                         "a50300",
                                         "a503020000",
                                         "047f000001060fa1a5",
-                                        "8080808080808080808001"};
+                                        "8080808080808080808001",
+                                        "9003042f616263060fa1"}; /* a path, and more */
     for (size_t i = 0; i < COUNT(BYTES); i++) {
         uint8_t buf[64];
         sh_addr a;
