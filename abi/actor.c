@@ -235,8 +235,8 @@ static void spawn_inside(struct spawn_job *job)
         strncpy(job->text, shoal_last_error(job->node), sizeof job->text - 1);
         return;
     }
-    job->code =
-        sh_runtime_spawn(job->node->rt, sh_io_token(), job->exec, type->type, &job->opt, &job->pid);
+    job->code = sh_runtime_spawn(job->node->rt, abi_token(job->node), job->exec, type->type,
+                                 &job->opt, &job->pid);
     if (job->code < 0) {
         sh_span text = sh_exec_last_text(sh_runtime_exec(job->node->rt, job->exec));
         if (text.n) {
@@ -272,7 +272,7 @@ static bool spawn_done(void *ud)
 static int spawn_on_host(struct spawn_job *job)
 {
     shoal_node *node = job->node;
-    uint64_t token = sh_io_token();
+    uint64_t token = abi_token(node);
     sh_exec *exec = sh_runtime_exec(node->rt, job->exec);
     if (sh_exec_inside(sh_runtime_exec(node->rt, SH_NODE_LOOP), token)) {
         return abi_fail(node, SHOAL_E_USAGE,
@@ -285,7 +285,7 @@ static int spawn_on_host(struct spawn_job *job)
     }
     int code = sh_runtime_call(node->rt, token, job->exec, spawn_as_host, job, NULL);
     while (code == 0 && !spawn_done(job)) {
-        code = sh_io_wait(node->io, spawn_done, job, -1);
+        code = node->ops->wait(node->driver, spawn_done, job);
     }
     return (int)abi_code(node, code);
 }
@@ -301,14 +301,14 @@ int shoal_spawn(shoal_node *node, const shoal_actor_type *type, const shoal_spaw
     job.node = node;
     job.type = type;
     *pid = (shoal_pid){0};
-    int code = spawn_options(node, options, &job);
-    if (code < 0) {
+    int code = abi_check_node(node, "shoal_spawn");
+    if (code < 0 || (code = spawn_options(node, options, &job)) < 0) {
         return code;
     }
-    if (sh_exec_inside(sh_runtime_exec(node->rt, job.exec), sh_io_token())) {
+    if (sh_exec_inside(sh_runtime_exec(node->rt, job.exec), abi_token(node))) {
         spawn_inside(&job);
     } else if (job.exec == SH_NODE_LOOP) {
-        code = (int)abi_code(node, sh_io_inside(node->io, spawn_as_loop, &job));
+        code = (int)abi_code(node, abi_inside(node, spawn_as_loop, &job));
     } else {
         code = spawn_on_host(&job);
     }
@@ -341,7 +341,7 @@ static void far_stop_ordered(void *ud, const struct sh_result *result)
     int64_t id = 0;
     result = result ? result : &closed;
     if (result->code == 0 && job.call) {
-        id = sh_runtime_done(job.node->rt, sh_io_token(), job.pid, abi_call_done, job.call);
+        id = sh_runtime_done(job.node->rt, abi_token(job.node), job.pid, abi_call_done, job.call);
     }
     if (job.call && (result->code < 0 || id < 0)) {
         struct sh_result failed = {.code = (int)id, .delivery = SH_UNKNOWN};
@@ -363,8 +363,8 @@ static int64_t far_stop(shoal_node *node, sh_pid pid, struct abi_call *call)
     shoal_put_list(&p, 2);
     shoal_put_u64(&p, pid.actor);
     shoal_put_text(&p, "", 0);
-    uint64_t until = sh_io_now_us(node->io) + node->ask_timeout_us;
-    int64_t id = sh_runtime_ask(node->rt, sh_io_token(), far, sh_span_str("stop"),
+    uint64_t until = abi_now_us(node) + node->ask_timeout_us;
+    int64_t id = sh_runtime_ask(node->rt, abi_token(node), far, sh_span_str("stop"),
                                 abi_bytes_in(shoal_packed(&p)), until, far_stop_ordered, job);
     shoal_pack_free(&p);
     if (id < 0) {
@@ -381,7 +381,7 @@ int64_t shoal_stop(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud)
         return code;
     }
     int64_t id = pid.node ? far_stop(node, abi_pid_in(pid), call)
-                          : sh_runtime_stop(node->rt, sh_io_token(), abi_pid_in(pid),
+                          : sh_runtime_stop(node->rt, abi_token(node), abi_pid_in(pid),
                                             sh_span_none(), call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
@@ -392,8 +392,8 @@ int shoal_kill(shoal_node *node, shoal_pid pid)
     if (code < 0) {
         return code;
     }
-    return (int)abi_code(node,
-                         sh_runtime_kill(node->rt, sh_io_token(), abi_pid_in(pid), sh_span_none()));
+    return (int)abi_code(
+        node, sh_runtime_kill(node->rt, abi_token(node), abi_pid_in(pid), sh_span_none()));
 }
 
 int64_t shoal_done(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud)
@@ -403,7 +403,7 @@ int64_t shoal_done(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud)
     if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }
-    int64_t id = sh_runtime_done(node->rt, sh_io_token(), abi_pid_in(pid),
+    int64_t id = sh_runtime_done(node->rt, abi_token(node), abi_pid_in(pid),
                                  call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
@@ -422,7 +422,7 @@ int shoal_link(shoal_node *node, shoal_pid a, shoal_pid b)
 {
     int code = check_own(node, "shoal_link", a, b);
     return code < 0 ? code
-                    : (int)abi_code(node, sh_runtime_link(node->rt, sh_io_token(), abi_pid_in(a),
+                    : (int)abi_code(node, sh_runtime_link(node->rt, abi_token(node), abi_pid_in(a),
                                                           abi_pid_in(b)));
 }
 
@@ -431,7 +431,7 @@ int shoal_monitor(shoal_node *node, shoal_pid watcher, shoal_pid watched)
     int code = check_own(node, "shoal_monitor", watcher, watched);
     return code < 0
                ? code
-               : (int)abi_code(node, sh_runtime_monitor(node->rt, sh_io_token(),
+               : (int)abi_code(node, sh_runtime_monitor(node->rt, abi_token(node),
                                                         abi_pid_in(watcher), abi_pid_in(watched)));
 }
 
@@ -439,8 +439,8 @@ int shoal_unlink(shoal_node *node, shoal_pid a, shoal_pid b)
 {
     int code = check_own(node, "shoal_unlink", a, b);
     return code < 0 ? code
-                    : (int)abi_code(node, sh_runtime_unlink(node->rt, sh_io_token(), abi_pid_in(a),
-                                                            abi_pid_in(b)));
+                    : (int)abi_code(node, sh_runtime_unlink(node->rt, abi_token(node),
+                                                            abi_pid_in(a), abi_pid_in(b)));
 }
 
 bool shoal_pid_equal(shoal_pid a, shoal_pid b)

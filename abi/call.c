@@ -207,12 +207,17 @@ int shoal_wait(shoal_node *node, shoal_result *const *result)
         return abi_fail(node, SHOAL_E_USAGE, "shoal_wait: node and result must not be NULL");
     }
     while (!kept_done((void *)(uintptr_t)result)) {
-        int code = sh_io_wait(node->io, kept_done, (void *)(uintptr_t)result, -1);
+        int code = abi_check_node(node, "shoal_wait");
+        if (code < 0) {
+            return code;
+        }
+        code = node->ops->wait(node->driver, kept_done, (void *)(uintptr_t)result);
         if (code < 0) {
             return abi_fail(node, code, "shoal_wait: %s",
                             code == SH_E_USAGE
                                 ? "inside a handler nothing can wait: use shoal_cx_ask"
-                                : shoal_strerror(code));
+                            : code == SH_E_TIMEOUT ? "nothing is left to happen in the simulation"
+                                                   : shoal_strerror(code));
         }
     }
     return (*result)->code;

@@ -65,10 +65,18 @@ int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out)
     return 0;
 }
 
-int abi_check_pid(const shoal_node *node, const char *what, shoal_pid pid)
+int abi_check_node(const shoal_node *node, const char *what)
 {
     if (!node) {
         return abi_fail(node, SHOAL_E_USAGE, "%s: node must not be NULL", what);
+    }
+    return node->ended ? abi_fail(node, SHOAL_E_CLOSED, "%s: the node has ended", what) : 0;
+}
+
+int abi_check_pid(const shoal_node *node, const char *what, shoal_pid pid)
+{
+    if (!node || node->ended) {
+        return abi_check_node(node, what);
     }
     return pid.actor ? 0 : abi_fail(node, SHOAL_E_NOT_RUNNING, "%s: the pid names nobody", what);
 }

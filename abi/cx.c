@@ -146,8 +146,7 @@ int64_t shoal_cx_lookup(shoal_cx *cx, const char *name, uint32_t timeout_ms, sho
     }
     enum sh_node_op op = timeout_ms ? SH_NODE_OP_LOOKUP : SH_NODE_OP_LOOKUP_ONCE;
     uint64_t now_us = sh_cx_now_us(cx_in(cx));
-    uint64_t until =
-        sh_node_op_deadline(sh_io_node(node->io), op, (uint64_t)timeout_ms * 1000, now_us);
+    uint64_t until = sh_node_op_deadline(node->core, op, (uint64_t)timeout_ms * 1000, now_us);
     int64_t id = sh_cx_request(cx_in(cx), op, sh_pid_none(), &parts, until - now_us, then_in, call);
     return abi_call_begun(node, call, id);
 }

@@ -1,5 +1,6 @@
 /* abi/internal.h - what the files of this room share: the node behind the handle, checks, results, calls.
  *
+ * Driver   what turns the node is behind a small table (driver.h): this machine's network, or a simulation.
  * Rule     each public function checks its arguments, makes one call into core, translates the answer.
  * Errors   abi_fail notes a sentence for shoal_last_error and returns the code. */
 #ifndef SHOAL_ABI_INTERNAL_H
@@ -9,7 +10,7 @@
 
 #include "actor/runtime.h"
 #include "base/mem.h"
-#include "io/io.h"
+#include "driver.h"
 #include "shoal.h"
 
 /* A C type as the runtime knows it: made once per executor, so that no lock is needed. */
@@ -36,8 +37,11 @@ enum { ABI_SPARE_CALLS_MAX = 256 };
 
 struct shoal_node {
     sh_mem mem;
-    sh_io *io;
+    const struct abi_driver *ops;
+    void *driver;
+    sh_node *core;
     sh_runtime *rt;
+    bool ended; /* crashed, or its simulation is gone: core and rt are no more */
     uint32_t max_message;
     uint64_t ask_timeout_us;
     atomic_bool stopping;                         /* shoal_node_stop was called: again means now */
@@ -52,6 +56,36 @@ struct shoal_node {
     char peer_id[SH_PEER_ID_TEXT_MAX];
 };
 
+/* --- the driver, as the rest of this room calls it --- */
+
+/* [any] The calling thread's token, for functions of runtime.h and node.h. */
+static inline uint64_t abi_token(const shoal_node *node)
+{
+    return node->ops->token(node->driver);
+}
+
+static inline uint64_t abi_now_us(const shoal_node *node)
+{
+    return node->ops->now_us(node->driver);
+}
+
+/* As sh_io_inside. */
+static inline int abi_inside(const shoal_node *node, abi_inside_fn *fn, void *ud)
+{
+    return node->ops->inside(node->driver, fn, ud);
+}
+
+/* --- node.c --- */
+/* Makes the driver of a node that is all but ready: sets ops, driver, core, rt. 0, or a code of core and *why. */
+typedef int abi_drive_fn(shoal_node *node, void *ud, struct sh_io_config *cfg,
+                         char why[SH_IO_WHY_MAX]);
+/* shoal_node_new, whatever drives it. cfg may be NULL. */
+int abi_node_make(const shoal_node_config *cfg, abi_drive_fn *drive, void *ud, shoal_node **out);
+
+/* --- driver_io.c, driver_sim.c --- */
+abi_drive_fn abi_drive_io;  /* ud: NULL */
+abi_drive_fn abi_drive_sim; /* ud: the shoal_sim */
+
 /* --- error.c --- */
 /* Notes the text for this thread and returns code. node: NULL for shoal_node_new. */
 int abi_fail(const shoal_node *node, int code, const char *format, ...)
@@ -65,6 +99,9 @@ int abi_name(const shoal_node *node, const char *what, const char *text, sh_span
 int abi_registry_name(const shoal_node *node, const char *text,
                       sh_span *out); /* one that an actor can have */
 int abi_value(const shoal_node *node, shoal_bytes value, sh_span *out);
+
+/* node is there and has not ended before its time. what: the function, for the text. */
+int abi_check_node(const shoal_node *node, const char *what);
 
 /* node is there and pid names somebody. what: the function, for the text. */
 int abi_check_pid(const shoal_node *node, const char *what, shoal_pid pid);

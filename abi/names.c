@@ -3,11 +3,6 @@
 
 #include "internal.h"
 
-static int check_node(const shoal_node *node, const char *what)
-{
-    return node ? 0 : abi_fail(node, SHOAL_E_USAGE, "%s: node must not be NULL", what);
-}
-
 /* What every request needs: the room of its callback, and the moment. */
 struct asked {
     sh_node *core;
@@ -19,9 +14,9 @@ struct asked {
 static int asked_init(shoal_node *node, shoal_fn done, void *ud, struct asked *a)
 {
     int code = abi_call_room(node, done, ud, &a->call);
-    a->core = sh_io_node(node->io);
+    a->core = node->core;
     a->fn = a->call ? abi_call_done : NULL;
-    a->now_us = sh_io_now_us(node->io);
+    a->now_us = abi_now_us(node);
     return code;
 }
 
@@ -43,9 +38,9 @@ int64_t shoal_register(shoal_node *node, shoal_pid pid, const char *name, shoal_
         (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }
-    return abi_call_begun(
-        node, a.call,
-        sh_node_register(a.core, sh_io_token(), abi_pid_in(pid), text, 0, a.now_us, a.fn, a.call));
+    return abi_call_begun(node, a.call,
+                          sh_node_register(a.core, abi_token(node), abi_pid_in(pid), text, 0,
+                                           a.now_us, a.fn, a.call));
 }
 
 struct unregister_job {
@@ -68,7 +63,7 @@ int shoal_unregister(shoal_node *node, shoal_pid pid, const char *name)
         return code;
     }
     struct unregister_job job = {abi_pid_in(pid), text, 0};
-    code = sh_io_inside(node->io, unregister_inside, &job);
+    code = abi_inside(node, unregister_inside, &job);
     code = code < 0 ? code : job.code;
     return code == SH_E_NOT_FOUND
                ? abi_fail(node, code, "the actor does not hold the name \"%s\"", name)
@@ -80,13 +75,13 @@ int64_t shoal_lookup(shoal_node *node, const char *name, uint32_t timeout_ms, sh
 {
     struct asked a;
     sh_span text;
-    int code = check_node(node, "shoal_lookup");
+    int code = abi_check_node(node, "shoal_lookup");
     if (code < 0 || (code = abi_registry_name(node, name, &text)) < 0 ||
         (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }
-    int64_t id = sh_node_lookup(a.core, sh_io_token(), text, (uint64_t)timeout_ms * 1000, a.now_us,
-                                a.fn, a.call);
+    int64_t id = sh_node_lookup(a.core, abi_token(node), text, (uint64_t)timeout_ms * 1000,
+                                a.now_us, a.fn, a.call);
     return abi_call_begun(node, a.call, id);
 }
 
@@ -95,7 +90,7 @@ int64_t shoal_lookup_all(shoal_node *node, const char *name, uint32_t timeout_ms
 {
     struct asked a;
     sh_span text;
-    int code = check_node(node, "shoal_lookup_all");
+    int code = abi_check_node(node, "shoal_lookup_all");
     if (code == 0 && flags & ~(uint32_t)SHOAL_FOLLOW) {
         code = abi_fail(node, SHOAL_E_BAD_VALUE, "shoal_lookup_all: unknown flags %#x", flags);
     }
@@ -103,7 +98,7 @@ int64_t shoal_lookup_all(shoal_node *node, const char *name, uint32_t timeout_ms
         (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }
-    int64_t id = sh_node_lookup_all(a.core, sh_io_token(), text, (flags & SHOAL_FOLLOW) != 0,
+    int64_t id = sh_node_lookup_all(a.core, abi_token(node), text, (flags & SHOAL_FOLLOW) != 0,
                                     (uint64_t)timeout_ms * 1000, a.now_us,
                                     a.call ? abi_call_item : NULL, a.call);
     return abi_call_begun(node, a.call, id);
@@ -129,7 +124,7 @@ int64_t shoal_dial(shoal_node *node, const char *multiaddr, shoal_fn done, void 
     struct asked a;
     struct sh_endpoint endpoint;
     sh_addr addr;
-    int code = check_node(node, "shoal_dial");
+    int code = abi_check_node(node, "shoal_dial");
     if (code == 0 && (!multiaddr || sh_addr_parse(&addr, multiaddr, strlen(multiaddr)) < 0)) {
         code = abi_fail(node, SHOAL_E_BAD_ADDRESS,
                         "shoal_dial: \"%s\" is not a multiaddr such as /ip4/127.0.0.1/tcp/4001",
@@ -144,7 +139,7 @@ int64_t shoal_dial(shoal_node *node, const char *multiaddr, shoal_fn done, void 
     if (code < 0 || (code = asked_init(node, done, ud, &a)) < 0) {
         return code;
     }
-    int64_t id = sh_node_dial(a.core, sh_io_token(), sh_span_str(multiaddr), 0, a.now_us,
+    int64_t id = sh_node_dial(a.core, abi_token(node), sh_span_str(multiaddr), 0, a.now_us,
                               a.call ? dial_done : NULL, a.call);
     return abi_call_begun(node, a.call, id);
 }
@@ -171,12 +166,12 @@ static int64_t info_ask(shoal_node *node, const sh_peer_id *peer, const char *wh
     shoal_pack p;
     shoal_pack_init(&p, room, sizeof room);
     shoal_put_text(&p, what, strlen(what));
-    int64_t id = sh_io_inside(node->io, peer_inside, &job);
+    int64_t id = abi_inside(node, peer_inside, &job);
     if (id == 0) {
         id = job.code;
     }
     if (id == 0) {
-        id = sh_runtime_ask(node->rt, sh_io_token(), job.pid, sh_span_str("info"),
+        id = sh_runtime_ask(node->rt, abi_token(node), job.pid, sh_span_str("info"),
                             abi_bytes_in(shoal_packed(&p)), a->now_us + node->ask_timeout_us, a->fn,
                             a->call);
     }
@@ -189,7 +184,7 @@ int64_t shoal_info(shoal_node *node, const char *what, const char *peer, shoal_f
     static const char *const kinds[] = {"actors", "peers", "names", "routing"};
     struct asked a;
     sh_peer_id id;
-    int code = check_node(node, "shoal_info");
+    int code = abi_check_node(node, "shoal_info");
     size_t i = 0;
     while (code == 0 && i < 4 && (!what || strcmp(what, kinds[i]) != 0)) {
         i++;
@@ -207,6 +202,6 @@ int64_t shoal_info(shoal_node *node, const char *what, const char *peer, shoal_f
     }
     int64_t call =
         peer ? info_ask(node, &id, what, &a)
-             : sh_node_info(a.core, sh_io_token(), sh_span_str(what), a.now_us, a.fn, a.call);
+             : sh_node_info(a.core, abi_token(node), sh_span_str(what), a.now_us, a.fn, a.call);
     return abi_call_begun(node, a.call, call);
 }

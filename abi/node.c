@@ -220,7 +220,7 @@ static void options_core(const struct options *o, shoal_node *node, struct sh_io
 
 /* --- birth and end --- */
 
-static int node_start(shoal_node *node, struct options *o)
+static int node_start(shoal_node *node, struct options *o, abi_drive_fn *drive, void *ud)
 {
     char why[SH_IO_WHY_MAX] = "";
     int code = option_check(&o->c);
@@ -235,22 +235,21 @@ static int node_start(shoal_node *node, struct options *o)
     }
     struct sh_io_config cfg;
     options_core(o, node, &cfg);
-    code = sh_io_new(&cfg, &node->io, why);
+    code = drive(node, ud, &cfg, why);
     if (code < 0) {
         int public_code = (int)abi_code(NULL, code);
         return abi_fail(NULL, public_code, "node: %s", *why ? why : shoal_strerror(public_code));
     }
-    node->rt = sh_io_runtime(node->io);
-    sh_peer_id_text(sh_node_peer_id(sh_io_node(node->io)), node->peer_id);
+    sh_peer_id_text(sh_node_peer_id(node->core), node->peer_id);
     return 0;
 }
 
-int shoal_node_new(const shoal_node_config *cfg, shoal_node **out)
+int abi_node_make(const shoal_node_config *cfg, abi_drive_fn *drive, void *ud, shoal_node **out)
 {
     struct options o;
     memset(&o, 0, sizeof o);
     if (!out) {
-        return abi_fail(NULL, SHOAL_E_USAGE, "shoal_node_new: node must not be NULL");
+        return abi_fail(NULL, SHOAL_E_USAGE, "new node: node must not be NULL");
     }
     *out = NULL;
     int code = config_read(cfg, &o.c);
@@ -270,7 +269,7 @@ int shoal_node_new(const shoal_node_config *cfg, shoal_node **out)
     node->on_log = o.c.on_log;
     node->log_ud = o.c.log_ud;
     atomic_flag_clear(&node->spare_busy);
-    code = node_start(node, &o);
+    code = node_start(node, &o, drive, ud);
     sh_wipe(o.key, sizeof o.key);
     sh_mem_free(&mem, o.peers, o.peer_count * sizeof *o.peers);
     if (code < 0) {
@@ -281,12 +280,17 @@ int shoal_node_new(const shoal_node_config *cfg, shoal_node **out)
     return 0;
 }
 
+int shoal_node_new(const shoal_node_config *cfg, shoal_node **out)
+{
+    return abi_node_make(cfg, abi_drive_io, NULL, out);
+}
+
 void shoal_node_free(shoal_node *node)
 {
     if (!node) {
         return;
     }
-    sh_io_free(node->io);
+    node->ops->free(node->driver);
     abi_types_fini(node);
     abi_call_fini(node);
     sh_mem mem = node->mem;
@@ -297,19 +301,16 @@ void shoal_node_free(shoal_node *node)
 int64_t shoal_node_stop(shoal_node *node, uint32_t timeout_ms, shoal_fn done, void *ud)
 {
     struct abi_call *call;
-    if (!node) {
-        return abi_fail(NULL, SHOAL_E_USAGE, "shoal_node_stop: node must not be NULL");
-    }
-    int code = abi_call_room(node, done, ud, &call);
-    if (code < 0) {
+    int code = abi_check_node(node, "shoal_node_stop");
+    if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }
     uint64_t timeout_us = (uint64_t)timeout_ms * 1000;
     if (atomic_exchange(&node->stopping, true)) {
         timeout_us = 1;
     }
-    int64_t id = sh_node_stop(sh_io_node(node->io), sh_io_token(), timeout_us,
-                              sh_io_now_us(node->io), call ? abi_call_done : NULL, call);
+    int64_t id = sh_node_stop(node->core, abi_token(node), timeout_us, abi_now_us(node),
+                              call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
 
@@ -318,8 +319,9 @@ int64_t shoal_node_stop(shoal_node *node, uint32_t timeout_ms, shoal_fn done, vo
 int shoal_listen(shoal_node *node, const char *multiaddr)
 {
     char why[SH_IO_WHY_MAX] = "";
-    if (!node) {
-        return abi_fail(NULL, SHOAL_E_USAGE, "shoal_listen: node must not be NULL");
+    int code = abi_check_node(node, "shoal_listen");
+    if (code < 0) {
+        return code;
     }
     sh_addr addr;
     if (!multiaddr || sh_addr_parse(&addr, multiaddr, strlen(multiaddr)) < 0) {
@@ -327,7 +329,7 @@ int shoal_listen(shoal_node *node, const char *multiaddr)
                         "shoal_listen: \"%s\" is not a multiaddr such as /ip4/127.0.0.1/tcp/0",
                         multiaddr ? multiaddr : "");
     }
-    int code = (int)abi_code(node, sh_io_listen(node->io, multiaddr, why));
+    code = (int)abi_code(node, node->ops->listen(node->driver, multiaddr, why));
     if (code < 0) {
         return abi_fail(node, code, "shoal_listen: \"%s\": %s", multiaddr,
                         *why ? why : shoal_strerror(code));
@@ -360,7 +362,8 @@ int shoal_address(shoal_node *node, size_t index, char *buf, size_t cap)
     if (!node || !buf) {
         return abi_fail(node, SHOAL_E_USAGE, "shoal_address: node and buf must not be NULL");
     }
-    return (int)abi_code(node, sh_io_address(node->io, index, buf, cap));
+    int code = abi_check_node(node, "shoal_address");
+    return code < 0 ? code : (int)abi_code(node, node->ops->address(node->driver, index, buf, cap));
 }
 
 /* --- driving --- */
@@ -368,11 +371,12 @@ int shoal_address(shoal_node *node, size_t index, char *buf, size_t cap)
 int shoal_poll(shoal_node *node, int64_t budget_us, int64_t wait_ms)
 {
     struct sh_io_work work = {0};
-    if (!node) {
-        return abi_fail(NULL, SHOAL_E_USAGE, "shoal_poll: node must not be NULL");
+    int code = abi_check_node(node, "shoal_poll");
+    if (code < 0) {
+        return code;
     }
-    int code = sh_io_poll(node->io, budget_us > 0 ? (uint64_t)budget_us : 0,
-                          wait_ms < 0 ? -1 : wait_ms, &work);
+    code = node->ops->poll(node->driver, budget_us > 0 ? (uint64_t)budget_us : 0,
+                           wait_ms < 0 ? -1 : wait_ms, &work);
     if (code == SH_E_USAGE) {
         return abi_fail(node, code,
                         "shoal_poll: called inside a handler, or while another thread polls");
@@ -382,28 +386,31 @@ int shoal_poll(shoal_node *node, int64_t budget_us, int64_t wait_ms)
 
 size_t shoal_backlog(shoal_node *node)
 {
-    return node ? sh_io_backlog(node->io) : 0;
+    return node && !node->ended ? node->ops->backlog(node->driver) : 0;
 }
 
 int shoal_fd(shoal_node *node)
 {
-    return node ? sh_io_fd(node->io)
-                : abi_fail(NULL, SHOAL_E_USAGE, "shoal_fd: node must not be NULL");
+    int code = abi_check_node(node, "shoal_fd");
+    if (code == 0 && (code = node->ops->fd(node->driver)) == SH_E_UNSUPPORTED) {
+        return abi_fail(node, code, "shoal_fd: a simulated node has no descriptor");
+    }
+    return code;
 }
 
 int64_t shoal_next_timeout_ms(shoal_node *node)
 {
-    return node ? sh_io_next_timeout_ms(node->io) : -1;
+    return node && !node->ended ? node->ops->next_timeout_ms(node->driver) : -1;
 }
 
 void shoal_wake(shoal_node *node)
 {
-    if (node) {
-        sh_io_wake(node->io);
+    if (node && !node->ended) {
+        node->ops->wake(node->driver);
     }
 }
 
 uint64_t shoal_clock_us(shoal_node *node)
 {
-    return node ? sh_io_now_us(node->io) : 0;
+    return node && !node->ended ? abi_now_us(node) : 0;
 }

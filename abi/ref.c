@@ -39,7 +39,11 @@ static int ref_pack(shoal_node *node, shoal_pid pid, struct ref_job *job)
     if (!pid.actor) {
         return abi_fail(node, SHOAL_E_BAD_VALUE, "the pid names nobody");
     }
-    int code = sh_io_inside(node->io, ref_pack_inside, job);
+    int code = abi_check_node(node, "ref");
+    if (code < 0) {
+        return code;
+    }
+    code = abi_inside(node, ref_pack_inside, job);
     return (int)abi_code(node, code < 0 ? code : job->code);
 }
 
@@ -48,7 +52,11 @@ static int ref_unpack(shoal_node *node, sh_span ref, shoal_pid *out)
     struct ref_job job;
     memset(&job, 0, sizeof job);
     job.ref = ref;
-    int code = sh_io_inside(node->io, ref_unpack_inside, &job);
+    int code = abi_check_node(node, "ref");
+    if (code < 0) {
+        return code;
+    }
+    code = abi_inside(node, ref_unpack_inside, &job);
     code = code < 0 ? code : job.code;
     if (code == 0) {
         *out = abi_pid_out(job.pid);

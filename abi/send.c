@@ -4,7 +4,7 @@
 static uint64_t deadline_us(const shoal_node *node, uint32_t timeout_ms)
 {
     uint64_t us = timeout_ms ? (uint64_t)timeout_ms * 1000 : node->ask_timeout_us;
-    return sh_io_now_us(node->io) + us;
+    return abi_now_us(node) + us;
 }
 
 static int check_message(shoal_node *node, const char *what, shoal_pid pid, const char *name,
@@ -25,7 +25,7 @@ int shoal_tell(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes va
         return code;
     }
     return (int)abi_code(
-        node, sh_runtime_tell(node->rt, sh_io_token(), abi_pid_in(pid), message, content));
+        node, sh_runtime_tell(node->rt, abi_token(node), abi_pid_in(pid), message, content));
 }
 
 int64_t shoal_ask(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes value,
@@ -37,7 +37,7 @@ int64_t shoal_ask(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes
     if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }
-    int64_t id = sh_runtime_ask(node->rt, sh_io_token(), abi_pid_in(pid), message, content,
+    int64_t id = sh_runtime_ask(node->rt, abi_token(node), abi_pid_in(pid), message, content,
                                 deadline_us(node, timeout_ms), call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
@@ -49,17 +49,18 @@ int64_t shoal_drain(shoal_node *node, shoal_pid pid, uint32_t timeout_ms, shoal_
     if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }
-    int64_t id = sh_runtime_drain(node->rt, sh_io_token(), abi_pid_in(pid),
+    int64_t id = sh_runtime_drain(node->rt, abi_token(node), abi_pid_in(pid),
                                   deadline_us(node, timeout_ms), call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
 
 int shoal_cancel(shoal_node *node, int64_t call)
 {
-    if (!node) {
-        return abi_fail(node, SHOAL_E_USAGE, "shoal_cancel: node must not be NULL");
+    int code = abi_check_node(node, "shoal_cancel");
+    if (code < 0) {
+        return code;
     }
-    return (int)abi_code(node, sh_runtime_cancel(node->rt, sh_io_token(), call));
+    return (int)abi_code(node, sh_runtime_cancel(node->rt, abi_token(node), call));
 }
 
 static sh_pid promise_address(shoal_promise promise)
@@ -70,25 +71,26 @@ static sh_pid promise_address(shoal_promise promise)
 int shoal_promise_reply(shoal_node *node, shoal_promise promise, shoal_bytes value)
 {
     struct sh_result result = {0};
-    if (!node) {
-        return abi_fail(node, SHOAL_E_USAGE, "shoal_promise_reply: node must not be NULL");
+    int code = abi_check_node(node, "shoal_promise_reply");
+    if (code == 0) {
+        code = abi_value(node, value, &result.value);
     }
-    int code = abi_value(node, value, &result.value);
     if (code < 0) {
         return code;
     }
     return (int)abi_code(
-        node, sh_runtime_reply(node->rt, sh_io_token(), promise_address(promise), &result));
+        node, sh_runtime_reply(node->rt, abi_token(node), promise_address(promise), &result));
 }
 
 int shoal_promise_fail(shoal_node *node, shoal_promise promise, const char *text)
 {
-    if (!node) {
-        return abi_fail(node, SHOAL_E_USAGE, "shoal_promise_fail: node must not be NULL");
+    int code = abi_check_node(node, "shoal_promise_fail");
+    if (code < 0) {
+        return code;
     }
     struct sh_result result = {.code = SH_E_HANDLER,
                                .delivery = SH_HANDLED,
                                .text = sh_span_str(text && *text ? text : "the handler failed")};
     return (int)abi_code(
-        node, sh_runtime_reply(node->rt, sh_io_token(), promise_address(promise), &result));
+        node, sh_runtime_reply(node->rt, abi_token(node), promise_address(promise), &result));
 }

@@ -712,6 +712,57 @@ SHOAL_API int shoal_next(shoal_bytes *rest, shoal_bytes *key, shoal_bytes *item)
 /* The value nil. [any] Errors: none. Since 0.1.0 */
 SHOAL_API shoal_bytes shoal_nil(void);
 
+/* ------------------------------------------------------------------ simulation */
+
+/* A simulation: nodes, their network and time, in one thread, out of one seed. The same seed and
+ * the same calls give the same run on every machine. Owned: free with shoal_sim_free.
+ *  - Time stands still but in shoal_sim_advance, shoal_poll and shoal_wait, which turn every node.
+ * shoal_poll runs what is due now, and with wait_ms goes on until its node has handled something
+ * or so much virtual time has passed (budget_us is ignored). shoal_wait is SHOAL_E_TIMEOUT if
+ * nothing is left to happen. All are SHOAL_E_USAGE inside a handler or callback of any node of it.
+ *  - The n-th node made (from 0) is host 10.0.(n / 256).(n % 256) and listens there or on 0.0.0.0;
+ * port 0 is the first free one from 4001. No names resolve; shoal_fd is SHOAL_E_UNSUPPORTED.
+ *  - Keys come from the seed (leave the option out). Clocks and rand that handlers use are theirs.
+ *  - [any] and [owner] both mean: one thread at a time for the simulation and all its nodes.
+ *  - Nodes use their memory; without memory for the network itself the process aborts. */
+typedef struct shoal_sim shoal_sim;
+
+/* Makes a simulation, empty, its network at 1..5 ms without loss. seed: decides all; sim: out.
+ * [any] Errors: SHOAL_E_LIMIT (memory), SHOAL_E_USAGE. Since 0.1.0 */
+SHOAL_API int shoal_sim_new(uint64_t seed, shoal_sim **sim);
+/* Ends a simulation and what runs in it. Its nodes are still to be freed with shoal_node_free, now
+ * or before; all else on them is SHOAL_E_CLOSED. sim: may be NULL. Not from a handler or callback.
+ * [owner] Errors: none. Since 0.1.0 */
+SHOAL_API void shoal_sim_free(shoal_sim *sim);
+/* Makes a node on a new host; all other functions work on it. sim: where; cfg, node: as
+ * shoal_node_new.
+ * [owner] Errors: as shoal_node_new; SHOAL_E_LIMIT also over 16384 nodes. Since 0.1.0 */
+SHOAL_API int shoal_sim_node(shoal_sim *sim, const shoal_node_config *cfg, shoal_node **node);
+/* Lets virtual time pass and runs what is due until then. sim: which; us: microseconds.
+ * [owner] Errors: SHOAL_E_USAGE (inside a handler), SHOAL_E_BAD_VALUE (too many). Since 0.1.0 */
+SHOAL_API int shoal_sim_advance(shoal_sim *sim, uint64_t us);
+/* Parts nodes: those of a and those of b hear nothing of each other; connections stay, silent.
+ * Others hear both. Adds to earlier partitions. sim: theirs; a, a_count, b, b_count: two lists.
+ * [owner] Errors: SHOAL_E_USAGE (a node of elsewhere), SHOAL_E_BAD_VALUE (a node in both lists),
+ * SHOAL_E_LIMIT (64 since the last heal, memory). Since 0.1.0 */
+SHOAL_API int shoal_sim_partition(shoal_sim *sim, shoal_node *const *a, size_t a_count,
+                                  shoal_node *const *b, size_t b_count);
+/* Ends all partitions: what waited arrives. sim: which. [owner] Errors: SHOAL_E_USAGE. Since 0.1.0 */
+SHOAL_API int shoal_sim_heal(shoal_sim *sim);
+/* Ends a node as kill -9 would, for its peers; here its calls end as SHOAL_E_CLOSED and on_stop
+ * runs. sim: of it; node: still to be freed, all else on it is SHOAL_E_CLOSED.
+ * [owner] Errors: SHOAL_E_USAGE (of elsewhere; inside a handler), SHOAL_E_CLOSED. Since 0.1.0 */
+SHOAL_API int shoal_sim_crash(shoal_sim *sim, shoal_node *node);
+/* Sets the network. sim: whose; least_us, most_us: how long a packet takes, at most 1800 s;
+ * loss_ppm: how many of a million packets are lost: they come 0.2 s later.
+ * [owner] Errors: SHOAL_E_BAD_VALUE (out of range), SHOAL_E_USAGE. Since 0.1.0 */
+SHOAL_API int shoal_sim_net(shoal_sim *sim, uint64_t least_us, uint64_t most_us, uint32_t loss_ppm);
+/* The virtual time, microseconds. sim: whose. [owner] Errors: none. Since 0.1.0 */
+SHOAL_API uint64_t shoal_sim_now_us(const shoal_sim *sim);
+/* A hash over all that was delivered: equal in equal runs. sim: whose.
+ * [owner] Errors: none. Since 0.1.0 */
+SHOAL_API uint64_t shoal_sim_digest(const shoal_sim *sim);
+
 /* ------------------------------------------------------------------ library */
 
 /* The version: major << 16 | minor << 8 | patch. [any] Errors: none. Since 0.1.0 */
@@ -727,8 +778,8 @@ SHOAL_API const char *shoal_strerror(int code);
  * Since 0.1.0 */
 SHOAL_API uint64_t shoal_clock_us(shoal_node *node);
 
-/* What this thread's last failed call on node said; "" if none. node: NULL for shoal_node_new.
- * Lent until this thread's next failing call.
+/* What this thread's last failed call on node said; "" if none. node: NULL for shoal_node_new and
+ * the functions of a simulation. Lent until this thread's next failing call.
  * [any] Errors: none. Since 0.1.0 */
 SHOAL_API const char *shoal_last_error(shoal_node *node);
 

@@ -73,12 +73,14 @@ struct sim_host {
     sh_node *node;
     uint32_t life;
     unsigned group;
-    sh_list sides; /* of all pipes that end here, in the order they came */
+    uint64_t split[2]; /* bit n: it is on that side of split n */
+    sh_list sides;     /* of all pipes that end here, in the order they came */
     bool vanished;
     bool touched;
     uint64_t turn_us;   /* when its next SIM_TURN is due; UINT64_MAX: none */
     uint64_t paused_us; /* stands still until then */
     unsigned threads;
+    uint64_t handled; /* messages and callbacks, of the executor that a poll would serve */
     struct {
         uint64_t number;
         uint16_t port;
@@ -97,6 +99,8 @@ struct sh_sim {
     uint64_t seq;
     uint64_t digest;
     uint64_t delivered;
+    bool running;    /* inside sh_sim_run */
+    unsigned splits; /* since the last heal */
     sh_rng_seeded rng_state;
     sh_rng rng;
     uint64_t latency_least_us, latency_most_us;

@@ -26,7 +26,8 @@ static uint64_t net_delay(sh_sim *s)
 /* Whether bytes from one host may reach another now. */
 static bool net_through(const sh_sim *s, unsigned from, unsigned to)
 {
-    if (s->hosts[from]->group != s->hosts[to]->group) {
+    const struct sim_host *x = s->hosts[from], *y = s->hosts[to];
+    if (x->group != y->group || (x->split[0] & y->split[1]) || (x->split[1] & y->split[0])) {
         return false;
     }
     for (size_t i = 0; i < s->clogged_count; i++) {
@@ -56,11 +57,28 @@ void sh_sim_group(sh_sim *s, unsigned index, unsigned group)
     s->hosts[index]->group = group;
 }
 
+int sh_sim_split(sh_sim *s, const unsigned *a, size_t a_count, const unsigned *b, size_t b_count)
+{
+    if (s->splits == SH_SIM_SPLITS_MAX) {
+        return SH_E_LIMIT;
+    }
+    uint64_t bit = (uint64_t)1 << s->splits++;
+    for (size_t i = 0; i < a_count; i++) {
+        s->hosts[a[i]]->split[0] |= bit;
+    }
+    for (size_t i = 0; i < b_count; i++) {
+        s->hosts[b[i]]->split[1] |= bit;
+    }
+    return 0;
+}
+
 void sh_sim_heal(sh_sim *s)
 {
     for (unsigned i = 0; i < s->host_count; i++) {
         s->hosts[i]->group = 0;
+        s->hosts[i]->split[0] = s->hosts[i]->split[1] = 0;
     }
+    s->splits = 0;
     s->clogged_count = 0;
     net_look_again(s);
 }
@@ -178,6 +196,33 @@ static void host_addr(unsigned node, uint16_t port, sh_addr *out)
     sh_addr_from_ip(out, SH_HOST_IP4, ip, port);
 }
 
+static bool port_taken(const struct sim_host *h, uint16_t port)
+{
+    for (unsigned i = 0; i < h->listener_count; i++) {
+        if (h->listeners[i].port == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why a host cannot listen there; NULL: it can. */
+static const char *listen_fault(const struct sim_host *h, unsigned node,
+                                const struct sh_endpoint *e, int *code)
+{
+    static const uint8_t any[4];
+    uint8_t own[4] = {10, 0, (uint8_t)(node >> 8), (uint8_t)node};
+    *code = SH_E_BAD_ADDRESS;
+    if (e->host != SH_HOST_IP4 || (memcmp(e->ip, any, 4) != 0 && memcmp(e->ip, own, 4) != 0)) {
+        return "not an address of this simulated host";
+    }
+    if (e->port && port_taken(h, e->port)) {
+        return "the address is in use";
+    }
+    *code = SH_E_LIMIT;
+    return h->listener_count == SIM_LISTENERS_MAX ? "the simulated host is out of sockets" : NULL;
+}
+
 void sim_net_listen(sh_sim *s, unsigned node, const struct sh_node_action *a)
 {
     struct sim_host *h = s->hosts[node];
@@ -190,12 +235,16 @@ void sim_net_listen(sh_sim *s, unsigned node, const struct sh_node_action *a)
         }
         return;
     }
-    if (h->listener_count == SIM_LISTENERS_MAX) {
-        sh_node_listen_failed(h->node, a->listener, SH_E_LIMIT,
-                              "the simulated host is out of sockets", s->now_us);
+    int code;
+    const char *fault = listen_fault(h, node, &a->endpoint, &code);
+    if (fault) {
+        sh_node_listen_failed(h->node, a->listener, code, fault, s->now_us);
         return;
     }
-    uint16_t port = a->endpoint.port ? a->endpoint.port : (uint16_t)(4001 + h->listener_count);
+    uint16_t port = a->endpoint.port ? a->endpoint.port : 4001;
+    while (port_taken(h, port)) {
+        port++; /* only of one that was left open: fewer are taken than there are */
+    }
     h->listeners[h->listener_count].number = a->listener;
     h->listeners[h->listener_count++].port = port;
     sh_addr addr;
@@ -335,8 +384,12 @@ static void side_write(sh_sim *s, struct sim_pipe *p, unsigned i)
         sh_node_sent(n, x->conn, take, s->now_us);
     }
     if (x->state == SIM_LINGER && (!x->want_write || s->now_us >= x->linger_us)) {
+        unsigned node = x->node;
+        sh_conn_id conn = x->conn;
         side_tell_end(s, p, i, 0);
         side_gone(s, p, i);
+        sh_node_closed(n, conn, 0, "end of stream", s->now_us);
+        s->hosts[node]->touched = true; /* it may be what a stop waits for */
     }
 }
 
@@ -421,12 +474,9 @@ static void side_end(sh_sim *s, struct sim_pipe *p, unsigned i)
     sh_node *n = s->hosts[x->node]->node;
     int err = x->fin_err;
     sh_conn_id conn = x->conn;
-    bool tell = x->state == SIM_OPEN;
     sim_note(s, NOTE_END, x->node, conn, sh_span_none());
     side_gone(s, p, i);
-    if (tell) {
-        sh_node_closed(n, conn, err, err ? "connection reset" : "end of stream", s->now_us);
-    }
+    sh_node_closed(n, conn, err, err ? "connection reset" : "end of stream", s->now_us);
 }
 
 /* [loop of that side] */

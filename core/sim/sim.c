@@ -88,7 +88,7 @@ void sim_turn_at(sh_sim *s, unsigned node, uint64_t at_us)
 void sh_sim_touch(sh_sim *s, unsigned index)
 {
     if (s->hosts[index]->node) {
-        sim_turn_at(s, index, s->now_us);
+        sim_turn_at(s, index, s->now_us + s->running);
     }
 }
 
@@ -119,6 +119,30 @@ static void host_actions(sh_sim *s, unsigned node)
     }
 }
 
+int sh_sim_inside(sh_sim *s, unsigned index, void (*fn)(void *ud, sh_node *node, uint64_t now_us),
+                  void *ud)
+{
+    sh_node *n = s->hosts[index]->node;
+    if (!n) {
+        return SH_E_CLOSED;
+    }
+    sh_exec *loop = sh_runtime_exec(sh_node_runtime(n), SH_NODE_LOOP);
+    bool entered = sh_exec_enter(loop, SH_SIM_TOKEN); /* false: one of its own handlers calls */
+    if (entered) {
+        sh_node_set_token(n, SH_SIM_TOKEN);
+    }
+    if (fn) {
+        fn(ud, n, s->now_us);
+    }
+    host_actions(s, index);
+    if (entered) {
+        sh_exec_flush(loop);
+        sh_exec_leave(loop, SH_SIM_TOKEN);
+    }
+    sh_sim_touch(s, index);
+    return 0;
+}
+
 /* The loop's slice, then the host executor's, if it is another one. True: there is more to do now. */
 static bool host_slice(sh_sim *s, unsigned node)
 {
@@ -133,12 +157,14 @@ static bool host_slice(sh_sim *s, unsigned node)
     sim_net_write(s, node);
     sh_exec_leave(loop, SH_SIM_TOKEN);
     bool more = work.more;
+    s->hosts[node]->handled += s->hosts[node]->threads ? 0 : work.handled;
     if (s->hosts[node]->threads) {
         sh_exec *host = sh_runtime_exec(sh_node_runtime(n), sh_runtime_host(sh_node_runtime(n)));
         struct sh_turn turn;
         SH_ASSERT(sh_exec_enter(host, SH_SIM_TOKEN));
         sh_exec_turn(host, s->now_us, 256, &turn);
         more = more || turn.left || turn.handled;
+        s->hosts[node]->handled += turn.handled;
         sh_exec_leave(host, SH_SIM_TOKEN);
     }
     return more;
@@ -207,11 +233,13 @@ static void event_run(sh_sim *s, const struct sim_event *ev)
 
 void sh_sim_run(sh_sim *s, uint64_t until_us)
 {
+    s->running = true;
     while (s->heap_count && s->heap[0].at_us <= until_us) {
         struct sim_event ev = event_pop(s);
         s->now_us = ev.at_us;
         event_run(s, &ev);
     }
+    s->running = false;
     if (until_us > s->now_us) {
         s->now_us = until_us;
     }
@@ -318,6 +346,16 @@ void *sh_sim_rng(sh_sim *s)
 uint64_t sh_sim_now_us(const sh_sim *s)
 {
     return s->now_us;
+}
+
+uint64_t sh_sim_next_us(const sh_sim *s)
+{
+    return s->heap_count ? s->heap[0].at_us : UINT64_MAX;
+}
+
+uint64_t sh_sim_handled(const sh_sim *s, unsigned index)
+{
+    return s->hosts[index]->handled;
 }
 
 uint64_t sh_sim_digest(const sh_sim *s)

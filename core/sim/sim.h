@@ -17,6 +17,7 @@ enum {
     SH_SIM_START_US = 1000000,
     SH_SIM_PIPE_BYTES = 256 * 1024, /* as a socket's two buffers */
     SH_SIM_NODES_MAX = 16384,
+    SH_SIM_SPLITS_MAX = 64,  /* a bit each */
     SH_SIM_LOST_US = 200000, /* a lost packet is sent again */
     SH_SIM_TOKEN = 1,        /* of the one thread, for functions of runtime.h and node.h */
 };
@@ -32,12 +33,20 @@ int sh_sim_restart(sh_sim *s, const struct sh_node_config *cfg, unsigned index);
 sh_node *sh_sim_node(sh_sim *s, unsigned index); /* NULL: it has ended */
 void *sh_sim_rng(sh_sim *s);                     /* the sh_rng that decides; for workloads */
 
-/* Something was given to that node from outside (a call): let it turn. */
+/* Something was given to that node from outside (a call): let it turn. While the simulation runs, one microsecond later:
+ * two handlers that call each other do not stop the clock. */
 void sh_sim_touch(sh_sim *s, unsigned index);
+/* Becomes that node's loop for a moment, for functions tagged [loop], as sh_io_inside: runs fn (NULL: nothing), does
+ * what was asked of the network, leaves, touches. 0; SH_E_CLOSED: the node has ended. */
+int sh_sim_inside(sh_sim *s, unsigned index, void (*fn)(void *ud, sh_node *node, uint64_t now_us),
+                  void *ud);
 
 uint64_t sh_sim_now_us(const sh_sim *s);
 /* Runs everything due until then; the clock stands at until_us afterwards. */
 void sh_sim_run(sh_sim *s, uint64_t until_us);
+uint64_t sh_sim_next_us(const sh_sim *s); /* when the next thing is due; UINT64_MAX: nothing is */
+/* Messages and callbacks that node's poll would have told of: of its host executor. */
+uint64_t sh_sim_handled(const sh_sim *s, unsigned index);
 uint64_t sh_sim_digest(const sh_sim *s);
 uint64_t sh_sim_events(const sh_sim *s); /* delivered so far: progress */
 
@@ -45,7 +54,10 @@ uint64_t sh_sim_events(const sh_sim *s); /* delivered so far: progress */
 void sh_sim_net(sh_sim *s, uint64_t latency_least_us, uint64_t latency_most_us, uint32_t loss_ppm);
 /* Nodes of different groups hear nothing of each other until healed; connections stay, silent. */
 void sh_sim_group(sh_sim *s, unsigned index, unsigned group);
-void sh_sim_heal(sh_sim *s); /* all groups 0, nothing clogged */
+/* The same between each of a and each of b; others go on hearing both. SH_E_LIMIT: SH_SIM_SPLITS_MAX since the last
+ * heal. */
+int sh_sim_split(sh_sim *s, const unsigned *a, size_t a_count, const unsigned *b, size_t b_count);
+void sh_sim_heal(sh_sim *s); /* all groups 0, no splits, nothing clogged */
 void sh_sim_clog(sh_sim *s, unsigned from, unsigned to, bool on); /* bytes of that direction wait */
 void sh_sim_cut(sh_sim *s, unsigned a, unsigned b); /* resets every connection between them */
 

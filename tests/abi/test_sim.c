@@ -1,0 +1,542 @@
+/* tests/abi/test_sim.c - simulations: nodes of virtual time answer the whole public interface, and a seed is a run. */
+#include "world.h"
+
+enum { MS = 1000, SECOND = 1000 * MS };
+
+static shoal_node *sim_node(shoal_sim *sim, uint32_t threads, const char *dial)
+{
+    static const char *const any[] = {"/ip4/0.0.0.0/tcp/4001"};
+    shoal_node_config cfg;
+    shoal_node *node = NULL;
+    shoal_node_config_init(&cfg, sizeof cfg);
+    cfg.threads = threads;
+    cfg.listen = any;
+    cfg.listen_count = 1;
+    cfg.dial = &dial;
+    cfg.dial_count = dial != NULL;
+    cfg.log_level = SHOAL_LOG_ERROR;
+    if (shoal_sim_node(sim, &cfg, &node) < 0) {
+        fprintf(stderr, "node: %s\n", shoal_last_error(NULL));
+    }
+    assert_non_null(node);
+    return node;
+}
+
+static int64_t asked_i64(shoal_node *node, shoal_pid pid, const char *name)
+{
+    shoal_result *r = NULL;
+    int64_t n = -1;
+    assert_true(shoal_ask(node, pid, name, shoal_nil(), 3000, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(node, &r), 0);
+    assert_int_equal(shoal_as_i64(r->value, &n), 0);
+    shoal_result_free(r);
+    return n;
+}
+
+static void registered(shoal_node *node, shoal_pid pid, const char *name)
+{
+    shoal_result *r = NULL;
+    assert_true(shoal_register(node, pid, name, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(node, &r), 0);
+    shoal_result_free(r);
+}
+
+static shoal_pid found(shoal_node *node, const char *name)
+{
+    shoal_result *r = NULL;
+    assert_true(shoal_lookup(node, name, 5000, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(node, &r), 0);
+    shoal_pid pid = r->pid;
+    shoal_result_free(r);
+    return pid;
+}
+
+struct pair {
+    shoal_sim *sim;
+    shoal_node *a, *b;
+    shoal_pid on_b, seen; /* "counter": as b and as a name it */
+};
+
+static void pair_make(struct pair *p, uint64_t seed, uint32_t threads_a, uint32_t threads_b)
+{
+    assert_int_equal(shoal_sim_new(seed, &p->sim), 0);
+    p->b = sim_node(p->sim, threads_b, NULL);
+    p->a = sim_node(p->sim, threads_a, "/ip4/10.0.0.0/tcp/4001");
+    p->on_b = spawn_counter(p->b);
+    registered(p->b, p->on_b, "counter");
+    p->seen = found(p->a, "counter");
+}
+
+static void pair_free(struct pair *p)
+{
+    shoal_node_free(p->a);
+    shoal_node_free(p->b);
+    shoal_sim_free(p->sim);
+}
+
+/* --- the functions of a node --- */
+
+static void test_two_nodes(void **state)
+{
+    (void)state;
+    for (uint32_t threads = 0; threads < 4; threads++) {
+        struct pair p;
+        shoal_pid host;
+        shoal_spawn_options on_host = {.struct_size = sizeof on_host, .flags = SHOAL_ON_HOST};
+        pair_make(&p, 7, threads & 1, threads >> 1);
+        assert_int_equal(asked_i64(p.a, p.seen, "inc"), 1);
+        for (int i = 0; i < 100; i++) {
+            assert_int_equal(shoal_tell(p.a, p.seen, "inc", shoal_nil()), 0);
+        }
+        shoal_result *r = NULL;
+        assert_true(shoal_drain(p.a, p.seen, 0, shoal_keep, &r) > 0);
+        assert_int_equal(shoal_wait(p.a, &r), 0);
+        shoal_result_free(r);
+        assert_int_equal(asked_i64(p.a, p.seen, "inc"), 102);
+        assert_int_equal(shoal_spawn(p.a, &counter_type, &on_host, &host), 0);
+        assert_int_equal(asked_i64(p.a, host, "inc"), 1);
+        assert_int_equal(shoal_unregister(p.b, p.on_b, "counter"), 0);
+        assert_int_equal(shoal_unregister(p.b, p.on_b, "counter"), SHOAL_E_NOT_FOUND);
+        pair_free(&p);
+    }
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {"/ip4/10.0.0.0/tcp/4001"};
+    struct pair p;
+    char text[160], id[80];
+    shoal_result *r = NULL;
+    shoal_node *none;
+    shoal_node_config cfg;
+    pair_make(&p, 7, 0, 0);
+    assert_true(shoal_address(p.a, 0, text, sizeof text) > 0);
+    assert_memory_equal(text, "/ip4/10.0.0.1/tcp/4001/p2p/", 27);
+    assert_true(shoal_peer_id(p.a, id, sizeof id) > 0);
+    assert_string_equal(text + 27, id);
+    assert_int_equal(shoal_listen(p.a, "/ip4/10.0.0.1/tcp/0"), 0);
+    assert_true(shoal_address(p.a, 1, text, sizeof text) > 0);
+    assert_memory_equal(text, "/ip4/10.0.0.1/tcp/4002/p2p/", 27);
+    assert_true(shoal_dial(p.b, text, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(p.b, &r), 0);
+    shoal_result_free(r);
+    assert_int_equal(shoal_listen(p.a, "/ip4/10.0.0.1/tcp/4002"), SHOAL_E_BAD_ADDRESS);
+    assert_int_equal(shoal_listen(p.a, "/ip4/10.0.0.2/tcp/4003"), SHOAL_E_BAD_ADDRESS);
+    assert_int_equal(shoal_listen(p.a, "/ip6/::1/tcp/4003"), SHOAL_E_BAD_ADDRESS);
+    assert_non_null(strstr(shoal_last_error(p.a), "simulated host"));
+    shoal_node_config_init(&cfg, sizeof cfg);
+    cfg.listen = taken; /* of another host */
+    cfg.listen_count = 1;
+    assert_int_equal(shoal_sim_node(p.sim, &cfg, &none), SHOAL_E_BAD_ADDRESS);
+    assert_null(none);
+    r = NULL;
+    assert_true(shoal_dial(p.a, "/ip4/10.0.9.9/tcp/1", shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(p.a, &r), SHOAL_E_UNREACHABLE);
+    shoal_result_free(r);
+    assert_int_equal(shoal_fd(p.a), SHOAL_E_UNSUPPORTED);
+    pair_free(&p);
+}
+
+/* --- time --- */
+
+static int on_beat(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)cx, (void)value;
+    ((struct counter *)state)->n++;
+    return 0;
+}
+
+static int beat_init(shoal_cx *cx, void *state, shoal_bytes args)
+{
+    (void)state, (void)args;
+    return shoal_every(cx, 60000, "beat", shoal_nil()) > 0 ? 0 : shoal_fail(cx, "no timer");
+}
+
+static const shoal_handler beat_handlers[] = {{"beat", on_beat}, {"inc", on_inc}};
+static const shoal_actor_type beat_type = {
+    .struct_size = sizeof(shoal_actor_type),
+    .id = "test.beat",
+    .state_size = sizeof(struct counter),
+    .handlers = beat_handlers,
+    .handler_count = 2,
+    .init = beat_init,
+};
+
+/* An hour of a connected pair: the bound is loose, it takes milliseconds. */
+static void test_virtual_time(void **state)
+{
+    (void)state;
+    struct pair p;
+    shoal_pid pid;
+    pair_make(&p, 7, 0, 1);
+    assert_int_equal(shoal_spawn(p.a, &beat_type, NULL, &pid), 0);
+    uint64_t begun_us = shoal_sim_now_us(p.sim);
+    double begun = now_s();
+    assert_int_equal(shoal_sim_advance(p.sim, (uint64_t)3601 * SECOND), 0);
+    assert_true(now_s() - begun < 60);
+    assert_int_equal(shoal_sim_now_us(p.sim) - begun_us, (uint64_t)3601 * SECOND);
+    assert_int_equal(shoal_clock_us(p.a), shoal_sim_now_us(p.sim));
+    assert_int_equal(asked_i64(p.a, pid, "inc"), 61);
+    assert_int_equal(asked_i64(p.a, p.seen, "inc"), 1);
+    pair_free(&p);
+}
+
+static void test_poll_waits_in_virtual_time(void **state)
+{
+    (void)state;
+    struct pair p;
+    shoal_result *r = NULL;
+    pair_make(&p, 7, 0, 0);
+    assert_int_equal(asked_i64(p.a, p.seen, "inc"), 1); /* their session is there from now on */
+    uint64_t begun_us = shoal_sim_now_us(p.sim);
+    assert_int_equal(shoal_poll(p.a, 0, 0), 0);
+    assert_int_equal(shoal_sim_now_us(p.sim), begun_us);
+    assert_true(shoal_ask(p.a, p.seen, "inc", shoal_nil(), 3000, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_poll(p.a, 0, 0), 0);
+    assert_null(r); /* it is on its way, and no time has passed */
+    assert_int_equal(shoal_poll(p.a, 0, 1000), 1);
+    assert_non_null(r);
+    assert_int_equal(r->code, 0);
+    uint64_t took_us = shoal_sim_now_us(p.sim) - begun_us;
+    assert_in_range(took_us, 2 * MS, 20 * MS); /* there and back, 1..5 ms each, behind others */
+    shoal_result_free(r);
+    begun_us = shoal_sim_now_us(p.sim);
+    assert_int_equal(shoal_poll(p.a, 0, 20), 0); /* in vain */
+    assert_int_equal(shoal_sim_now_us(p.sim) - begun_us, 20 * MS);
+    shoal_wake(p.a);
+    shoal_poll(p.a, 0, 60000);
+    assert_true(shoal_sim_now_us(p.sim) - begun_us < SECOND);
+    assert_true(shoal_next_timeout_ms(p.a) >= 0);
+    assert_int_equal(shoal_backlog(p.a), 0);
+    pair_free(&p);
+}
+
+/* --- what must not be --- */
+
+struct nested {
+    struct pair *p;
+    int codes[4], runs;
+};
+
+static void on_nested(void *ud, const shoal_result *result)
+{
+    struct nested *n = ud;
+    shoal_result *never = NULL;
+    (void)result;
+    n->codes[0] = shoal_sim_advance(n->p->sim, 1);
+    n->codes[1] = shoal_poll(n->p->b, 0, 0);
+    n->codes[2] = shoal_wait(n->p->a, &never);
+    n->codes[3] = shoal_sim_crash(n->p->sim, n->p->a);
+    shoal_sim_free(n->p->sim); /* does nothing in here */
+    n->runs++;
+}
+
+static void test_misuse(void **state)
+{
+    (void)state;
+    struct pair p;
+    shoal_node *none = NULL, *real = node_make(0, false);
+    struct nested n = {.p = &p};
+    pair_make(&p, 7, 0, 0);
+    assert_true(shoal_ask(p.a, p.seen, "inc", shoal_nil(), 0, on_nested, &n) > 0);
+    assert_int_equal(shoal_sim_advance(p.sim, SECOND), 0);
+    assert_int_equal(n.runs, 1);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(n.codes[i], SHOAL_E_USAGE);
+    }
+    assert_int_equal(shoal_sim_crash(p.sim, real), SHOAL_E_USAGE);
+    assert_int_equal(shoal_sim_partition(p.sim, &p.a, 1, &real, 1), SHOAL_E_USAGE);
+    assert_int_equal(shoal_sim_partition(p.sim, &p.a, 1, &p.a, 1), SHOAL_E_BAD_VALUE);
+    assert_int_equal(shoal_sim_partition(p.sim, NULL, 1, &p.a, 1), SHOAL_E_USAGE);
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(shoal_sim_partition(p.sim, &p.a, 1, &p.b, 1), 0);
+    }
+    assert_int_equal(shoal_sim_partition(p.sim, &p.a, 1, &p.b, 1), SHOAL_E_LIMIT);
+    assert_int_equal(shoal_sim_heal(p.sim), 0);
+    assert_int_equal(shoal_sim_partition(p.sim, &p.a, 1, &p.b, 1), 0);
+    assert_int_equal(shoal_sim_net(p.sim, 5, 4, 0), SHOAL_E_BAD_VALUE);
+    assert_int_equal(shoal_sim_net(p.sim, 0, 1, 1000001), SHOAL_E_BAD_VALUE);
+    assert_int_equal(shoal_sim_advance(p.sim, UINT64_MAX), SHOAL_E_BAD_VALUE);
+    assert_int_equal(shoal_sim_new(1, NULL), SHOAL_E_USAGE);
+    assert_int_equal(shoal_sim_node(NULL, NULL, &none), SHOAL_E_USAGE);
+    assert_int_equal(shoal_sim_node(p.sim, NULL, NULL), SHOAL_E_USAGE);
+    assert_int_equal(shoal_sim_advance(NULL, 1), SHOAL_E_USAGE);
+    assert_true(*shoal_last_error(NULL));
+    shoal_sim_free(NULL);
+    shoal_node_free(real);
+    pair_free(&p);
+}
+
+struct short_memory {
+    int left; /* allocations that still succeed */
+};
+
+static void *resize_short(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct short_memory *m = ud;
+    if (new_size == 0) {
+        free(ptr);
+        return NULL;
+    }
+    return new_size > old_size && m->left-- <= 0 ? NULL : realloc(ptr, new_size);
+}
+
+/* A node that cannot have its memory is an error, wherever it ran out; the simulation goes on. */
+static void test_node_without_memory(void **state)
+{
+    (void)state;
+    static const char *const any[] = {"/ip4/0.0.0.0/tcp/4001"};
+    shoal_sim *sim;
+    shoal_node *node = NULL;
+    struct short_memory m = {0};
+    shoal_node_config cfg;
+    shoal_node_config_init(&cfg, sizeof cfg);
+    cfg.resize = resize_short;
+    cfg.memory_ud = &m;
+    cfg.listen = any;
+    cfg.listen_count = 1;
+    cfg.log_level = SHOAL_LOG_OFF;
+    assert_int_equal(shoal_sim_new(7, &sim), 0);
+    int failed = 0, code;
+    for (;; failed++) {
+        m.left = failed;
+        code = shoal_sim_node(sim, &cfg, &node);
+        if (code == 0) {
+            break;
+        }
+        assert_int_equal(code, SHOAL_E_LIMIT);
+        assert_null(node);
+        assert_int_equal(shoal_sim_advance(sim, MS), 0);
+    }
+    assert_in_range(failed, 5, 1000);
+    m.left = 1000000;
+    assert_int_equal(asked_i64(node, spawn_counter(node), "inc"), 1);
+    shoal_node_free(node);
+    shoal_sim_free(sim);
+}
+
+/* A handler of one node calls the other from outside, and that one back: time goes on all the same. */
+struct volley {
+    shoal_node *nodes[2];
+    shoal_pid pids[2];
+    int count;
+};
+
+static int on_ball(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state, (void)value;
+    struct volley *v = shoal_cx_user(cx);
+    int other = shoal_cx_node(cx) == v->nodes[0];
+    v->count++;
+    return shoal_tell(v->nodes[other], v->pids[other], "ball", shoal_nil());
+}
+
+static const shoal_handler volley_handlers[] = {{"ball", on_ball}};
+static const shoal_actor_type volley_type = {
+    .struct_size = sizeof(shoal_actor_type),
+    .id = "test.volley",
+    .handlers = volley_handlers,
+    .handler_count = 1,
+};
+
+static void test_calls_between_handlers(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_make(&p, 7, 0, 1);
+    struct volley v = {.nodes = {p.a, p.b}};
+    shoal_spawn_options opt = {.struct_size = sizeof opt, .user = &v};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(shoal_spawn(v.nodes[i], &volley_type, &opt, &v.pids[i]), 0);
+    }
+    assert_int_equal(shoal_tell(p.a, v.pids[0], "ball", shoal_nil()), 0);
+    assert_int_equal(shoal_sim_advance(p.sim, 10 * MS), 0);
+    assert_in_range(v.count, 1000, 20000);
+    pair_free(&p);
+}
+
+/* --- faults --- */
+
+static void test_partition_and_heal(void **state)
+{
+    (void)state;
+    struct pair p;
+    shoal_result *r = NULL, *late = NULL;
+    pair_make(&p, 7, 0, 1);
+    assert_int_equal(shoal_sim_partition(p.sim, &p.a, 1, &p.b, 1), 0);
+    assert_true(shoal_ask(p.a, p.seen, "inc", shoal_nil(), 1000, shoal_keep, &r) > 0);
+    uint64_t begun_us = shoal_sim_now_us(p.sim);
+    assert_int_equal(shoal_wait(p.a, &r), SHOAL_E_TIMEOUT);
+    assert_in_range(shoal_sim_now_us(p.sim) - begun_us, SECOND, SECOND + 200 * MS);
+    shoal_result_free(r);
+    assert_true(shoal_ask(p.a, p.seen, "inc", shoal_nil(), 3000, shoal_keep, &late) > 0);
+    assert_int_equal(shoal_sim_advance(p.sim, 500 * MS), 0);
+    assert_null(late);
+    assert_int_equal(shoal_sim_heal(p.sim), 0);
+    assert_int_equal(shoal_wait(p.a, &late), 0); /* it waited in the network */
+    shoal_result_free(late);
+    r = NULL;
+    assert_true(shoal_done(p.a, p.seen, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_sim_advance(p.sim, 100 * MS), 0);
+    assert_int_equal(shoal_sim_partition(p.sim, &p.b, 1, &p.a, 1), 0);
+    begun_us = shoal_sim_now_us(p.sim);
+    assert_int_equal(shoal_wait(p.a, &r), 0); /* longer than peer_timeout_ms: dead to us */
+    assert_int_equal(r->reason.kind, SHOAL_PEER_LOST);
+    assert_in_range(shoal_sim_now_us(p.sim) - begun_us, 5 * SECOND, 15 * SECOND);
+    shoal_result_free(r);
+    pair_free(&p);
+}
+
+static void test_crash(void **state)
+{
+    (void)state;
+    for (uint32_t threads = 0; threads < 2; threads++) {
+        struct pair p;
+        shoal_result *r = NULL, *own = NULL;
+        shoal_pid pid, watcher;
+        pair_make(&p, 7, threads, threads);
+        watcher = spawn_counter(p.a);
+        assert_int_equal(shoal_monitor(p.a, watcher, p.seen), 0);
+        assert_true(shoal_done(p.a, p.seen, shoal_keep, &r) > 0);
+        assert_true(shoal_ask(p.b, p.on_b, "never", shoal_nil(), 60000, shoal_keep, &own) > 0);
+        assert_int_equal(shoal_sim_advance(p.sim, 100 * MS), 0);
+        uint64_t begun_us = shoal_sim_now_us(p.sim);
+        assert_int_equal(shoal_sim_crash(p.sim, p.b), 0);
+        assert_non_null(own); /* calls of the dead node end in there */
+        assert_int_equal(own->code, SHOAL_E_CLOSED);
+        shoal_result_free(own);
+        assert_int_equal(shoal_wait(p.a, &r), 0);
+        assert_int_equal(r->reason.kind, SHOAL_PEER_LOST);
+        assert_true(shoal_sim_now_us(p.sim) - begun_us < 500 * MS);
+        shoal_result_free(r);
+        assert_int_equal(asked_i64(p.a, watcher, "downs"), 100 + SHOAL_PEER_LOST);
+        /* The handle stays; nothing works on it. */
+        assert_int_equal(shoal_sim_crash(p.sim, p.b), SHOAL_E_CLOSED);
+        assert_int_equal(shoal_spawn(p.b, &counter_type, NULL, &pid), SHOAL_E_CLOSED);
+        assert_int_equal(shoal_tell(p.b, p.on_b, "inc", shoal_nil()), SHOAL_E_CLOSED);
+        assert_int_equal(shoal_poll(p.b, 0, 10), SHOAL_E_CLOSED);
+        assert_int_equal(shoal_lookup(p.b, "counter", 10, NULL, NULL), SHOAL_E_CLOSED);
+        assert_int_equal(shoal_node_stop(p.b, 0, NULL, NULL), SHOAL_E_CLOSED);
+        assert_int_equal(shoal_backlog(p.b), 0);
+        assert_int_equal(shoal_next_timeout_ms(p.b), -1);
+        shoal_wake(p.b);
+        pair_free(&p);
+    }
+}
+
+/* Either end may be freed first. */
+static void test_sim_freed_first(void **state)
+{
+    (void)state;
+    struct pair p;
+    shoal_result *r = NULL;
+    pair_make(&p, 7, 0, 1);
+    assert_true(shoal_ask(p.a, p.seen, "never", shoal_nil(), 60000, shoal_keep, &r) > 0);
+    shoal_sim_free(p.sim);
+    assert_non_null(r);
+    assert_int_equal(r->code, SHOAL_E_CLOSED);
+    assert_int_equal(shoal_tell(p.a, p.seen, "inc", shoal_nil()), SHOAL_E_CLOSED);
+    shoal_result_free(r);
+    shoal_node_free(p.a);
+    shoal_node_free(p.b);
+}
+
+static void test_graceful_stop(void **state)
+{
+    (void)state;
+    struct pair p;
+    shoal_result *r = NULL, *ended = NULL;
+    pair_make(&p, 7, 0, 0);
+    assert_true(shoal_done(p.a, p.seen, shoal_keep, &ended) > 0);
+    assert_int_equal(shoal_sim_advance(p.sim, 100 * MS), 0);
+    assert_true(shoal_node_stop(p.b, 1000, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(p.b, &r), 0);
+    assert_int_equal(shoal_wait(p.a, &ended), 0);
+    assert_int_equal(ended->reason.kind, SHOAL_NORMAL);
+    shoal_result_free(r);
+    shoal_result_free(ended);
+    pair_free(&p);
+}
+
+/* --- five nodes, and what a seed decides --- */
+
+enum { FIVE = 5 };
+
+/* A world with loss, a partition and a crash; *ended_us is when it was over. */
+static uint64_t five_nodes(uint64_t seed, uint64_t *ended_us)
+{
+    shoal_sim *sim;
+    shoal_node *nodes[FIVE];
+    char name[16];
+    assert_int_equal(shoal_sim_new(seed, &sim), 0);
+    assert_int_equal(shoal_sim_net(sim, 500, 20 * MS, 10000), 0);
+    for (int i = 0; i < FIVE; i++) {
+        nodes[i] = sim_node(sim, i % 2, i ? "/ip4/10.0.0.0/tcp/4001" : NULL);
+    }
+    assert_int_equal(shoal_sim_advance(sim, 2 * SECOND), 0);
+    for (int i = 0; i < FIVE; i++) {
+        snprintf(name, sizeof name, "counter/%d", i);
+        registered(nodes[i], spawn_counter(nodes[i]), name);
+    }
+    for (int i = 0; i < FIVE; i++) {
+        for (int j = 0; j < FIVE; j++) {
+            snprintf(name, sizeof name, "counter/%d", j);
+            assert_int_equal(asked_i64(nodes[i], found(nodes[i], name), "inc"), i + 1);
+        }
+    }
+    shoal_pid last = found(nodes[0], "counter/4"), third = found(nodes[1], "counter/2");
+    assert_int_equal(shoal_sim_partition(sim, nodes, 2, nodes + 2, 2), 0);
+    shoal_result *r = NULL;
+    assert_true(shoal_ask(nodes[1], third, "inc", shoal_nil(), 500, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(nodes[1], &r), SHOAL_E_TIMEOUT);
+    shoal_result_free(r);
+    assert_int_equal(asked_i64(nodes[0], last, "inc"), 6); /* node 4 is in neither list */
+    assert_int_equal(shoal_sim_heal(sim), 0);
+    assert_true(asked_i64(nodes[1], third, "inc") >= 6);
+    r = NULL;
+    assert_true(shoal_done(nodes[0], last, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_sim_advance(sim, SECOND), 0);
+    assert_int_equal(shoal_sim_crash(sim, nodes[4]), 0);
+    assert_int_equal(shoal_wait(nodes[0], &r), 0);
+    assert_int_equal(r->reason.kind, SHOAL_PEER_LOST);
+    shoal_result_free(r);
+    *ended_us = shoal_sim_now_us(sim);
+    uint64_t digest = shoal_sim_digest(sim);
+    for (int i = 0; i < FIVE; i++) {
+        shoal_node_free(nodes[i]);
+    }
+    shoal_sim_free(sim);
+    return digest;
+}
+
+static void test_seed_is_the_run(void **state)
+{
+    (void)state;
+    uint64_t ended[3];
+    uint64_t first = five_nodes(1, &ended[0]), again = five_nodes(1, &ended[1]);
+    uint64_t other = five_nodes(2, &ended[2]);
+    assert_true(first == again);
+    assert_true(ended[0] == ended[1]);
+    assert_true(first != other);
+    assert_true(ended[0] != ended[2]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_nodes),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_virtual_time),
+        cmocka_unit_test(test_poll_waits_in_virtual_time),
+        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_node_without_memory),
+        cmocka_unit_test(test_calls_between_handlers),
+        cmocka_unit_test(test_partition_and_heal),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_sim_freed_first),
+        cmocka_unit_test(test_graceful_stop),
+        cmocka_unit_test(test_seed_is_the_run),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
