@@ -80,3 +80,16 @@ int abi_check_pid(const shoal_node *node, const char *what, shoal_pid pid)
     }
     return pid.actor ? 0 : abi_fail(node, SHOAL_E_NOT_RUNNING, "%s: the pid names nobody", what);
 }
+
+int abi_check_message(const shoal_node *node, const char *what, shoal_pid pid, const char *name,
+                      shoal_bytes value, sh_span *name_out, sh_span *value_out)
+{
+    if (!node) {
+        return abi_fail(NULL, SHOAL_E_CLOSED, "%s: the actor of this message has ended", what);
+    }
+    int code = abi_check_pid(node, what, pid);
+    if (code == 0) {
+        code = abi_name(node, "message name", name, name_out);
+    }
+    return code == 0 ? abi_value(node, value, value_out) : code;
+}

@@ -62,24 +62,11 @@ uint64_t shoal_random_u64(shoal_cx *cx)
 
 /* --- sending --- */
 
-static int check_message(shoal_node *node, const char *what, shoal_pid pid, const char *name,
-                         shoal_bytes value, sh_span *name_out, sh_span *value_out)
-{
-    if (!node) {
-        return abi_fail(NULL, SHOAL_E_CLOSED, "%s: the actor of this message has ended", what);
-    }
-    int code = abi_check_pid(node, what, pid);
-    if (code == 0) {
-        code = abi_name(node, "message name", name, name_out);
-    }
-    return code == 0 ? abi_value(node, value, value_out) : code;
-}
-
 int shoal_cx_tell(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes value)
 {
     shoal_node *node = shoal_cx_node(cx);
     sh_span message, content;
-    int code = check_message(node, "shoal_cx_tell", pid, name, value, &message, &content);
+    int code = abi_check_message(node, "shoal_cx_tell", pid, name, value, &message, &content);
     return code < 0 ? code
                     : (int)abi_code(node, sh_cx_tell(cx_in(cx), abi_pid_in(pid), message, content));
 }
@@ -118,7 +105,7 @@ int64_t shoal_cx_ask(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes 
 {
     shoal_node *node = shoal_cx_node(cx);
     sh_span message, content;
-    int code = check_message(node, "shoal_cx_ask", pid, name, value, &message, &content);
+    int code = abi_check_message(node, "shoal_cx_ask", pid, name, value, &message, &content);
     if (code < 0) {
         return code;
     }
@@ -237,7 +224,7 @@ int shoal_forward(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes val
 {
     shoal_node *node = shoal_cx_node(cx);
     sh_span message = sh_span_none(), content = sh_span_none();
-    int code = name ? check_message(node, "shoal_forward", pid, name, value, &message, &content)
+    int code = name ? abi_check_message(node, "shoal_forward", pid, name, value, &message, &content)
                     : abi_check_pid(node, "shoal_forward", pid);
     return code < 0
                ? code

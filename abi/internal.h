@@ -105,6 +105,9 @@ int abi_check_node(const shoal_node *node, const char *what);
 
 /* node is there and pid names somebody. what: the function, for the text. */
 int abi_check_pid(const shoal_node *node, const char *what, shoal_pid pid);
+/* All that a message needs; *name_out and *value_out are its parts. */
+int abi_check_message(const shoal_node *node, const char *what, shoal_pid pid, const char *name,
+                      shoal_bytes value, sh_span *name_out, sh_span *value_out);
 
 /* --- call.c --- */
 /* Room for lent NUL-terminated texts beside a public result. */

@@ -7,20 +7,11 @@ static uint64_t deadline_us(const shoal_node *node, uint32_t timeout_ms)
     return abi_now_us(node) + us;
 }
 
-static int check_message(shoal_node *node, const char *what, shoal_pid pid, const char *name,
-                         shoal_bytes value, sh_span *name_out, sh_span *value_out)
-{
-    int code = abi_check_pid(node, what, pid);
-    if (code == 0) {
-        code = abi_name(node, "message name", name, name_out);
-    }
-    return code == 0 ? abi_value(node, value, value_out) : code;
-}
-
 int shoal_tell(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes value)
 {
     sh_span message, content;
-    int code = check_message(node, "shoal_tell", pid, name, value, &message, &content);
+    int code = !node ? abi_check_pid(node, "shoal_tell", pid)
+                     : abi_check_message(node, "shoal_tell", pid, name, value, &message, &content);
     if (code < 0) {
         return code;
     }
@@ -33,7 +24,8 @@ int64_t shoal_ask(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes
 {
     sh_span message, content;
     struct abi_call *call;
-    int code = check_message(node, "shoal_ask", pid, name, value, &message, &content);
+    int code = !node ? abi_check_pid(node, "shoal_ask", pid)
+                     : abi_check_message(node, "shoal_ask", pid, name, value, &message, &content);
     if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }

@@ -470,11 +470,12 @@ SHOAL_API int64_t shoal_lookup_all(shoal_node *node, const char *name, uint32_t 
  * forgotten), SHOAL_E_CLOSED. Since 0.1.0 */
 SHOAL_API int shoal_tell(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes value);
 
-/* Sends a message and waits for its reply. Arguments as shoal_tell; timeout_ms: 0 = the node's
- * ask_timeout_ms. done: value = the reply, or a failure with its delivery, by the deadline. node:
- * that asks; pid: to whom; name: of the message; value: copied; ud: for done.
+/* Sends a message and waits for its reply. node: that asks; pid: to whom; name: of the message;
+ * value: copied; timeout_ms: 0 = the node's ask_timeout_ms; ud: for done. done: value = the reply, or
+ * a failure with its delivery, by the deadline.
  * [any] Errors: SHOAL_E_BAD_VALUE, SHOAL_E_LIMIT (max_asks, max_message, memory), SHOAL_E_CLOSED,
- * SHOAL_E_USAGE (an actor asks itself); to done: any code. Since 0.1.0 */
+ * SHOAL_E_USAGE (an actor asks itself), SHOAL_E_NOT_RUNNING, SHOAL_E_UNREACHABLE (known at once); to
+ * done: any code. Since 0.1.0 */
 SHOAL_API int64_t shoal_ask(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes value,
                             uint32_t timeout_ms, shoal_fn done, void *ud);
 

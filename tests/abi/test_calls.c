@@ -140,6 +140,38 @@ static void test_errors_at_the_call(void **state)
     free(big);
 }
 
+/* An actor that asks itself is told at once; what waits is not allowed inside a handler. */
+static int on_ask_self(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state, (void)value;
+    shoal_result *never = NULL;
+    int64_t asked = shoal_cx_ask(cx, shoal_cx_self(cx), "x", shoal_nil(), 0, NULL, NULL);
+    int waited = shoal_wait(shoal_cx_node(cx), &never),
+        polled = shoal_poll(shoal_cx_node(cx), 0, 0);
+    return shoal_reply_i64(cx, asked == SHOAL_E_USAGE && waited == SHOAL_E_USAGE &&
+                                   polled == SHOAL_E_USAGE);
+}
+
+static const shoal_handler self_handlers[] = {{"self", on_ask_self}};
+static const shoal_actor_type self_type = {.struct_size = sizeof self_type,
+                                           .id = "test.self",
+                                           .handlers = self_handlers,
+                                           .handler_count = 1};
+
+static void test_usage(void **state)
+{
+    struct fixture *f = *state;
+    shoal_spawn_options on_host = {.struct_size = sizeof on_host, .flags = SHOAL_ON_HOST};
+    shoal_pid pid;
+    int64_t all = 0;
+    assert_int_equal(shoal_spawn(f->node, &self_type, &on_host, &pid), 0);
+    shoal_result *r = ask(f, pid, "self", shoal_nil(), 0);
+    assert_int_equal(r->code, 0);
+    assert_int_equal(shoal_as_i64(r->value, &all), 0);
+    assert_int_equal(all, 1);
+    shoal_result_free(r);
+}
+
 static void test_deep_values(void **state)
 {
     struct fixture *f = *state;
@@ -308,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ask_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_at_the_call, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deep_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_mailbox, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
