@@ -28,8 +28,25 @@ build_go() { # <program>
 build_rust() { # <program>
     ensure_rust || return 1
     say "interop: building the rust peer (minutes the first time)"
-    (cd "$here/rust" && CARGO_TARGET_DIR=$cache/rust-target nice -n 5 cargo build --locked --quiet) &&
+    local from=$cache/rust-src
+    rm -rf "$from"
+    cp -r "$here/rust" "$from"
+    lock_rust "$from" &&
+        (cd "$from" && CARGO_TARGET_DIR=$cache/rust-target nice -n 5 cargo build --locked --quiet) &&
         cp "$cache/rust-target/debug/shoal-interop-rust" "$1"
+}
+
+# Cargo.lock.in leaves out where the crates come from: cargo itself says it, in a lock file of its own.
+lock_rust() { # <folder of the sources>
+    local probe=$1/probe source
+    mkdir -p "$probe/src"
+    : > "$probe/src/lib.rs"
+    printf '[package]\nname = "probe"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\nitoa = "1"\n[workspace]\n' \
+        > "$probe/Cargo.toml"
+    (cd "$probe" && cargo generate-lockfile --quiet) || return 1
+    source=$(sed -n 's/^source = "\(.*\)"$/\1/p' "$probe/Cargo.lock" | head -n 1)
+    rm -rf "$probe"
+    sed "s|@registry@|$source|" "$1/Cargo.lock.in" > "$1/Cargo.lock"
 }
 
 # Prints the path of a peer's program, built if it is not there yet.
