@@ -97,6 +97,7 @@ static PyObject *call_hook(Msg *msg, PyObject *fn, PyObject *self, PyObject *a, 
     NodeObj *n = msg->node;
     Msg *before = n->current;
     n->current = msg;
+    node_stirred(n);
     PyObject *out = PyObject_CallFunctionObjArgs(fn, self, a, a ? b : NULL, NULL);
     n->current = before;
     return out;
@@ -119,6 +120,7 @@ static int hook_init(shoal_cx *cx, void *state, shoal_bytes args)
     rec->pid = shoal_cx_self(cx);
     Msg *before = n->current;
     n->current = &msg;
+    node_stirred(n);
     rec->instance = PyObject_Call(rec->type->cls, rec->args, rec->kwargs);
     n->current = before;
     if (!rec->instance || !PyObject_TypeCheck(rec->instance, n->mod->actor)) {
@@ -190,6 +192,7 @@ static int hook_message(shoal_cx *cx, void *state, const char *name, shoal_bytes
     Msg msg = {.cx = cx, .node = n, .rec = rec, .kind = MSG_HANDLER};
     Msg *before = n->current;
     n->current = &msg;
+    node_stirred(n);
     PyObject *out = PyObject_Call(fn, args, kwargs);
     n->current = before;
     Py_DECREF(args);

@@ -27,7 +27,8 @@ static void soon_on_loop(NodeObj *n, bool same_thread)
 void node_soon(NodeObj *n)
 {
     unsigned long me = PyThread_get_thread_ident();
-    if (!n->node || n->freeing || n->forked || n->drainer == me) {
+    node_stirred(n);
+    if (!n->node || n->freeing || n->forked || n->drainer == me || n->sim) {
         return;
     }
     if (n->loop) {
@@ -60,9 +61,9 @@ static void pump_run(void *ud, const shoal_result *r)
 }
 
 /* What has to run inside shoal_poll though core does not know it: as the callback of a call that ends at once. */
-static bool pump_start(NodeObj *n)
+bool drain_pump(NodeObj *n)
 {
-    bool due = n->next_due > 0 && seconds_now(n->mod) >= n->next_due;
+    bool due = n->next_due > 0 && seconds_now(n) >= n->next_due;
     if (n->pumping || (!n->ready && !n->jobs && !due)) {
         return false;
     }
@@ -74,9 +75,9 @@ static bool pump_start(NodeObj *n)
     return true;
 }
 
-static int drain_ended(NodeObj *n, int code)
+int drain_ended(NodeObj *n, int code)
 {
-    if (n->failures && seconds_now(n->mod) - n->failed_at > 1.0) {
+    if (n->failures && seconds_now(n) - n->failed_at > 1.0) {
         Py_CLEAR(n->failures);
     }
     node_logs_tell(n);
@@ -101,7 +102,7 @@ int node_drain(NodeObj *n, int64_t budget_us, int *handled)
 {
     Py_INCREF((PyObject *)n);
     n->drainer = PyThread_get_thread_ident();
-    bool pumped = pump_start(n);
+    bool pumped = drain_pump(n);
     int code = shoal_poll(n->node, budget_us, 0);
     n->drainer = 0;
     *handled = code > 0 ? code - (pumped && !n->pumping ? 1 : 0) : 0;
@@ -119,7 +120,7 @@ static int64_t sleep_ms(NodeObj *n, int64_t limit)
     int64_t ms = shoal_next_timeout_ms(n->node);
     limit = ms >= 0 && ms < limit ? ms : limit;
     if (n->next_due > 0) {
-        double left = (n->next_due - seconds_now(n->mod)) * 1000.0 + 1.0;
+        double left = (n->next_due - seconds_now(n)) * 1000.0 + 1.0;
         limit = left < (double)limit ? (left > 0 ? (int64_t)left : 0) : limit;
     }
     return limit;
@@ -139,7 +140,7 @@ static void timer_cancel(NodeObj *n)
 static void timer_arm(NodeObj *n)
 {
     int64_t ms = sleep_ms(n, 3600000);
-    double now = seconds_now(n->mod), due = now + (double)ms / 1000.0;
+    double now = seconds_now(n), due = now + (double)ms / 1000.0;
     if (ms == 0) {
         soon_on_loop(n, true);
         return;
@@ -163,7 +164,7 @@ PyObject *node_on_readable(PyObject *self, PyObject *unused)
     NodeObj *n = (NodeObj *)self;
     int handled;
     n->drain_soon = false;
-    if (!n->node || !n->loop || n->drainer || n->forked) {
+    if (!n->node || !n->loop || n->drainer || n->forked || n->sim) {
         Py_RETURN_NONE;
     }
     if (node_drain(n, 0, &handled) < 0) {
@@ -184,6 +185,10 @@ PyObject *node_on_readable(PyObject *self, PyObject *unused)
 PyObject *node_attach(PyObject *self, PyObject *loop)
 {
     NodeObj *n = (NodeObj *)self;
+    if (n->sim && n->sim->loop != loop) {
+        return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
+                           "a node of a simulation lives inside run of that simulation");
+    }
     if (node_ready(n) < 0) {
         return NULL;
     }
@@ -191,6 +196,11 @@ PyObject *node_attach(PyObject *self, PyObject *loop)
         return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
                            "the node is driven already: by %s",
                            n->loop ? "an asyncio loop" : "run, poll or wait");
+    }
+    if (n->sim) { /* the loop turns it */
+        n->loop = Py_NewRef(loop);
+        n->loop_thread = PyThread_get_thread_ident();
+        Py_RETURN_NONE;
     }
     PyObject *cb = PyObject_GetAttrString(self, "_drain");
     PyObject *fd = cb ? PyLong_FromLong(shoal_fd(n->node)) : NULL;
@@ -216,8 +226,9 @@ void node_leave_loop(NodeObj *n)
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     timer_cancel(n);
-    PyObject *out =
-        n->node ? PyObject_CallMethod(n->loop, "remove_reader", "i", shoal_fd(n->node)) : NULL;
+    PyObject *out = n->node && !n->sim
+                        ? PyObject_CallMethod(n->loop, "remove_reader", "i", shoal_fd(n->node))
+                        : NULL;
     Py_XDECREF(out);
     PyErr_Clear();
     Py_CLEAR(n->loop);
@@ -263,6 +274,11 @@ int node_drive(NodeObj *n, int64_t wait_ms)
 
 int node_wait_allowed(NodeObj *n)
 {
+    if (n->sim) {
+        error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
+                    "a node of a simulation cannot wait: await inside run of that simulation");
+        return -1;
+    }
     PyObject *loop = PyObject_CallNoArgs(n->mod->running_loop);
     bool none = loop == Py_None;
     Py_XDECREF(loop);
@@ -280,8 +296,9 @@ int node_wait_allowed(NodeObj *n)
 static int drive_allowed(NodeObj *n, const char *what)
 {
     unsigned long me = PyThread_get_thread_ident();
-    const char *why = n->drainer == me ? "a handler of this node is running on this thread"
-                      : n->loop        ? "the node runs on an asyncio loop"
+    const char *why = n->sim             ? "the node is driven by run of its simulation"
+                      : n->drainer == me ? "a handler of this node is running on this thread"
+                      : n->loop          ? "the node runs on an asyncio loop"
                       : n->run_wanted || n->driver ? "another thread serves the node"
                                                    : NULL;
     if (why) {
@@ -296,7 +313,7 @@ PyObject *node_run(PyObject *self, PyObject *unused)
     (void)unused;
     NodeObj *n = (NodeObj *)self;
     unsigned long me = PyThread_get_thread_ident();
-    if (n->run_wanted || n->loop || n->drainer == me) {
+    if (n->run_wanted || n->loop || n->drainer == me || n->sim) {
         return drive_allowed(n, "run") < 0 ? NULL : Py_NewRef(Py_None);
     }
     if (node_ready(n) < 0) {
@@ -334,12 +351,12 @@ PyObject *node_poll(PyObject *self, PyObject *args, PyObject *kwargs)
         return error_raise(n->mod, SHOAL_E_BAD_VALUE, SHOAL_NOT_SENT,
                            "poll: budget and wait are seconds, 0 or more");
     }
-    double until = seconds_now(n->mod) + wait;
+    double until = seconds_now(n) + wait;
     int handled = 0, rc = 0;
     n->driver = PyThread_get_thread_ident();
     while ((rc = node_drain(n, (int64_t)(budget * 1e6), &handled)) == 0 && handled == 0 &&
            n->node) {
-        double left = (until - seconds_now(n->mod)) * 1000.0;
+        double left = (until - seconds_now(n)) * 1000.0;
         int64_t ms =
             left > 0 ? sleep_ms(n, left < PY_SLICE_MS ? (int64_t)left + 1 : PY_SLICE_MS) : 0;
         struct pollfd fd = {.fd = shoal_fd(n->node), .events = POLLIN};
@@ -362,7 +379,11 @@ PyObject *node_fileno(PyObject *self, PyObject *unused)
 {
     (void)unused;
     NodeObj *n = (NodeObj *)self;
-    return node_ready(n) < 0 ? NULL : PyLong_FromLong(shoal_fd(n->node));
+    if (node_ready(n) < 0) {
+        return NULL;
+    }
+    int fd = shoal_fd(n->node);
+    return fd < 0 ? error_last(n, fd) : PyLong_FromLong(fd);
 }
 
 PyObject *node_next_timeout(PyObject *self, PyObject *unused)

@@ -123,7 +123,7 @@ static void error_keep(Msg *msg, PyObject *exception)
     if (!n->failures) {
         n->failures = PyDict_New();
     }
-    n->failed_at = seconds_now(n->mod);
+    n->failed_at = seconds_now(n);
     PyObject *key = msg->rec ? PyLong_FromUnsignedLongLong(msg->rec->pid.actor) : NULL;
     if (key && n->failures) {
         PyDict_SetItem(n->failures, key, exception);

@@ -10,7 +10,7 @@ static PyObject *pending_await(PyObject *self)
         p->loop = pending_loop(p->node);
     }
     NodeObj *n = p->node;
-    if (p->state == P_WAITING && p->loop && !n->loop && !n->driver && !n->drainer) {
+    if (p->state == P_WAITING && p->loop && !n->loop && !n->driver && !n->drainer && !n->sim) {
         PyObject *out = PyObject_CallFunctionObjArgs(n->mod->lonely, self, n, p->loop, NULL);
         if (!out) {
             return NULL;
@@ -56,7 +56,7 @@ static int pending_block(PendingObj *p, double until)
 {
     NodeObj *n = p->node;
     while (p->state == P_WAITING) {
-        double left = until > 0 ? until - seconds_now(n->mod) : 3600.0;
+        double left = until > 0 ? until - seconds_now(n) : 3600.0;
         if (left <= 0) {
             return 0;
         }
@@ -108,7 +108,7 @@ static PyObject *pending_wait(PyObject *self, PyObject *args, PyObject *kwargs)
     if (p->state == P_WAITING && node_wait_allowed(p->node) < 0) {
         return NULL;
     }
-    int done = pending_block(p, seconds != Py_None ? seconds_now(p->mod) + limit : 0);
+    int done = pending_block(p, seconds != Py_None ? seconds_now(p->node) + limit : 0);
     if (done == 0) {
         return error_raise(p->mod, SHOAL_E_TIMEOUT, SHOAL_UNKNOWN,
                            "wait: not done within %g seconds; the call goes on", limit);

@@ -3,9 +3,12 @@
 
 #include <string.h>
 
-double seconds_now(Mod *m)
+double seconds_now(NodeObj *n)
 {
-    PyObject *t = PyObject_CallNoArgs(m->monotonic);
+    if (n->sim) {
+        return sim_now(n->sim);
+    }
+    PyObject *t = PyObject_CallNoArgs(n->mod->monotonic);
     double s = t ? PyFloat_AsDouble(t) : 0;
     Py_XDECREF(t);
     return s;
@@ -89,7 +92,7 @@ static int types_init(PyObject *module, Mod *m)
         {&m->node, &node_spec},       {&m->ref, &ref_spec},         {&m->verb, &verb_spec},
         {&m->pending, &pending_spec}, {&m->actor, &actor_spec},     {&m->spec, &spec_spec},
         {&m->task, &task_spec},       {&m->context, &context_spec}, {&m->promise, &promise_spec},
-        {&m->timer, &timer_spec},
+        {&m->timer, &timer_spec},     {&m->sim, &sim_spec},
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, types[i].spec, NULL);

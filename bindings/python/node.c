@@ -88,9 +88,11 @@ static int node_start(NodeObj *n)
         c.dial = dial.list, c.dial_count = dial.count;
         c.allow = allow.list, c.allow_count = allow.count;
         c.admin = admin.list, c.admin_count = admin.count;
-        int code = PyErr_Occurred() ? 1 : shoal_node_new(&c, &n->node);
+        int code = PyErr_Occurred() || n->sim ? 1 : shoal_node_new(&c, &n->node);
         rc = code == 0 ? 0 : -1;
-        if (code < 0) {
+        if (n->sim && !PyErr_Occurred()) {
+            rc = sim_node_start(n, &c);
+        } else if (code < 0) {
             n->node = NULL;
             error_raise(n->mod, code, SHOAL_NOT_SENT, "%s", shoal_last_error(NULL));
         }
@@ -200,6 +202,9 @@ void node_free_core(NodeObj *n)
     shoal_node_free(n->node);
     n->node = NULL;
     n->closed = true;
+    if (n->sim) {
+        sim_node_ended(n);
+    }
     end_calls(n);
     end_lists(n);
     node_logs_tell(n);
@@ -243,7 +248,7 @@ static PyObject *node_sleep(PyObject *self, PyObject *seconds)
     PendingObj *p = PyErr_Occurred() || node_ready(n) < 0 ? NULL : pending_new(n, WANT_NONE);
     if (p) {
         p->is_sleep = true;
-        p->due = seconds_now(n->mod) + (s > 0 ? s : 0);
+        p->due = seconds_now(n) + (s > 0 ? s : 0);
         pending_link(p);
         node_soon(n);
     }
@@ -332,6 +337,7 @@ static int node_traverse(PyObject *self, visitproc visit, void *arg)
 {
     NodeObj *n = (NodeObj *)self;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(n->sim);
     Py_VISIT(n->options);
     Py_VISIT(n->loop);
     Py_VISIT(n->drain_cb);
@@ -393,6 +399,7 @@ static void node_dealloc(PyObject *self)
     node_clear(self);
     Py_XDECREF(n->jobs);
     Py_XDECREF(n->options);
+    Py_XDECREF((PyObject *)n->sim);
     Py_XDECREF(n->logger);
     node_logs_free(n);
     if (n->log_lock) {
@@ -475,6 +482,12 @@ static PyObject *node_driven(PyObject *self, void *unused)
     return PyBool_FromLong(n->loop || n->driver || n->drainer || n->run_wanted);
 }
 
+static PyObject *node_simulated(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((NodeObj *)self)->sim != NULL);
+}
+
 static PyGetSetDef node_getset[] = {
     {"peer_id", node_peer_id, NULL, "The node's peer id, text. Starts the node. Since 0.1.0.",
      NULL},
@@ -484,6 +497,7 @@ static PyGetSetDef node_getset[] = {
      NULL},
     {"_open", node_is_open, NULL, "Started and not closed.", NULL},
     {"_driven", node_driven, NULL, "Somebody drives it.", NULL},
+    {"_simulated", node_simulated, NULL, "Of a shoal.sim.", NULL},
     {"_busy", node_busy, NULL, "A thread is inside it.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

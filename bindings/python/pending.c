@@ -144,7 +144,7 @@ void pending_settle(PendingObj *p, enum pending_state state, PyObject *result)
     }
     PyObject *callbacks = p->callbacks;
     p->callbacks = NULL;
-    bool direct = inside && p->loop && p->loop == n->loop && !n->current;
+    bool direct = inside && p->loop && p->loop == n->loop && !n->current && !n->sim;
     for (Py_ssize_t i = 0; callbacks && i < PyList_Size(callbacks); i++) {
         PyObject *pair = PyList_GetItem(callbacks, i), *context = PyTuple_GetItem(pair, 1);
         call_back(n, p->loop, PyTuple_GetItem(pair, 0), (PyObject *)p,
@@ -201,6 +201,7 @@ void pending_done(void *ud, const shoal_result *r)
 {
     PendingObj *p = ud;
     NodeObj *n = p->node;
+    node_stirred(n);
     if (p->want == WANT_ITEMS && r->code == 0) {
         pending_item(p, ref_new(n, r->pid));
         return;
@@ -243,7 +244,7 @@ int pending_then(shoal_cx *cx, void *ud, const shoal_result *r)
 
 void pendings_due(NodeObj *n)
 {
-    double now = n->next_due > 0 ? seconds_now(n->mod) : 0;
+    double now = n->next_due > 0 ? seconds_now(n) : 0;
     if (n->next_due <= 0 || now < n->next_due) {
         return;
     }

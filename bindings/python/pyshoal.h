@@ -40,7 +40,7 @@ enum {
 typedef struct Mod {
     PyObject *module;
     PyTypeObject *node, *ref, *verb, *pending, *actor, *spec, *task, *context;
-    PyTypeObject *promise, *timer;
+    PyTypeObject *promise, *timer, *sim;
     PyObject *error, *errors[PY_CODES]; /* class of each code, index -code */
     PyObject *make_error;               /* (class, text, delivery, type, value) -> exception */
     PyObject *reason;
@@ -57,6 +57,7 @@ typedef struct NodeObj NodeObj;
 typedef struct PendingObj PendingObj;
 typedef struct TaskObj TaskObj;
 typedef struct ContextObj ContextObj;
+typedef struct SimObj SimObj;
 
 /* A live or starting actor. Freed by actor_free after on_stop (or a failed start). */
 typedef struct ActorRec {
@@ -164,6 +165,7 @@ typedef struct LogLine {
 
 struct NodeObj {
     PyObject_HEAD Mod *mod;
+    SimObj *sim; /* whose node this is, or NULL */
     PyObject *weak;
     shoal_node *node;  /* NULL: not started, or closed */
     PyObject *options; /* dict as given */
@@ -186,6 +188,17 @@ struct NodeObj {
     shoal_pid nobody; /* a pid that never lived: its `done` is a callback inside the next drain */
     uint32_t max_message, threads;
     bool started, closed, stopped, forked, drain_soon, pumping, run_wanted, freeing;
+};
+
+/* A simulation. Whatever turns one of its nodes turns them all. */
+struct SimObj {
+    PyObject_HEAD Mod *mod;
+    shoal_sim *sim;                    /* NULL: not begun, or closed */
+    PyObject *nodes;                   /* list of NodeObj: started, not yet ended */
+    PyObject *loop;                    /* of sim.run, while that runs */
+    shoal_node *poller;                /* in a turn: the node whose shoal_poll it is */
+    uint64_t last_now_us, last_digest; /* of a closed one */
+    bool turning, stirred;             /* stirred: in this turn something was handled */
 };
 
 typedef struct RefObj {
@@ -334,7 +347,7 @@ void node_free_core(NodeObj *n);
 void node_wait_turn(
     NodeObj
         *n); /* inline nodes: until no other thread is inside (nothing waits for the GIL in core) */
-double seconds_now(Mod *m); /* monotonic */
+double seconds_now(NodeObj *n); /* monotonic, or virtual */
 
 /* --- calls.c: methods of Node --- */
 PyObject *node_peer_id(PyObject *self, void *unused);
@@ -348,8 +361,10 @@ PyObject *node_info(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *node_stop(PyObject *self, PyObject *args, PyObject *kwargs);
 
 /* --- drive.c: who runs shoal_poll, and when --- */
-bool node_inside(const NodeObj *n); /* this thread drains it now */
-void node_soon(NodeObj *n);         /* a drain is due after a call */
+bool node_inside(const NodeObj *n);    /* this thread drains it now */
+void node_soon(NodeObj *n);            /* a drain is due after a call */
+bool drain_pump(NodeObj *n);           /* first thing in a drain: what core does not know of */
+int drain_ended(NodeObj *n, int code); /* last thing, outside: -1 raised */
 int node_drain(NodeObj *n, int64_t budget_us, int *handled);
 bool node_may_drive(const NodeObj *n);
 int node_drive(NodeObj *n, int64_t wait_ms); /* one slice on this thread: handled, or -1 raised */
@@ -362,6 +377,19 @@ PyObject *node_on_readable(PyObject *self, PyObject *unused);
 PyObject *node_next_timeout(PyObject *self, PyObject *unused);
 PyObject *node_fileno(PyObject *self, PyObject *unused);
 void node_leave_loop(NodeObj *n);
+
+/* --- sim.c --- */
+extern PyType_Spec sim_spec;
+void sim_stirred(SimObj *s); /* something was handled: time stands still once that is through */
+int sim_node_start(NodeObj *n, const shoal_node_config *cfg); /* -1 raised */
+void sim_node_ended(NodeObj *n);
+double sim_now(const SimObj *s);
+static inline void node_stirred(const NodeObj *n)
+{
+    if (n->sim) {
+        sim_stirred(n->sim);
+    }
+}
 
 /* --- tidings.c: events and log lines --- */
 void node_log(void *ud, int level, const char *text); /* any thread, without the GIL */

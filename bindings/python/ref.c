@@ -156,7 +156,7 @@ static PyObject *ref_stop(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     PendingObj *p = ref_call(r, WANT_REASON);
     if (p && ms) {
-        p->due = seconds_now(r->mod) + ms / 1000.0; /* our own limit: the actor goes on stopping */
+        p->due = seconds_now(r->node) + ms / 1000.0; /* our own limit: the actor goes on stopping */
     }
     return p ? pending_begun(p, shoal_stop(r->node->node, r->pid, pending_done, p)) : NULL;
 }

@@ -110,6 +110,7 @@ void node_event(void *ud, const char *event, shoal_bytes info)
         event_traceback(n, map);
     }
     if (map && n->on_event) {
+        node_stirred(n);
         out = PyObject_CallFunction(n->on_event, "sO", event, map);
     } else if (map) { /* nobody listens: it must not be silent */
         PyObject *text = PyDict_GetItemString(map, "text");

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 PACKAGE = pathlib.Path(os.path.realpath(shoal.__file__)).parent
 STUB = ast.parse((PACKAGE / "_shoal.pyi").read_text())
 PUBLIC = {
-    "Actor", "Context", "Error", "Node", "Pending", "Promise", "RESUME", "Reason", "Ref", "STOP", "Timer", "handler", "sleep",
+    "Actor", "Context", "Error", "Node", "Pending", "Promise", "RESUME", "Reason", "Ref", "STOP", "Timer", "handler", "sim", "sleep",
     "__version__", "Timeout", "NotFound", "NotRunning", "MailboxFull", "NoHandler", "BadValue", "HandlerError", "Unreachable",
     "Refused", "NameTaken", "BadAddress", "Closed", "LimitReached", "Unsupported", "Usage",
 }

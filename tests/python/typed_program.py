@@ -83,5 +83,17 @@ async def main() -> None:
         assert reason.kind == "normal" and shoal.__version__
 
 
+async def simulated(sim: shoal.sim) -> list[str]:
+    async with sim.node(listen=["/ip4/0.0.0.0/tcp/0"], threads=0) as a, sim.node(dial=a.addresses, log="error") as b:
+        sim.net(latency=(0.001, 0.002), loss=0.01)
+        sim.partition([a], [b])
+        sim.heal()
+        sim.crash(b)
+        return [a.peer_id, sim.digest, str(sim.now + sim.seed)]
+
+
 if __name__ == "__main__":
     asyncio.run(main())
+    with shoal.sim(7) as world:
+        texts: list[str] = world.run(simulated(world))
+        assert len(texts) == 3

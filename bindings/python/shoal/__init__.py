@@ -10,6 +10,7 @@ from ._actor import Actor, Decision as _Decision, handler
 from ._errors import (BadAddress, BadValue, Closed, Error, HandlerError, LimitReached, MailboxFull, NameTaken, NoHandler,
                       NotFound, NotRunning, Reason, Refused, Timeout, Unreachable, Unsupported, Usage)
 from ._node import Node, sleep
+from ._sim import sim
 from ._shoal import Context, Pending, Promise, Ref, Timer, version as __version__
 
 RESUME = _Decision.RESUME
@@ -18,5 +19,5 @@ STOP = _Decision.STOP
 __all__ = [
     "Actor", "BadAddress", "BadValue", "Closed", "Context", "Error", "HandlerError", "LimitReached", "MailboxFull",
     "NameTaken", "NoHandler", "Node", "NotFound", "NotRunning", "Pending", "Promise", "RESUME", "Reason", "Ref", "Refused",
-    "STOP", "Timeout", "Timer", "Unreachable", "Unsupported", "Usage", "handler", "sleep", "__version__",
+    "STOP", "Timeout", "Timer", "Unreachable", "Unsupported", "Usage", "handler", "sim", "sleep", "__version__",
 ]

@@ -12,7 +12,7 @@ import weakref
 from typing import Any, AsyncGenerator, Callable, Optional, Sequence, Union
 
 from . import _bind, _shoal
-from ._errors import BadValue, Closed, Timeout, Unsupported
+from ._errors import BadValue, Closed, Timeout, Unsupported, Usage
 
 _DHT = {"auto": 0, "server": 1, "client": 2, "off": 3}
 _LOG = {"off": 0, "error": 1, "warn": 2, "info": 3, "debug": 4}
@@ -160,7 +160,6 @@ class Node(_shoal.NodeBase):
         return Items(self, name, follow, timeout)
 
     async def __aenter__(self) -> "Node":
-        self._start()
         self._attach(asyncio.get_running_loop())
         self._loop_guard = _guard(self)
         await self._loop_guard.__anext__()
@@ -180,6 +179,8 @@ class Node(_shoal.NodeBase):
                 await guard.aclose()
 
     def __enter__(self) -> "Node":
+        if self._simulated:
+            raise Usage("a node of a simulation wants `async with`, inside run of that simulation")
         self._start()
         return self
 
