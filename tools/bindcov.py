@@ -9,7 +9,6 @@ import sys
 
 NO_WAIT = "the binding waits itself, so that Ctrl-C works"
 NATIVE = "the language has its own"
-NOT_YET = "simulations are for C and Python so far"
 CODEC = "the codec writes and reads MessagePack itself"
 EXCUSED = {
     "python": {
@@ -23,13 +22,11 @@ EXCUSED = {
         r"shoal_cx_lookup": "node.lookup in a held message does",
     },
     "lua": {
-        r"shoal_(wait|keep|result_free)": NO_WAIT,
+        r"shoal_wait": NO_WAIT,
         r"shoal_put_(?!ref).*|shoal_as_(?!ref).*|shoal_field.*|shoal_(item|count|next|nil|kind|pack_.*|packed)": CODEC,
         r"shoal_reply_.*": CODEC,
         r"shoal_listen": "an option of node",
-        r"shoal_sim_.*": NOT_YET,
         r"shoal_version": NATIVE,
-        r"shoal_wake": "a Lua node is polled and called by one thread",
         r"shoal_cx_(node|self|state|user|name|lookup|sender)": "the hooks' arguments tell",
     },
 }

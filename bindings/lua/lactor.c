@@ -300,6 +300,10 @@ void lactor_release(lactor *a)
     if (a->ended) {
         return;
     }
+    if (a->spawner && a->spawner->node->home) { /* its node has ended, who waits has not */
+        lactor_started(a, SHOAL_E_CANCELLED);
+        return;
+    }
     a->ended = true;
     a->current = NULL;
     a->type = NULL; /* types end with the node, a cx may be kept */
@@ -336,6 +340,7 @@ void lactor_started(lactor *a, int code)
         .text = a->failure ? a->failure : "the actor was killed before it had started",
         .type = "",
         .pid = a->pid,
+        .reason = {.text = ""},
     };
     if (spawner) {
         a->spawner = NULL;
@@ -409,7 +414,8 @@ static lactor *actor_new(lua_State *L, lnode *n, ltype *t, int arg)
 static bool may_wait(lua_State *L, const lnode *n)
 {
     lcoro *c = n->vm->running;
-    return c && c->co == L && c->node == n && lua_isyieldable(L) && lnode_usable(n);
+    return c && c->co == L && (c->node == n || (c->node->home && c->node->sim == n->sim)) &&
+           lua_isyieldable(L) && lnode_usable(n);
 }
 
 /* (node or cx, class [, argument [, options]]) -> ref */
@@ -450,6 +456,7 @@ int lactor_spawn(lua_State *L, lnode *n, lactor *parent)
     }
     if (!a->started && !a->ended && may_wait(L, n)) {
         a->spawner = n->vm->running;
+        a->spawner->on = n;
         a->spawner->spawned = a;
         return lcoro_wait(L, a->spawner, WAIT_SPAWN, lcoro_ended, (void *)(intptr_t)WHAT_REF);
     }

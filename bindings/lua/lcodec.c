@@ -157,10 +157,34 @@ static bool put_pair(struct walk *w, int key, int depth)
                      luaL_typename(L, key));
 }
 
+static bool put_sorted(struct walk *w, int idx, const lkey *keys, lua_Integer count, int depth)
+{
+    lua_State *L = w->L;
+    int top = lua_gettop(L); /* the keys */
+    bool fine = true;
+    for (lua_Integer i = 0; fine && i < count; i++) {
+        if (keys[i].text) {
+            lua_pushlstring(L, keys[i].text, keys[i].len);
+        } else {
+            lua_pushinteger(L, keys[i].number);
+        }
+        lua_pushvalue(L, -1);
+        lua_rawget(L, idx);
+        fine = put_pair(w, top + 1, depth);
+        lua_settop(L, top);
+    }
+    lua_pop(L, 1);
+    return fine;
+}
+
 static bool put_map(struct walk *w, int idx, lua_Integer count, int depth)
 {
     lua_State *L = w->L;
     shoal_put_map(w->p, (uint32_t)count);
+    const lkey *keys = w->n->sim && count > 1 ? lsim_keys(L, idx, count) : NULL;
+    if (keys) {
+        return put_sorted(w, idx, keys, count, depth);
+    }
     lua_pushnil(L);
     while (lua_next(L, idx)) {
         if (!put_pair(w, lua_gettop(L) - 1, depth)) {

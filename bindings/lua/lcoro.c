@@ -312,7 +312,10 @@ lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what)
                    what);
     } else if (n != c->node && lcoro_cx(c)) {
         luaL_error(L, "%s: a handler waits only for its own node, this is another's", what);
+    } else if (c->node->home && n->sim != c->node->sim && n->node) {
+        luaL_error(L, "%s: sim:run waits only for nodes of its simulation, this is another", what);
     }
+    c->on = n;
     return c;
 }
 
@@ -363,13 +366,13 @@ static int push_result(lua_State *L, lcoro *c, enum lwhat what)
         return 1;
     }
     if (r->code < 0) {
-        return lfail_result(L, c->node, r, timed_out);
+        return lfail_result(L, c->on, r, timed_out);
     }
     switch (what) {
     case WHAT_REPLY:
-    case WHAT_ROWS: return push_rows(L, c->node, r->value);
-    case WHAT_REF: lref_push(L, c->node, r->pid); return 1;
-    case WHAT_REASON: lactor_push_reason(L, c->node, &r->reason); return 1;
+    case WHAT_ROWS: return push_rows(L, c->on, r->value);
+    case WHAT_REF: lref_push(L, c->on, r->pid); return 1;
+    case WHAT_REASON: lactor_push_reason(L, c->on, &r->reason); return 1;
     case WHAT_TEXT:
         text = shoal_nil();
         shoal_as_text(r->value, &text);
@@ -388,7 +391,7 @@ int lcoro_ended(lua_State *L, int status, lua_KContext what)
 int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what)
 {
     if (id < 0) {
-        return lfail_last(L, c->node, id);
+        return lfail_last(L, c->on, id);
     }
     c->call = id;
     c->pending = true;
@@ -408,7 +411,7 @@ int lcoro_sleep(lua_State *L)
     if (!lnode_usable(c->node)) {
         return lfail_closed(L);
     }
-    if (!ltimer_add(c, shoal_clock_us(c->node->node) + us)) {
+    if (!ltimer_add(c, lnode_now_us(c->node) + us)) {
         return lfail(L, SHOAL_E_LIMIT, SHOAL_NOT_SENT, "out of memory");
     }
     return lcoro_wait(L, c, WAIT_SLEEP, lcoro_ended, (void *)(intptr_t)WHAT_TRUE);
@@ -418,6 +421,9 @@ int lcoro_wake(lcoro *c, const shoal_result *result)
 {
     if (c->at) {
         ltimer_remove(c);
+    }
+    if (lsim_defer(c, result)) {
+        return 0;
     }
     c->result = result;
     c->resumed = true;
@@ -472,6 +478,9 @@ static void coro_unhook(lcoro *c)
         c->spawned->spawner = NULL;
         c->spawned = NULL;
     }
+    if (c->queued) {
+        lsim_forget(c);
+    }
 }
 
 void lcoro_close(lcoro *c)
@@ -493,7 +502,7 @@ void lcoro_close(lcoro *c)
         shoal_finish(c->cx, SHOAL_E_CANCELLED);
     }
     if (c->pending) {
-        shoal_cancel(n->node, c->call); /* its callback frees c, maybe already */
+        shoal_cancel(c->on->node, c->call); /* its callback frees c, maybe already */
     } else {
         free(c);
     }

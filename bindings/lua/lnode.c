@@ -79,6 +79,11 @@ bool lnode_set_box(lua_State *L, lnode *n, int field)
     return there;
 }
 
+uint64_t lnode_now_us(const lnode *n)
+{
+    return n->home ? shoal_sim_now_us(n->sim->sim) : shoal_clock_us(n->node);
+}
+
 /* --- birth: the options were checked by shoal.lua --- */
 
 static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer otherwise)
@@ -161,28 +166,40 @@ static void box_new(lua_State *L, int idx)
     lcompat_setowned(L, idx);
 }
 
-/* node(options) -> node */
-static int node_new(lua_State *L)
+void lnode_born(lua_State *L, lnode *n, const char *meta, int idx)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lnode *n = lcompat_newuserdata(L, sizeof *n);
-    int idx = lua_gettop(L);
-    memset(n, 0, sizeof *n);
     n->vm = lvm_of(L);
     atomic_init(&n->logs, NULL);
-    luaL_setmetatable(L, "shoal.node");
+    luaL_setmetatable(L, meta);
     box_new(L, idx);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &nodes_key);
     lua_pushvalue(L, idx);
     lua_rawsetp(L, -2, n);
     lua_pushboolean(L, 0);
     lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+    lua_settop(L, idx);
+}
+
+/* node(options) -> node */
+static int node_new(lua_State *L)
+{
+    lua_settop(L, 1);
+    return lnode_make(L, NULL);
+}
+
+int lnode_make(lua_State *L, lsim *s)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lnode *n = lcompat_newuserdata(L, sizeof *n);
+    int idx = lua_gettop(L);
+    memset(n, 0, sizeof *n);
+    lnode_born(L, n, "shoal.node", idx);
     n->has_log = lua_getfield(L, 1, "on_log") == LUA_TFUNCTION;
     shoal_node_config config;
     config_read(L, n, &config);
     lua_State *outer;
     lnode_enter(L, n, &outer);
-    int code = shoal_node_new(&config, &n->node);
+    int code = s ? shoal_sim_node(s->sim, &config, &n->node) : shoal_node_new(&config, &n->node);
     levent_deliver_logs(n);
     lnode_leave(n, outer);
     if (code < 0) {
@@ -194,22 +211,42 @@ static int node_new(lua_State *L)
     snprintf(text, sizeof text, "%016x@%s", 1, n->peer_id);
     shoal_pid_parse(n->node, text, &n->nobody);
     lua_settop(L, idx);
+    if (s) {
+        lua_pushvalue(L, 2);
+        lnode_set_box(L, n, BOX_SIM);
+        lsim_join(L, s, n, idx);
+    }
     return 1;
 }
 
 /* --- end --- */
 
-static void node_end(lua_State *L, lnode *n, int idx)
+lua_State *lnode_end_begin(lua_State *L, lnode *n)
 {
-    lua_State *outer;
-    lcompat_pushowned(L, idx); /* the table of nodes has it no more while it is collected */
+    lua_State *outer = n->vm->L;
     lua_rawsetp(L, LUA_REGISTRYINDEX, n);
     n->entered++;
-    outer = n->vm->L;
     n->vm->L = L;
     n->closing = true;
+    return outer;
+}
+
+void lnode_end_done(lua_State *L, lnode *n, lua_State *outer)
+{
+    lnode_leave(n, outer);
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+}
+
+void lnode_end(lua_State *L, lnode *n, int idx, bool crash)
+{
+    lcompat_pushowned(L, idx); /* the table of nodes has it no more while it is collected */
+    lua_State *outer = lnode_end_begin(L, n);
     lcoro_close_all(&n->tasks);
     lactor_close_hooks(n);
+    if (crash) {
+        shoal_sim_crash(n->sim->sim, n->node);
+    }
     shoal_node_free(n->node);
     n->node = NULL;
     while (n->actors) {
@@ -221,9 +258,10 @@ static void node_end(lua_State *L, lnode *n, int idx)
     ltimer_close(n);
     levent_deliver_logs(n);
     shoal_pack_free(&n->pack);
-    lnode_leave(n, outer);
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+    if (n->sim) {
+        lsim_leave(L, n);
+    }
+    lnode_end_done(L, n, outer);
 }
 
 /* node:close(): at once; peers see it lost */
@@ -236,7 +274,7 @@ static int node_close(lua_State *L)
             "node:close inside a handler, a task or a callback of the node: use node:stop there");
     }
     if (n->node && !n->closing) {
-        node_end(L, n, 1);
+        lnode_end(L, n, 1, false);
         lprotect_raise(L, n);
     }
     return 0;
@@ -246,7 +284,7 @@ static int node_gc(lua_State *L)
 {
     lnode *n = lnode_check(L, 1);
     if (n->node && !n->closing && !n->entered) {
-        node_end(L, n, 1);
+        lnode_end(L, n, 1, false);
     }
     levent_free(n);
     return 0;
@@ -262,7 +300,7 @@ static void node_stopped(void *ud, const shoal_result *result)
 static void node_stopped_wake(void *ud, const shoal_result *result)
 {
     lcoro *c = ud;
-    c->node->stopped = true;
+    c->on->stopped = true;
     lcoro_done(c, result);
 }
 
@@ -301,18 +339,8 @@ static int64_t opt_time(lua_State *L, int arg, double scale, const char *what)
     return seconds * scale > 1e15 ? (int64_t)1e15 : (int64_t)(seconds * scale);
 }
 
-/* node:poll([budget [, wait]]) -> handled, left */
-static int node_poll(lua_State *L)
+static int poll_real(lua_State *L, lnode *n, int64_t budget_us, int64_t wait_ms)
 {
-    lnode *n = lnode_check(L, 1);
-    int64_t budget_us = opt_time(L, 2, 1e6, "the budget"),
-            wait_ms = opt_time(L, 3, 1e3, "the wait");
-    if (n->vm->running || n->entered) {
-        return luaL_error(L, "node:poll inside a handler, a task or a callback of the node");
-    }
-    if (!n->node) {
-        return lfail_closed(L);
-    }
     if (ltimer_due(n)) {
         ltimer_arm(n);
     }
@@ -326,6 +354,22 @@ static int node_poll(lua_State *L)
     levent_deliver_logs(n);
     lnode_leave(n, outer);
     lprotect_raise(L, n);
+    return handled;
+}
+
+/* node:poll([budget [, wait]]) -> handled, left */
+static int node_poll(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    int64_t budget_us = opt_time(L, 2, 1e6, "the budget"),
+            wait_ms = opt_time(L, 3, 1e3, "the wait");
+    if (n->vm->running || n->entered) {
+        return luaL_error(L, "node:poll inside a handler, a task or a callback of the node");
+    }
+    if (!n->node) {
+        return lfail_closed(L);
+    }
+    int handled = n->sim ? lsim_poll(L, n, wait_ms) : poll_real(L, n, budget_us, wait_ms);
     if (handled < 0) {
         return lfail_last(L, n, handled);
     }

@@ -320,8 +320,10 @@ int luaopen_shoal_core(lua_State *L)
     liter_open(L);
     lcx_open(L);
     lnode_open(L);
+    lsim_open(L);
     codes_open(L);
     methods_open(L, "shoal.node", "node_methods");
+    methods_open(L, "shoal.sim", "sim_methods");
     luaL_getmetatable(L, "shoal.Error");
     lua_setfield(L, -2, "error_meta");
     lua_pushinteger(L, SHOAL_STOP);

@@ -24,6 +24,7 @@ typedef struct lcoro lcoro;
 typedef struct lactor lactor;
 typedef struct lnode lnode;
 typedef struct liter liter;
+typedef struct lsim lsim;
 
 /* One per VM, in its registry. */
 typedef struct lvm {
@@ -47,7 +48,7 @@ typedef struct ltype {
 } ltype;
 
 /* Parts of a node's box: the box itself (references by number), then single values. */
-enum { BOX_ANCHOR, BOX_NODE, BOX_REFS, BOX_EVENT, BOX_LOG, BOX_RAISED, BOX_KEYS };
+enum { BOX_ANCHOR, BOX_NODE, BOX_REFS, BOX_EVENT, BOX_LOG, BOX_RAISED, BOX_SIM, BOX_KEYS };
 
 typedef struct llog {
     struct llog *next;
@@ -64,10 +65,13 @@ typedef struct ltrace {
 enum { LTRACES = 32, LPOOL_MAX = 64 };
 
 struct lnode {
-    shoal_node *node; /* NULL: closed */
+    shoal_node *node; /* NULL: closed, or home */
     lvm *vm;
     unsigned entered;
     bool closing, stopping, stopped;
+    bool home; /* of a simulation: has coroutines, but no node */
+    lsim *sim; /* NULL: a real node */
+    lnode *sim_prev, *sim_next;
     bool has_log;
     int log_level;
     uint32_t max_message;
@@ -87,6 +91,16 @@ struct lnode {
     _Atomic(llog *) logs; /* the newest first */
     bool raised;          /* the box keeps what a debug hook raised */
     char peer_id[96];
+};
+
+struct lsim {
+    lnode home;          /* the first: a simulation is found as its home is */
+    shoal_sim *sim;      /* NULL: closed */
+    lnode *first, *last; /* as they were made */
+    lnode *polled;
+    lcoro *ready, *ready_last; /* of home, woken */
+    bool turning;
+    uint64_t seed, end_us, end_digest; /* end_*: when it was closed */
 };
 
 struct lactor {
@@ -109,6 +123,7 @@ enum lwhat { WHAT_TRUE, WHAT_REPLY, WHAT_REF, WHAT_REASON, WHAT_ROWS, WHAT_TEXT 
 
 struct lcoro {
     lnode *node;
+    lnode *on;     /* whose call it waits for: of a task maybe another's */
     lua_State *co; /* NULL: closed; only a callback is still due */
     int co_ref;    /* in the anchor */
     lcoro *prev, *next;
@@ -122,9 +137,11 @@ struct lcoro {
     uint64_t due_us;
     size_t at; /* in the heap + 1; 0: not in it */
     const shoal_result *result;
+    shoal_result *kept; /* of home: of a call that ended in a turn */
+    lcoro *ready_next;
     liter *iter;
     lactor *spawned;
-    bool held, answered, pending, resumed, timed_out, woken;
+    bool held, answered, pending, resumed, timed_out, woken, queued;
     unsigned forks;
     int code;
     /* What a hook was given; until it first waits. */
@@ -195,9 +212,38 @@ void lnode_leave(lnode *n, lua_State *outer);
 /* Open, and not about to close: a call may begin. */
 static inline bool lnode_usable(const lnode *n)
 {
-    return n->node && !n->closing;
+    return (n->node || n->home) && !n->closing;
 }
+/* The virtual time of a simulation, or the node's clock; n is open. */
+uint64_t lnode_now_us(const lnode *n);
+/* Makes the lnode that is the userdata at idx; the options are at 1. */
+void lnode_born(lua_State *L, lnode *n, const char *meta, int idx);
+/* (options, simulation) -> node; s: the simulation, or NULL. */
+int lnode_make(lua_State *L, lsim *s);
+/* Ends it at once, as a crash of its simulation or not; idx: its userdata. */
+void lnode_end(lua_State *L, lnode *n, int idx, bool crash);
+/* Its end, in between: enters with the box on top, which is popped; leaves for good. */
+lua_State *lnode_end_begin(lua_State *L, lnode *n);
+void lnode_end_done(lua_State *L, lnode *n, lua_State *outer);
 void lnode_open(lua_State *L);
+
+/* --- lsim.c --- */
+/* A node (userdata at idx) begins and ends to be of a simulation. */
+void lsim_join(lua_State *L, lsim *s, lnode *n, int idx);
+void lsim_leave(lua_State *L, lnode *n);
+/* Who is to be woken waits until no turn runs; false: c is not of home. */
+bool lsim_defer(lcoro *c, const shoal_result *result);
+void lsim_forget(lcoro *c);
+/* node:poll; what shoal_poll returns. */
+int lsim_poll(lua_State *L, lnode *n, int64_t wait_ms);
+typedef struct lkey {
+    const char *text; /* NULL: a whole number */
+    size_t len;
+    lua_Integer number;
+} lkey;
+/* The keys of the table at idx in order, pushed; NULL, and nothing pushed: one is neither text nor whole. */
+const lkey *lsim_keys(lua_State *L, int idx, lua_Integer count);
+void lsim_open(lua_State *L);
 
 /* --- lprotect.c --- */
 /* Runs fn(ud) under pcall; false: it raised. */
@@ -224,6 +270,9 @@ bool ltimer_add(lcoro *c, uint64_t due_us); /* false: no memory */
 void ltimer_remove(lcoro *c);
 int64_t ltimer_wait_ms(const lnode *n, int64_t wait_ms);
 bool ltimer_due(const lnode *n);
+/* When the first one is due, if that is before otherwise_us. */
+uint64_t ltimer_next_us(const lnode *n, uint64_t otherwise_us);
+void ltimer_fire(lnode *n); /* wakes who is due */
 /* Makes the next poll wake who is due. */
 void ltimer_arm(lnode *n);
 void ltimer_close(lnode *n);
@@ -271,8 +320,9 @@ int ljob_start(lua_State *L); /* (lightuserdata: lcoro): what a message's corout
 const char *ljob_name(enum lkind kind);
 
 /* --- ltask.c --- */
-int ltask_new(lua_State *L);  /* node:task */
-int ltask_fork(lua_State *L); /* the rest: for shoal.all */
+int ltask_new(lua_State *L);             /* node:task */
+int ltask_begin(lua_State *L, lnode *n); /* the same for (any, fn) */
+int ltask_fork(lua_State *L);            /* the rest: for shoal.all */
 int ltask_park(lua_State *L);
 int ltask_unpark(lua_State *L);
 int ltask_drop(lua_State *L);

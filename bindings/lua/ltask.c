@@ -4,7 +4,11 @@
 /* node:task(fn) -> true */
 int ltask_new(lua_State *L)
 {
-    lnode *n = lnode_check(L, 1);
+    return ltask_begin(L, lnode_check(L, 1));
+}
+
+int ltask_begin(lua_State *L, lnode *n)
+{
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (!lnode_usable(n)) {
         return lfail_closed(L);

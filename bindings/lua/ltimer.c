@@ -72,7 +72,13 @@ void ltimer_remove(lcoro *c)
 
 bool ltimer_due(const lnode *n)
 {
-    return n->sleeper_count > 0 && n->sleepers[0]->due_us <= shoal_clock_us(n->node);
+    return n->sleeper_count > 0 && n->sleepers[0]->due_us <= lnode_now_us(n);
+}
+
+uint64_t ltimer_next_us(const lnode *n, uint64_t otherwise_us)
+{
+    return n->sleeper_count > 0 && n->sleepers[0]->due_us < otherwise_us ? n->sleepers[0]->due_us
+                                                                         : otherwise_us;
 }
 
 int64_t ltimer_wait_ms(const lnode *n, int64_t wait_ms)
@@ -85,9 +91,9 @@ int64_t ltimer_wait_ms(const lnode *n, int64_t wait_ms)
     return wait_ms < 0 || left_ms < wait_ms ? left_ms : wait_ms;
 }
 
-static void timer_fire(lnode *n)
+void ltimer_fire(lnode *n)
 {
-    uint64_t now_us = shoal_clock_us(n->node);
+    uint64_t now_us = lnode_now_us(n);
     while (n->sleeper_count > 0 && n->sleepers[0]->due_us <= now_us) {
         lcoro *c = n->sleepers[0];
         ltimer_remove(c);
@@ -95,7 +101,7 @@ static void timer_fire(lnode *n)
             lcoro_wake(c, NULL);
         } else {
             c->timed_out = true;
-            shoal_cancel(n->node, c->call);
+            shoal_cancel(c->on->node, c->call);
         }
     }
 }
@@ -106,7 +112,7 @@ static void timer_fired(void *ud, const shoal_result *result)
     lnode *n = ud;
     n->waking = false;
     if (!n->closing) {
-        timer_fire(n);
+        ltimer_fire(n);
     }
 }
 
@@ -118,7 +124,7 @@ void ltimer_arm(lnode *n)
     n->waking = true;
     if (shoal_done(n->node, n->nobody, timer_fired, n) < 0) {
         n->waking = false;
-        timer_fire(n); /* out of memory: rather outside a turn than never */
+        ltimer_fire(n); /* out of memory: rather outside a turn than never */
     }
 }
 

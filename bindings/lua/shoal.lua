@@ -88,20 +88,24 @@ local node_options = {
   on_event = callable, on_log = callable,
 }
 
---- Makes a node.
-function shoal.node(options)
+local function checked_options(options)
   local checked = {}
   if options ~= nil and type(options) ~= "table" then
-    misuse(2, "shoal.node: options must be a table, not a %s", type(options))
+    misuse(3, "shoal.node: options must be a table, not a %s", type(options))
   end
   for name, value in pairs(options or {}) do
     local check = node_options[name]
     if not check then
-      misuse(2, "shoal.node: unknown option '%s'", tostring(name))
+      misuse(3, "shoal.node: unknown option '%s'", tostring(name))
     end
     checked[check == seconds and name .. "_ms" or name] = check(name, value)
   end
-  return core.node(checked)
+  return checked
+end
+
+--- Makes a node.
+function shoal.node(options)
+  return core.node((checked_options(options)))
 end
 
 -- running -------------------------------------------------------------------------------------------------------------
@@ -146,6 +150,83 @@ function core.node_methods.run(node, fn)
     else
       poll(node)
     end
+  end
+  if not results[1] then
+    error(results[2], 0)
+  end
+  return table.unpack(results, 2, results.n)
+end
+
+-- simulations ---------------------------------------------------------------------------------------------------------
+
+--- Makes a simulation.
+function shoal.sim(seed)
+  local n = type(seed) == "number" and math.tointeger(seed)
+  if not n then
+    misuse(2, "shoal.sim: the seed must be a whole number, not %s", tostring(seed))
+  end
+  return core.sim_new(n)
+end
+
+--- Makes a node on a host of its own.
+function core.sim_methods.node(sim, options)
+  return core.sim_node(checked_options(options), sim)
+end
+
+local function is_range(value)
+  return type(value) == "table" and #value == 2 and type(value[1]) == "number" and type(value[2]) == "number"
+      and 0 <= value[1] and value[1] <= value[2] and value[2] <= 1800
+end
+
+--- Sets the network.
+function core.sim_methods.net(sim, options)
+  if options ~= nil and type(options) ~= "table" then
+    misuse(2, "sim:net: options must be a table, not a %s", type(options))
+  end
+  local latency, loss = { 0.001, 0.005 }, 0
+  for name, value in pairs(options or {}) do
+    if name == "latency" and is_range(value) then
+      latency = value
+    elseif name == "loss" and type(value) == "number" and value >= 0 and value <= 1 then
+      loss = value
+    elseif name == "latency" then
+      misuse(2, "sim:net: latency must be two numbers of seconds, the least and the most, from 0 to 1800")
+    elseif name == "loss" then
+      misuse(2, "sim:net: loss must be a number from 0 to 1, not %s", tostring(value))
+    else
+      misuse(2, "sim:net: unknown option '%s'", tostring(name))
+    end
+  end
+  return core.sim_net(sim, math.floor(latency[1] * 1e6 + 0.5), math.floor(latency[2] * 1e6 + 0.5),
+    math.floor(loss * 1e6 + 0.5))
+end
+
+--- Runs fn in virtual time until it has returned: its results.
+function core.sim_methods.run(sim, fn)
+  if type(fn) ~= "function" then
+    misuse(2, "sim:run: expected a function, not a %s", type(fn))
+  end
+  if core.busy() then
+    misuse(2, "sim:run inside a handler or task: something runs already")
+  end
+  core.sim_drop(sim) -- what Ctrl-C left
+  local results
+  local started, message, code, delivery = core.sim_task(sim, function()
+    results = table.pack(pcall(fn))
+  end)
+  if not started then
+    return started, message, code, delivery
+  end
+  local fine, more = true, true
+  while fine and more and not results do
+    fine, more = pcall(core.sim_turn, sim)
+  end
+  if not fine or not results then
+    core.sim_drop(sim)
+    if not fine then
+      error(more, 0)
+    end
+    misuse(2, "sim:run: its function waits for what never comes: nothing is left to happen in the simulation")
   end
   if not results[1] then
     error(results[2], 0)

@@ -71,7 +71,7 @@ test("shoal", function() compare("shoal", set_of(shoal), annotated.shoal) end)
 for _, pair in ipairs{
   { "shoal.node", "shoal.Node" }, { "shoal.ref", "shoal.Ref" }, { "shoal.cx", "shoal.Context" },
   { "shoal.refs", "shoal.Refs" }, { "shoal.bytes", "shoal.Bytes" }, { "shoal.Promise", "shoal.Promise" },
-  { "shoal.Timer", "shoal.Timer" },
+  { "shoal.Timer", "shoal.Timer" }, { "shoal.sim", "shoal.Sim" },
 } do
   test(pair[2], function() compare(pair[2], public_of(pair[1]), annotated[pair[2]]) end)
 end
@@ -83,11 +83,13 @@ test("options of a node", function()
   end
   local known = 0
   for _ in pairs(annotated["shoal.NodeOptions"]) do known = known + 1 end
-  local _, checked = debug.getupvalue(shoal.node, 2)
-  for i = 1, 5 do
-    local name, value = debug.getupvalue(shoal.node, i)
-    if name == "node_options" then checked = value end
+  local function upvalue(fn, wanted)
+    for i = 1, 5 do
+      local name, value = debug.getupvalue(fn, i)
+      if name == wanted then return value end
+    end
   end
+  local checked = upvalue(upvalue(shoal.node, "checked_options"), "node_options")
   compare("node option", set_of(checked), annotated["shoal.NodeOptions"])
   eq(known > 15, true)
 end)

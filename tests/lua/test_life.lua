@@ -353,7 +353,7 @@ end)
 
 test("RESUME and STOP, no RESTART and nothing else that is not there", function()
   eq(shoal.RESUME ~= shoal.STOP, true)
-  for _, name in ipairs{ "RESTART", "sim", "pool", "stream", "publish" } do eq(shoal[name], nil) end
+  for _, name in ipairs{ "RESTART", "pool", "stream", "publish" } do eq(shoal[name], nil) end
   with_node({}, function(node)
     local ref = assert(node:spawn(Plain))
     for _, name in ipairs{ "publish", "offer", "pool", "reload" } do eq(node[name], nil) end

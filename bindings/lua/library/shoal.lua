@@ -74,6 +74,62 @@ local shoal = {}
 ---@return shoal.Node? node, string? message, shoal.Code? code, shoal.Delivery? delivery
 function shoal.node(options) end
 
+--- Makes a simulation: nodes, their network and time, on this thread, out of one seed. The same seed and program give
+--- the same run (take chance and time from cx:random, cx:now; let no order of pairs() decide what is sent; maps are
+--- sent in the order of their keys). Time begins at 1 s.
+--- It keeps its nodes. It is closed by close, at the end of a block (`local sim <close>`), when it is collected, at exit.
+--- Errors: raises a seed that is no whole number; limit. Since 0.1.0
+---@param seed integer decides all
+---@return shoal.Sim? sim, string? message, shoal.Code? code, shoal.Delivery? delivery
+function shoal.sim(seed) end
+
+---@class shoal.Sim
+---@field now number virtual seconds; after close: when it was closed. Since 0.1.0
+---@field seed integer what it was made with. Since 0.1.0
+---@field digest string 16 hex digits over all that was delivered: equal in equal runs. Since 0.1.0
+local Sim = {}
+
+--- Makes a node on a host of its own: the n-th one (from 0) is 10.0.(n // 256).(n % 256), its port 0 the first free one
+--- from 4001. It works as any other; leave its key to the seed; names of hosts do not resolve, there is no fd.
+--- Errors: as shoal.node; limit also over 16384 nodes; closed. Since 0.1.0
+---@param options? shoal.NodeOptions
+---@return shoal.Node? node, string? message, shoal.Code? code, shoal.Delivery? delivery
+function Sim:node(options) end
+
+--- Runs fn, in a coroutine where it may wait for all nodes of the simulation, until it has returned, with its results.
+--- Time is virtual: shoal.sleep(3600) takes as long as what happens meanwhile.
+--- Errors: what fn raises; raises inside a handler, and when nothing is left to happen; closed. Since 0.1.0
+---@generic T
+---@param fn fun(): T
+---@return T ...
+function Sim:run(fn) end
+
+--- Parts nodes: those of a and those of b hear nothing of each other; others hear both. Adds to earlier partitions.
+--- Errors: raises a node of elsewhere; bad_value (a node in both), limit (64 since the last heal), closed. Since 0.1.0
+---@param a shoal.Node[]
+---@param b shoal.Node[]
+---@return true? parted, string? message, shoal.Code? code, shoal.Delivery? delivery
+function Sim:partition(a, b) end
+
+--- Ends all partitions: what waited arrives. Errors: closed. Since 0.1.0
+---@return true? healed, string? message, shoal.Code? code, shoal.Delivery? delivery
+function Sim:heal() end
+
+--- Ends a node as kill -9 would, for its peers; here it is closed, and on_stop runs in its actors.
+--- Errors: raises a node of elsewhere, and inside a handler; closed. Since 0.1.0
+---@param node shoal.Node
+---@return true? crashed, string? message, shoal.Code? code, shoal.Delivery? delivery
+function Sim:crash(node) end
+
+--- Sets the network; what is left out is as at the start. A lost packet comes 0.2 s later.
+--- Errors: raises what is out of range; closed. Since 0.1.0
+---@param options? { latency?: number[], loss?: number } seconds a packet takes, least and most ({ 0.001, 0.005 }, at most 1800); a fraction (0)
+---@return true? set, string? message, shoal.Code? code, shoal.Delivery? delivery
+function Sim:net(options) end
+
+--- Ends it and its nodes: on_stop runs in every actor. Errors: raises inside sim:run or a handler. Since 0.1.0
+function Sim:close() end
+
 ---@class shoal.ActorOptions
 ---@field reentrant? boolean takes the next message while a handler waits
 ---@field mailbox? integer messages that may wait; 0: only memory bounds it; none: the node's
