@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "sim/sim.h"
 
-enum { SIM_LISTENERS_MAX = 4, SIM_TURNS_MAX = 64 };
+enum { SIM_LISTENERS_MAX = 4, SIM_TURNS_MAX = 64, SIM_CONN_SLOTS = 64 };
 
 enum sim_event_kind {
     SIM_TURN,      /* node: its turn */
@@ -44,7 +44,10 @@ enum sim_state {
 };
 
 struct sim_side {
-    sh_list at; /* in its host's sides while it is not GONE */
+    sh_list at;      /* in its host's sides while it is not GONE */
+    sh_list due;     /* in its host's due: something may be taken in */
+    sh_list writing; /* in its host's writing: something may be given out */
+    sh_list by_conn; /* in the slot of its host for conn, once it has one */
     struct sim_pipe *pipe;
     unsigned node;
     uint32_t life; /* of the node's process: an older one is gone */
@@ -75,6 +78,8 @@ struct sim_host {
     unsigned group;
     uint64_t split[2]; /* bit n: it is on that side of split n */
     sh_list sides;     /* of all pipes that end here, in the order they came */
+    sh_list due, writing;
+    sh_list conns[SIM_CONN_SLOTS];
     bool vanished;
     bool touched;
     uint64_t turn_us;   /* when its next SIM_TURN is due; UINT64_MAX: none */
@@ -100,6 +105,7 @@ struct sh_sim {
     uint64_t digest;
     uint64_t delivered;
     bool running;    /* inside sh_sim_run */
+    bool regrouped;  /* hosts may hear each other that did not: look at all pipes */
     unsigned splits; /* since the last heal */
     sh_rng_seeded rng_state;
     sh_rng rng;
@@ -130,6 +136,8 @@ void sim_net_action(sh_sim *s, unsigned node,
 void sim_net_event(sh_sim *s, const struct sim_event *ev);
 void sim_net_input(sh_sim *s, unsigned node); /* delivers what is due to that node's connections */
 void sim_net_write(sh_sim *s, unsigned node); /* moves what its connections hold */
+void sim_net_host_init(struct sim_host *h);
+void sim_net_look_again(sh_sim *s); /* at pipes that were closed off */
 void sim_net_process_gone(sh_sim *s, unsigned node, bool silent);
 void sim_net_free(sh_sim *s);
 

@@ -39,8 +39,9 @@ static bool net_through(const sh_sim *s, unsigned from, unsigned to)
 }
 
 /* Links that were closed off may have something due: look again. */
-static void net_look_again(sh_sim *s)
+void sim_net_look_again(sh_sim *s)
 {
+    s->regrouped = false;
     SH_LIST_FOREACH(at, &s->pipes)
     {
         struct sim_pipe *p = SH_CONTAINER(at, struct sim_pipe, link);
@@ -55,6 +56,7 @@ static void net_look_again(sh_sim *s)
 void sh_sim_group(sh_sim *s, unsigned index, unsigned group)
 {
     s->hosts[index]->group = group;
+    s->regrouped = true;
 }
 
 int sh_sim_split(sh_sim *s, const unsigned *a, size_t a_count, const unsigned *b, size_t b_count)
@@ -80,7 +82,7 @@ void sh_sim_heal(sh_sim *s)
     }
     s->splits = 0;
     s->clogged_count = 0;
-    net_look_again(s);
+    sim_net_look_again(s);
 }
 
 void sh_sim_clog(sh_sim *s, unsigned from, unsigned to, bool on)
@@ -89,7 +91,7 @@ void sh_sim_clog(sh_sim *s, unsigned from, unsigned to, bool on)
         if (s->clogged[i].from == from && s->clogged[i].to == to) {
             if (!on) {
                 s->clogged[i] = s->clogged[--s->clogged_count];
-                net_look_again(s);
+                sim_net_look_again(s);
             }
             return;
         }
@@ -130,6 +132,38 @@ static void pipe_check_over(sh_sim *s, struct sim_pipe *p)
     }
 }
 
+void sim_net_host_init(struct sim_host *h)
+{
+    sh_list_init(&h->sides);
+    sh_list_init(&h->due);
+    sh_list_init(&h->writing);
+    for (unsigned i = 0; i < SIM_CONN_SLOTS; i++) {
+        sh_list_init(&h->conns[i]);
+    }
+}
+
+/* Its host looks at it in its next turn, and only at such ones: a turn costs what has changed. */
+static void side_mark(sh_sim *s, struct sim_side *x)
+{
+    if (sh_list_empty(&x->due)) {
+        sh_list_push_back(&s->hosts[x->node]->due, &x->due);
+    }
+    sim_turn_at(s, x->node, s->now_us);
+}
+
+static void side_writes(sh_sim *s, struct sim_side *x)
+{
+    x->want_write = true;
+    if (sh_list_empty(&x->writing)) {
+        sh_list_push_back(&s->hosts[x->node]->writing, &x->writing);
+    }
+}
+
+static sh_list *host_slot(sh_sim *s, unsigned node, sh_conn_id conn)
+{
+    return &s->hosts[node]->conns[conn % SIM_CONN_SLOTS];
+}
+
 static void side_begin(sh_sim *s, struct sim_pipe *p, unsigned i, unsigned node, sh_conn_id conn)
 {
     p->side[i] = (struct sim_side){.pipe = p,
@@ -138,13 +172,23 @@ static void side_begin(sh_sim *s, struct sim_pipe *p, unsigned i, unsigned node,
                                    .conn = conn,
                                    .state = SIM_DIALLING,
                                    .fin_us = UINT64_MAX};
-    sh_list_push_back(&s->hosts[node]->sides, &p->side[i].at);
+    struct sim_side *x = &p->side[i];
+    sh_list_push_back(&s->hosts[node]->sides, &x->at);
+    sh_list_init(&x->due);
+    sh_list_init(&x->writing);
+    sh_list_init(&x->by_conn);
+    if (conn) {
+        sh_list_push_back(host_slot(s, node, conn), &x->by_conn);
+    }
 }
 
 static void side_gone(sh_sim *s, struct sim_pipe *p, unsigned i)
 {
     if (p->side[i].state != SIM_GONE) {
         sh_list_remove(&p->side[i].at);
+        sh_list_remove(&p->side[i].due);
+        sh_list_remove(&p->side[i].writing);
+        sh_list_remove(&p->side[i].by_conn);
     }
     p->side[i].state = SIM_GONE;
     side_drop_bytes(s, &p->side[i]);
@@ -177,9 +221,9 @@ static unsigned side_index(const struct sim_side *x)
 
 static struct sim_pipe *pipe_find(sh_sim *s, unsigned node, sh_conn_id conn, unsigned *side)
 {
-    SH_LIST_FOREACH(at, &s->hosts[node]->sides)
+    SH_LIST_FOREACH(at, host_slot(s, node, conn))
     {
-        struct sim_side *x = SH_CONTAINER(at, struct sim_side, at);
+        struct sim_side *x = SH_CONTAINER(at, struct sim_side, by_conn);
         if (x->conn == conn && sim_running(s, x)) {
             *side = side_index(x);
             return x->pipe;
@@ -289,7 +333,7 @@ static void pipe_arrive(sh_sim *s, struct sim_pipe *p)
     }
     side_begin(s, p, 1, p->target, 0);
     sim_push(s, s->now_us + net_delay(s), SIM_CONNECTED, 0, p, 0);
-    sim_turn_at(s, p->target, s->now_us);
+    side_mark(s, &p->side[1]);
 }
 
 /* The answer reaches the dialler's kernel; its process hears of it in its next turn. */
@@ -304,7 +348,7 @@ static void pipe_answered(sh_sim *s, struct sim_pipe *p, enum sim_state state)
         return;
     }
     a->state = state;
-    sim_turn_at(s, a->node, s->now_us);
+    side_mark(s, a);
 }
 
 /* [loop of side 0] */
@@ -338,6 +382,7 @@ static void pipe_accept(sh_sim *s, struct sim_pipe *p)
         return;
     }
     b->state = SIM_OPEN;
+    sh_list_push_back(host_slot(s, b->node, b->conn), &b->by_conn);
 }
 
 /* --- bytes --- */
@@ -395,12 +440,15 @@ static void side_write(sh_sim *s, struct sim_pipe *p, unsigned i)
 
 void sim_net_write(sh_sim *s, unsigned node)
 {
-    SH_LIST_FOREACH_SAFE(at, &s->hosts[node]->sides)
+    SH_LIST_FOREACH_SAFE(at, &s->hosts[node]->writing)
     {
-        struct sim_side *x = SH_CONTAINER(at, struct sim_side, at);
+        struct sim_side *x = SH_CONTAINER(at, struct sim_side, writing);
         bool live = x->state == SIM_OPEN || x->state == SIM_LINGER;
         if (live && sim_running(s, x)) {
             side_write(s, x->pipe, side_index(x));
+        }
+        if (x->state == SIM_OPEN && !x->want_write) {
+            sh_list_remove(&x->writing);
         }
     }
 }
@@ -414,16 +462,17 @@ void sim_net_action(sh_sim *s, unsigned node, const struct sh_node_action *a)
     }
     struct sim_side *x = &p->side[i];
     switch (a->kind) {
-    case SH_NODE_WRITE: x->want_write = true; break;
+    case SH_NODE_WRITE: side_writes(s, x); break;
     case SH_NODE_READ:
         x->no_room = false;
         sim_push(s, s->now_us, SIM_BYTES, 0, p, i);
         break;
     case SH_NODE_CLOSE:
         x->state = SIM_LINGER;
-        x->want_write = true;
+        side_writes(s, x);
         x->linger_us = s->now_us + 1000000;
         sim_turn_at(s, node, s->now_us);
+        sim_push(s, x->linger_us, SIM_BYTES, 0, p, i);
         break;
     case SH_NODE_CANCEL: side_gone(s, p, i); break;
     case SH_NODE_LISTEN:
@@ -504,9 +553,11 @@ static void side_input(sh_sim *s, struct sim_pipe *p, unsigned i)
 
 void sim_net_input(sh_sim *s, unsigned node)
 {
-    SH_LIST_FOREACH_SAFE(at, &s->hosts[node]->sides)
-    {
-        struct sim_side *x = SH_CONTAINER(at, struct sim_side, at);
+    sh_list due;
+    sh_list_init(&due);
+    sh_list_splice(&due, &s->hosts[node]->due);
+    for (sh_list *at; (at = sh_list_pop(&due)) != NULL;) {
+        struct sim_side *x = SH_CONTAINER(at, struct sim_side, due);
         if (sim_running(s, x)) {
             side_input(s, x->pipe, side_index(x));
         }
@@ -517,9 +568,9 @@ void sim_net_input(sh_sim *s, unsigned node)
 
 void sh_sim_cut(sh_sim *s, unsigned a, unsigned b)
 {
-    SH_LIST_FOREACH(at, &s->pipes)
+    SH_LIST_FOREACH(at, &s->hosts[a]->sides)
     {
-        struct sim_pipe *p = SH_CONTAINER(at, struct sim_pipe, link);
+        struct sim_pipe *p = SH_CONTAINER(at, struct sim_side, at)->pipe;
         unsigned x = p->side[0].node, y = p->target;
         if ((x == a && y == b) || (x == b && y == a)) {
             side_tell_end(s, p, 0, SH_E_UNREACHABLE);
@@ -564,7 +615,7 @@ void sim_net_event(sh_sim *s, const struct sim_event *ev)
     case SIM_REFUSED: pipe_answered(s, p, SIM_REFUSED_NOW); break;
     case SIM_BYTES:
         if (p->side[ev->side].state != SIM_GONE && sim_running(s, &p->side[ev->side])) {
-            sim_turn_at(s, p->side[ev->side].node, s->now_us);
+            side_mark(s, &p->side[ev->side]);
         }
         break;
     case SIM_TURN:

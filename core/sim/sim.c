@@ -233,6 +233,9 @@ static void event_run(sh_sim *s, const struct sim_event *ev)
 
 void sh_sim_run(sh_sim *s, uint64_t until_us)
 {
+    if (s->regrouped) {
+        sim_net_look_again(s);
+    }
     s->running = true;
     while (s->heap_count && s->heap[0].at_us <= until_us) {
         struct sim_event ev = event_pop(s);
@@ -279,7 +282,7 @@ int sh_sim_start(sh_sim *s, const struct sh_node_config *cfg, unsigned *index)
     if (!h) {
         return SH_E_NOMEM;
     }
-    sh_list_init(&h->sides);
+    sim_net_host_init(h);
     s->hosts[s->host_count] = h;
     *index = s->host_count++;
     return host_start(s, cfg, *index);

@@ -1,18 +1,22 @@
-/* tests/sim/main.c - shoal-sim: runs worlds from seeds and prints what held.
- *   shoal-sim [--seeds N] [--first S] [--nodes M] [--seconds T] [--trace] [--quiet-seconds Q] */
+/* tests/sim/main.c - shoal-sim: runs worlds from seeds and prints what held. See usage below. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
+#include "cheap.h"
+#include "jobs.h"
 #include "world.h"
+
+enum { CRYPTO_REAL_EVERY = 10 }; /* the other seeds run with the stand-ins of cheap.c */
 
 struct options {
     uint64_t first, seeds;
-    unsigned nodes, seconds, quiet_seconds;
+    unsigned nodes, seconds, quiet_seconds, jobs;
     bool trace;
+    enum { CRYPTO_BY_SEED, CRYPTO_REAL, CRYPTO_CHEAP } crypto;
 };
 
 void world_broken(struct world *w, const char *format, ...)
@@ -55,10 +59,13 @@ static void world_run(struct world *w, const struct options *o)
     }
 }
 
-static bool seed_run(uint64_t seed, const struct options *o)
+static bool seed_run(uint64_t seed, const void *ud, FILE *out)
 {
+    const struct options *o = ud;
     const sh_mem *mem = sh_mem_system();
     struct world *w = sh_mem_zalloc(mem, sizeof *w);
+    cheap_crypto(o->crypto == CRYPTO_CHEAP ||
+                 (o->crypto == CRYPTO_BY_SEED && seed % CRYPTO_REAL_EVERY != 0));
     w->seed = seed;
     w->node_count = o->nodes;
     w->actors = sh_mem_array(mem, ACTORS_MAX, sizeof *w->actors);
@@ -73,15 +80,16 @@ static bool seed_run(uint64_t seed, const struct options *o)
         fine = !w->fault[0];
     }
     if (!fine) {
-        printf("seed %" PRIu64 " FAILED %s\n", seed, w->fault);
+        fprintf(out, "seed %" PRIu64 " FAILED %s\n", seed, w->fault);
     }
     if (o->trace || !fine) {
-        printf("seed %" PRIu64 " trace=%016" PRIx64 " events=%" PRIu64 " tells=%" PRIu64
-               " asks=%" PRIu64 "/%" PRIu64 " names=%" PRIu64 "/%" PRIu64 " deaths=%" PRIu64
-               " handled=%" PRIu64 " held=%zu\n",
-               seed, sh_sim_digest(w->sim), sh_sim_events(w->sim), w->tells, w->asks_ok,
-               w->asks_ok + w->asks_failed, w->names_found, w->names_found + w->names_missed,
-               w->deaths, w->handled, w->most_held);
+        fprintf(out,
+                "seed %" PRIu64 " trace=%016" PRIx64 " events=%" PRIu64 " tells=%" PRIu64
+                " asks=%" PRIu64 "/%" PRIu64 " names=%" PRIu64 "/%" PRIu64 " deaths=%" PRIu64
+                " handled=%" PRIu64 " held=%zu\n",
+                seed, sh_sim_digest(w->sim), sh_sim_events(w->sim), w->tells, w->asks_ok,
+                w->asks_ok + w->asks_failed, w->names_found, w->names_found + w->names_missed,
+                w->deaths, w->handled, w->most_held);
     }
     for (unsigned i = 0; i < w->node_count; i++) {
         work_node_gone(w, i); /* what ends now is not judged */
@@ -98,9 +106,22 @@ static bool seed_run(uint64_t seed, const struct options *o)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: shoal-sim [--seeds N] [--first S] [--nodes M] [--seconds T] "
-                    "[--quiet-seconds Q] [--trace]\n");
+    fprintf(stderr,
+            "usage: shoal-sim [--seeds N] [--first S] [--nodes M] [--jobs J] [--seconds T]\n"
+            "                 [--quiet-seconds Q] [--trace] [--crypto seed|real|cheap]\n");
     return 2;
+}
+
+static bool crypto_read(struct options *o, const char *text)
+{
+    static const char *const names[] = {"seed", "real", "cheap"};
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            o->crypto = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool options_read(struct options *o, int argc, char **argv)
@@ -114,6 +135,12 @@ static bool options_read(struct options *o, int argc, char **argv)
             return false;
         }
         const char *name = argv[i];
+        if (strcmp(name, "--crypto") == 0) {
+            if (!crypto_read(o, argv[++i])) {
+                return false;
+            }
+            continue;
+        }
         uint64_t value = strtoull(argv[++i], NULL, 0);
         if (strcmp(name, "--seeds") == 0) {
             o->seeds = value;
@@ -121,6 +148,8 @@ static bool options_read(struct options *o, int argc, char **argv)
             o->first = value;
         } else if (strcmp(name, "--nodes") == 0 && value >= 2 && value <= NODES_MAX) {
             o->nodes = (unsigned)value;
+        } else if (strcmp(name, "--jobs") == 0 && value > 0) {
+            o->jobs = (unsigned)value;
         } else if (strcmp(name, "--seconds") == 0) {
             o->seconds = (unsigned)value;
         } else if (strcmp(name, "--quiet-seconds") == 0) {
@@ -134,20 +163,21 @@ static bool options_read(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.first = 1, .seeds = 10, .nodes = 20, .seconds = 20, .quiet_seconds = 40};
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct options o = {.first = 1,
+                        .seeds = 10,
+                        .nodes = 20,
+                        .seconds = 20,
+                        .quiet_seconds = 40,
+                        .jobs = cores > 0 ? (unsigned)cores : 1};
     if (!options_read(&o, argc, argv)) {
         return usage();
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    uint64_t failed = 0;
-    time_t begun = time(NULL);
-    for (uint64_t i = 0; i < o.seeds; i++) {
-        failed += !seed_run(o.first + i, &o);
-        if ((i + 1) % 10 == 0 || i + 1 == o.seeds) {
-            printf("%" PRIu64 " of %" PRIu64 " seeds of %u nodes, %" PRIu64 " failed, %ld s\n",
-                   i + 1, o.seeds, o.nodes, failed, (long)(time(NULL) - begun));
-        }
-    }
+    char what[40];
+    snprintf(what, sizeof what, "seeds of %u nodes", o.nodes);
+    struct jobs j = {o.jobs, o.first, o.seeds, seed_run, &o, what};
+    uint64_t failed = jobs_run(&j);
     printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n", o.seeds - failed, failed);
     return failed != 0;
 }

@@ -33,21 +33,42 @@ static bool value_get(sh_span value, uint32_t *uid, uint64_t *seq)
     return true;
 }
 
-struct pair *work_pair(struct world *w, uint32_t from, uint32_t to)
+/* A table with open addresses, at most half full. */
+static size_t pair_slot(const struct world *w, uint32_t from, uint32_t to)
 {
-    for (size_t i = w->pair_count; i-- > 0;) {
-        if (w->pairs[i].from == from && w->pairs[i].to == to) {
-            return &w->pairs[i];
+    uint64_t h = ((uint64_t)from << 32 | to) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = (size_t)(h >> 32) & (w->pair_cap - 1);
+    while (w->pairs[at].used && (w->pairs[at].from != from || w->pairs[at].to != to)) {
+        at = (at + 1) & (w->pair_cap - 1);
+    }
+    return at;
+}
+
+static void pairs_grow(struct world *w)
+{
+    struct pair *old = w->pairs;
+    size_t old_cap = w->pair_cap;
+    w->pair_cap = old_cap ? old_cap * 2 : 2048;
+    w->pairs = sh_mem_array(sh_mem_system(), w->pair_cap, sizeof *w->pairs);
+    for (size_t i = 0; i < old_cap; i++) {
+        if (old[i].used) {
+            w->pairs[pair_slot(w, old[i].from, old[i].to)] = old[i];
         }
     }
-    if (w->pair_count == w->pair_cap) {
-        size_t cap = w->pair_cap ? w->pair_cap * 2 : 1024;
-        w->pairs = sh_mem_resize(sh_mem_system(), w->pairs, w->pair_cap * sizeof *w->pairs,
-                                 cap * sizeof *w->pairs);
-        w->pair_cap = cap;
+    sh_mem_free(sh_mem_system(), old, old_cap * sizeof *old);
+}
+
+struct pair *work_pair(struct world *w, uint32_t from, uint32_t to)
+{
+    if (w->pair_count * 2 >= w->pair_cap) {
+        pairs_grow(w);
     }
-    w->pairs[w->pair_count] = (struct pair){from, to, 0, 0};
-    return &w->pairs[w->pair_count++];
+    struct pair *p = &w->pairs[pair_slot(w, from, to)];
+    if (!p->used) {
+        *p = (struct pair){.from = from, .to = to, .used = true};
+        w->pair_count++;
+    }
+    return p;
 }
 
 /* --- the actor: state is a pointer to its ledger entry --- */

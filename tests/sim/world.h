@@ -38,6 +38,7 @@ struct actor {
 /* Messages of one pair: what the sender counted, what the receiver saw last. */
 struct pair {
     uint32_t from, to;
+    bool used;
     uint64_t sent, seen;
 };
 
