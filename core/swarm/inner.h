@@ -264,6 +264,7 @@ struct sh_query {
     struct sh_note note;
     struct sh_peer_ref found[SH_QUERY_FOUND_MAX];
     unsigned found_count, found_told;
+    unsigned found_of_path[SH_LOOKUP_PATHS + 1]; /* the last: from our own records */
     bool has_value;
     struct sh_buf value; /* FOR_GET */
     struct sh_peer_ref from;

@@ -17,10 +17,12 @@ static struct sh_peer *query_peer_of(const struct sh_swarm *s, uint32_t tag)
     return sh_slab_at(&s->peers, tag); /* candidates are in use, so the index is still theirs */
 }
 
-static void query_candidate(struct sh_swarm *s, struct sh_query *q, struct sh_peer *p)
+/* Named by a peer that was asked. */
+static void query_candidate(struct sh_swarm *s, struct sh_query *q, const struct sh_peer *by,
+                            struct sh_peer *p)
 {
     uint32_t dropped;
-    if (p != s->self && sh_lookup_add(&q->lookup, p->key, p->ref.index, &dropped)) {
+    if (p != s->self && sh_lookup_add(&q->lookup, by->ref.index, p->key, p->ref.index, &dropped)) {
         sh_peer_use(p);
         if (dropped != SH_LOOKUP_NOBODY) {
             sh_peer_unuse(s, query_peer_of(s, dropped));
@@ -134,7 +136,10 @@ int sh_query_start(struct sh_swarm *s, enum sh_purpose purpose, sh_span key, str
     }
     unsigned n = sh_ktable_closest(&s->table, (*out)->lookup.target, SH_KTAG_NONE, tags, SH_KAD_K);
     for (unsigned i = 0; i < n; i++) {
-        query_candidate(s, *out, query_peer_of(s, tags[i]));
+        struct sh_peer *p = query_peer_of(s, tags[i]);
+        if (sh_lookup_seed(&(*out)->lookup, p->key, tags[i])) {
+            sh_peer_use(p);
+        }
     }
     query_step(s, *out);
     return 0;
@@ -167,14 +172,18 @@ static void query_learn(struct sh_swarm *s, const struct sh_link *l, struct sh_p
     }
 }
 
-static void query_found(struct sh_swarm *s, struct sh_query *q, struct sh_peer *p)
+/* path: of the peer that said so, which has a share of the places; SH_LOOKUP_PATHS: we know it ourselves. */
+static void query_found(struct sh_swarm *s, struct sh_query *q, struct sh_peer *p, unsigned path)
 {
     for (unsigned i = 0; i < q->found_count; i++) {
         if (q->found[i].index == p->ref.index) {
             return;
         }
     }
-    if (p != s->self && q->found_count < SH_QUERY_FOUND_MAX) {
+    bool room =
+        path == SH_LOOKUP_PATHS || q->found_of_path[path] < SH_QUERY_FOUND_MAX / SH_LOOKUP_PATHS;
+    if (p != s->self && room && q->found_count < SH_QUERY_FOUND_MAX) {
+        q->found_of_path[path]++;
         sh_peer_use(p);
         q->found[q->found_count++] = p->ref;
         sh_note_queue(s, &q->note);
@@ -196,18 +205,19 @@ static struct sh_peer *query_row(struct sh_swarm *s, struct sh_peer *from,
 static void query_reply(struct sh_swarm *s, struct sh_query *q, struct sh_peer *from,
                         const struct sh_kad_msg *m)
 {
+    unsigned path = sh_lookup_path_of(&q->lookup, from->ref.index);
     sh_lookup_on_reply(&q->lookup, from->ref.index);
-    for (unsigned i = 0; i < m->closer_count && i < 2 * SH_KAD_K; i++) {
+    for (unsigned i = 0; i < m->closer_count && i <= SH_KAD_K; i++) { /* k, and the target */
         struct sh_peer *p = query_row(s, from, &m->closer[i]);
         /* Somebody who can be asked: connected, or with an address. */
         if (p && (p->link_count > 0 || p->addr_count > 0)) {
-            query_candidate(s, q, p);
+            query_candidate(s, q, from, p);
         }
     }
     for (unsigned i = 0; i < m->provider_count && q->purpose == SH_FOR_USER; i++) {
         struct sh_peer *p = query_row(s, from, &m->provider[i]);
         if (p) {
-            query_found(s, q, p);
+            query_found(s, q, p, path);
         }
     }
     bool enough = q->purpose == SH_FOR_PEER && q->wanted && q->wanted->addr_count > 0;
@@ -350,7 +360,7 @@ int sh_swarm_find(sh_swarm *s, sh_span key, uint64_t query, uint64_t now_us)
                     sh_peer_learn(s, p, &addr);
                 }
             }
-            query_found(s, q, p);
+            query_found(s, q, p, SH_LOOKUP_PATHS);
         }
     }
     q->err = q->done && q->found_count > 0 ? 0 : q->err;

@@ -71,14 +71,14 @@ static bool is_alive(uint32_t i)
 }
 
 /* Runs the query from peer 1; returns how many were asked. */
-static unsigned run(sh_lookup *l, bool (*dead)(uint32_t), bool slow)
+static unsigned run(sh_lookup *l, unsigned few, bool (*dead)(uint32_t), bool slow)
 {
     uint64_t now = SECOND;
     uint32_t seeds[SH_KAD_K], tag, dropped;
     sh_lookup_init(l, target, 1);
-    unsigned n = sh_ktable_closest(&tables[1], target, 1, seeds, 3); /* few to start from */
+    unsigned n = sh_ktable_closest(&tables[1], target, 1, seeds, few ? few : SH_KAD_K);
     for (unsigned i = 0; i < n; i++) {
-        sh_lookup_add(l, keys[seeds[i]], seeds[i], &dropped);
+        assert_true(sh_lookup_seed(l, keys[seeds[i]], seeds[i]));
     }
     uint32_t flight[64];
     unsigned flying = 0, asked = 0, most = 0;
@@ -107,7 +107,7 @@ static unsigned run(sh_lookup *l, bool (*dead)(uint32_t), bool slow)
         n = sh_ktable_closest(&tables[tag], target, 1, near, SH_KAD_K);
         sh_lookup_on_reply(l, tag);
         for (unsigned i = 0; i < n; i++) {
-            sh_lookup_add(l, keys[near[i]], near[i], &dropped);
+            sh_lookup_add(l, tag, keys[near[i]], near[i], &dropped);
         }
         assert_true(l->count <= SH_LOOKUP_NODES_MAX);
     }
@@ -122,7 +122,7 @@ static void test_finds_the_closest(void **state)
     for (uint64_t seed = 1; seed <= 5; seed++) {
         uint32_t want[SH_KAD_K], got[SH_KAD_K];
         make_world(seed);
-        unsigned asked = run(&l, NULL, false);
+        unsigned asked = run(&l, (unsigned)seed % 4, NULL, false);
         true_closest(want, NULL);
         assert_int_equal(sh_lookup_closest(&l, got, SH_KAD_K), SH_KAD_K);
         unsigned at = 0;
@@ -132,7 +132,7 @@ static void test_finds_the_closest(void **state)
                 assert_int_equal(got[at++], want[i]);
             }
         }
-        assert_true(asked < 60);
+        assert_true(asked < 70);
         end_world();
     }
 }
@@ -144,7 +144,7 @@ static void test_dead_and_slow_peers(void **state)
     for (int slow = 0; slow < 2; slow++) {
         uint32_t want[SH_KAD_K], got[SH_KAD_K];
         make_world(9);
-        run(&l, is_dead, slow == 1);
+        run(&l, 3, is_dead, slow == 1);
         true_closest(want, is_alive);
         assert_int_equal(sh_lookup_closest(&l, got, SH_KAD_K), SH_KAD_K);
         assert_memory_equal(got, want, sizeof want);
@@ -161,7 +161,7 @@ static void test_liars_cannot_prolong_it(void **state)
     unsigned asked = 0;
     sh_lookup_init(&l, target, UINT32_MAX - 1);
     memset(key, 0xff, sizeof key);
-    sh_lookup_add(&l, key, next++, &dropped);
+    sh_lookup_seed(&l, key, next++);
     while (!sh_lookup_finished(&l)) {
         assert_true(sh_lookup_next(&l, 1, &tag));
         asked++;
@@ -169,7 +169,7 @@ static void test_liars_cannot_prolong_it(void **state)
         for (unsigned i = 0; i < 20; i++) { /* each names twenty that are closer still */
             memcpy(key, target, 32);
             sh_store_u32be(key + 20, sh_load_u32be(target + 20) ^ (UINT32_MAX - next));
-            sh_lookup_add(&l, key, next++, &dropped);
+            sh_lookup_add(&l, tag, key, next++, &dropped);
         }
         assert_true(l.count <= SH_LOOKUP_NODES_MAX);
         assert_true(asked <= SH_LOOKUP_ASKED_MAX);
@@ -187,9 +187,12 @@ static void test_odd_calls(void **state)
     uint32_t dropped, tag;
     sh_lookup_init(&l, target, 7);
     assert_true(sh_lookup_finished(&l));
-    assert_false(sh_lookup_add(&l, key, 7, &dropped)); /* ourselves */
-    assert_true(sh_lookup_add(&l, key, 8, &dropped));
-    assert_false(sh_lookup_add(&l, key, 8, &dropped)); /* twice */
+    assert_false(sh_lookup_seed(&l, key, 7)); /* ourselves */
+    assert_true(sh_lookup_seed(&l, key, 8));
+    assert_false(sh_lookup_seed(&l, key, 8)); /* twice */
+    assert_false(sh_lookup_add(&l, 8, key, 7, &dropped));
+    assert_false(sh_lookup_add(&l, 8, key, 8, &dropped));
+    assert_false(sh_lookup_add(&l, 6, key, 9, &dropped)); /* named by nobody we asked */
     assert_true(sh_lookup_next(&l, 1, &tag));
     assert_false(sh_lookup_next(&l, 1, &tag));
     sh_lookup_on_reply(&l, 99); /* nobody's answer */
@@ -205,6 +208,128 @@ static void test_odd_calls(void **state)
     assert_int_equal(sh_lookup_closest(&l, &tag, 1), 1);
 }
 
+/* --- disjoint paths --- */
+
+static void near_key(uint8_t key[32], uint32_t distance)
+{
+    memcpy(key, target, 32);
+    sh_store_u32be(key, sh_load_u32be(target) ^ distance);
+}
+
+static void seed_eight(sh_lookup *l)
+{
+    uint8_t key[32];
+    sh_lookup_init(l, target, UINT32_MAX - 1);
+    for (uint32_t i = 0; i < 8; i++) {
+        near_key(key, (i + 1) << 24);
+        assert_true(sh_lookup_seed(l, key, i));
+        assert_int_equal(sh_lookup_path_of(l, i), i % SH_LOOKUP_PATHS);
+    }
+}
+
+static void test_paths_stay_apart(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    uint8_t key[32];
+    uint32_t dropped, tag, asked = 0;
+    seed_eight(&l);
+    near_key(key, 1 << 16);
+    assert_true(sh_lookup_add(&l, 1, key, 9, &dropped)); /* named by path 1: belongs to it */
+    assert_int_equal(sh_lookup_path_of(&l, 9), 1);
+    assert_false(sh_lookup_add(&l, 2, key, 9, &dropped)); /* by another: stays there */
+    assert_int_equal(sh_lookup_path_of(&l, 9), 1);
+    while (sh_lookup_next(&l, 1, &tag)) {
+        asked |= 1u << tag;
+        for (unsigned p = 0; p < SH_LOOKUP_PATHS; p++) {
+            assert_true(l.path[p].in_flight <= 3);
+        }
+    }
+    assert_int_equal(asked, 0xff | 1u << 9); /* all nine, at once */
+}
+
+/* Who is told with a wrong address first is not lost: another path that names it tries again, once each. */
+static void test_failed_peer_gets_a_second_path(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    uint8_t key[32];
+    uint32_t dropped, tag;
+    seed_eight(&l);
+    near_key(key, 1);
+    assert_true(sh_lookup_add(&l, 0, key, 100, &dropped));
+    assert_true(sh_lookup_next(&l, 1, &tag));
+    assert_int_equal(tag, 100);
+    sh_lookup_on_fail(&l, 100);
+    sh_lookup_add(&l, 4, key, 100, &dropped); /* the same path: no */
+    assert_int_equal(sh_lookup_path_of(&l, 100), 0);
+    sh_lookup_add(&l, 1, key, 100, &dropped);
+    assert_int_equal(sh_lookup_path_of(&l, 100), 1);
+    while (sh_lookup_next(&l, 1, &tag) && tag != 100) {
+    }
+    assert_int_equal(tag, 100);
+    sh_lookup_on_fail(&l, 100);
+    sh_lookup_add(&l, 0, key, 100, &dropped);
+    sh_lookup_add(&l, 1, key, 100, &dropped);
+    assert_int_equal(sh_lookup_path_of(&l, 100), 1); /* both have tried */
+}
+
+/* One path is in the hands of a liar that invents ever closer peers, all of which fail, or are silent: the others
+ * find the true closest ones. */
+static void test_captured_path(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    for (int silent = 0; silent < 2; silent++) {
+        uint32_t want[SH_KAD_K], got[SH_KAD_K], seeds[SH_KAD_K], tag, dropped;
+        uint32_t fake = 1u << 20;
+        uint64_t now = SECOND;
+        unsigned asked = 0;
+        make_world(3);
+        sh_lookup_init(&l, target, 1);
+        unsigned n = sh_ktable_closest(&tables[1], target, 1, seeds, 8);
+        for (unsigned i = 0; i < n; i++) {
+            sh_lookup_seed(&l, keys[seeds[i]], seeds[i]);
+        }
+        while (!sh_lookup_finished(&l)) {
+            if (!sh_lookup_next(&l, now, &tag)) {
+                now = sh_lookup_deadline(&l);
+                sh_lookup_tick(&l, now);
+                continue;
+            }
+            asked++;
+            if (tag >= PEERS) {
+                if (!silent) {
+                    sh_lookup_on_fail(&l, tag);
+                }
+                continue;
+            }
+            uint32_t near[SH_KAD_K];
+            bool liar = sh_lookup_path_of(&l, tag) == 0;
+            n = liar ? SH_KAD_K : sh_ktable_closest(&tables[tag], target, 1, near, SH_KAD_K);
+            for (unsigned i = 0; i < n; i++) {
+                uint8_t key[32];
+                near_key(key, 0);
+                sh_store_u32be(key + 28, fake);
+                sh_lookup_add(&l, tag, liar ? key : keys[near[i]], liar ? fake++ : near[i],
+                              &dropped);
+            }
+            sh_lookup_on_reply(&l, tag);
+        }
+        true_closest(want, NULL);
+        assert_int_equal(sh_lookup_closest(&l, got, SH_KAD_K), SH_KAD_K);
+        unsigned right = 0;
+        for (unsigned i = 0; i < SH_KAD_K; i++) {
+            for (unsigned k = 0; k < SH_KAD_K; k++) {
+                right += got[i] == want[k];
+            }
+        }
+        assert_true(right >= 18); /* but for seeds of the liar's path and the asker */
+        assert_true(asked <= SH_LOOKUP_ASKED_MAX / SH_LOOKUP_PATHS + 60);
+        end_world();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +337,9 @@ int main(void)
         cmocka_unit_test(test_dead_and_slow_peers),
         cmocka_unit_test(test_liars_cannot_prolong_it),
         cmocka_unit_test(test_odd_calls),
+        cmocka_unit_test(test_paths_stay_apart),
+        cmocka_unit_test(test_failed_peer_gets_a_second_path),
+        cmocka_unit_test(test_captured_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -370,6 +370,34 @@ static void test_twenty(void **state)
     snet_fini(&net);
 }
 
+/* In a swarm of ten everybody is asked at once: the holder is known, and the query over, after one round trip. */
+static void test_ten_in_one_round_trip(void **state)
+{
+    (void)state;
+    start(10, NULL);
+    for (unsigned i = 1; i < 10; i++) {
+        snet_dial(&net, i, 0, false, i);
+    }
+    snet_run(&net, 5 * SECOND);
+    publish(7, "near", 1);
+    snet_run(&net, SECOND);
+    for (unsigned i = 0; i < 10; i++) {
+        if (i == 7) {
+            continue;
+        }
+        size_t at = net.log_count;
+        uint64_t begun_us = net.now_us;
+        assert_int_equal(sh_swarm_find(net.node[i].swarm, sh_span_str("near"), 50 + i, net.now_us),
+                         0);
+        const struct snet_event *e = snet_until(&net, i, SH_SWARM_QUERY_DONE, &at, SECOND);
+        assert_non_null(e);
+        assert_int_equal(e->err, 0);
+        assert_true(e->at_us - begun_us <= 2 * net.latency_us + 10);
+        assert_int_equal(snet_count(&net, i, SH_SWARM_FOUND, 0), 1);
+    }
+    snet_fini(&net);
+}
+
 static void test_client_serves_its_names(void **state)
 {
     (void)state;
@@ -710,6 +738,7 @@ int main(void)
         cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_publish_alone_then_found),
         cmocka_unit_test(test_twenty),
+        cmocka_unit_test(test_ten_in_one_round_trip),
         cmocka_unit_test(test_client_serves_its_names),
         cmocka_unit_test(test_killed_is_lost_at_once),
         cmocka_unit_test(test_killed_dialler_is_lost_in_grace),
