@@ -25,6 +25,7 @@ void abi_result_of(struct abi_result *out, const struct sh_result *in)
     static const struct sh_result fine;
     in = in ? in : &fine;
     shoal_result *r = &out->result;
+    out->of = in;
     r->code = in->code == SH_RESULT_MORE ? 0 : in->code;
     r->delivery = in->code < 0 ? in->delivery ? in->delivery : SHOAL_NOT_SENT : 0;
     r->text = text_of(out->text, in->text);
@@ -135,22 +136,29 @@ int64_t abi_call_begun(shoal_node *node, struct abi_call *call, int64_t id)
     return abi_code(node, id);
 }
 
+void *shoal_result_object(const shoal_result *result)
+{
+    const struct abi_origin *lent = (const void *)result; /* its first member */
+    return result && lent->of ? sh_result_object(lent->of) : NULL;
+}
+
 /* --- kept results --- */
 
 /* One allocation: the result, then what it points to. */
 struct kept {
     shoal_result result;
+    const struct sh_result *of; /* as in abi_origin: NULL */
     size_t size; /* of this allocation; results outlive nodes, so it is the system's */
     char room[];
 };
 
 /* What is kept when there is no memory to keep anything else. */
-static const shoal_result out_of_memory = {
-    .code = SHOAL_E_LIMIT,
-    .delivery = SHOAL_UNKNOWN,
-    .text = "out of memory: the result could not be kept",
-    .type = "",
-    .reason = {.text = ""},
+static const struct abi_origin out_of_memory = {
+    .result = {.code = SHOAL_E_LIMIT,
+               .delivery = SHOAL_UNKNOWN,
+               .text = "out of memory: the result could not be kept",
+               .type = "",
+               .reason = {.text = ""}},
 };
 
 static char *keep_bytes(char **at, const void *bytes, size_t n)
@@ -170,10 +178,11 @@ void shoal_keep(void *ud, const shoal_result *result)
     size_t reason = strlen(result->reason.text) + 1;
     size_t size = sizeof(struct kept) + text + type + reason + result->value.len;
     struct kept *kept = sh_mem_alloc(sh_mem_system(), size);
-    shoal_result *keep = (shoal_result *)(uintptr_t)&out_of_memory; /* nobody writes to it */
+    shoal_result *keep = (shoal_result *)(uintptr_t)&out_of_memory.result; /* nobody writes to it */
     if (kept) {
         char *at = kept->room;
         kept->result = *result;
+        kept->of = NULL;
         kept->size = size;
         if (result->value.len) { /* an empty one stays without an address: nil */
             kept->result.value.data = keep_bytes(&at, result->value.data, result->value.len);
@@ -189,7 +198,7 @@ void shoal_keep(void *ud, const shoal_result *result)
 
 void shoal_result_free(shoal_result *result)
 {
-    if (result && result != &out_of_memory) {
+    if (result && result != &out_of_memory.result) {
         struct kept *kept = (struct kept *)result; /* its first member */
         sh_mem_free(sh_mem_system(), kept, kept->size);
     }

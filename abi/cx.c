@@ -71,8 +71,7 @@ int shoal_cx_tell(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes val
                     : (int)abi_code(node, sh_cx_tell(cx_in(cx), abi_pid_in(pid), message, content));
 }
 
-/* A sh_then_fn whose ud is a struct abi_call with then. */
-static int then_in(sh_cx *cx, void *ud, const struct sh_result *result)
+int abi_then_run(sh_cx *cx, void *ud, const struct sh_result *result)
 {
     struct abi_call *call = ud;
     struct abi_result out;
@@ -91,13 +90,14 @@ static int then_nothing(shoal_cx *cx, void *ud, const shoal_result *result)
     return result->code < 0 ? shoal_fail(cx, result->text) : 0;
 }
 
-static struct abi_call *then_room(shoal_node *node, shoal_then_fn then, void *ud)
+int abi_then_room(shoal_node *node, shoal_then_fn then, void *ud, struct abi_call **out)
 {
-    struct abi_call *call = abi_call_new(node, ud);
-    if (call) {
-        call->then = then ? then : then_nothing;
+    *out = abi_call_new(node, ud);
+    if (!*out) {
+        return (int)abi_code(node, SH_E_NOMEM);
     }
-    return call;
+    (*out)->then = then ? then : then_nothing;
+    return 0;
 }
 
 int64_t shoal_cx_ask(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes value,
@@ -105,16 +105,13 @@ int64_t shoal_cx_ask(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes 
 {
     shoal_node *node = shoal_cx_node(cx);
     sh_span message, content;
+    struct abi_call *call;
     int code = abi_check_message(node, "shoal_cx_ask", pid, name, value, &message, &content);
-    if (code < 0) {
+    if (code < 0 || (code = abi_then_room(node, then, ud, &call)) < 0) {
         return code;
     }
-    struct abi_call *call = then_room(node, then, ud);
-    if (!call) {
-        return abi_code(node, SH_E_NOMEM);
-    }
     uint64_t us = timeout_ms ? (uint64_t)timeout_ms * 1000 : node->ask_timeout_us;
-    int64_t id = sh_cx_ask(cx_in(cx), abi_pid_in(pid), message, content, us, then_in, call);
+    int64_t id = sh_cx_ask(cx_in(cx), abi_pid_in(pid), message, content, us, abi_then_run, call);
     return abi_call_begun(node, call, id);
 }
 
@@ -123,18 +120,16 @@ int64_t shoal_cx_lookup(shoal_cx *cx, const char *name, uint32_t timeout_ms, sho
 {
     shoal_node *node = shoal_cx_node(cx);
     struct sh_msg_parts parts = {0};
+    struct abi_call *call;
     int code = abi_registry_name(node, name, &parts.name);
-    if (code < 0) {
+    if (code < 0 || (code = abi_then_room(node, then, ud, &call)) < 0) {
         return code;
-    }
-    struct abi_call *call = then_room(node, then, ud);
-    if (!call) {
-        return abi_code(node, SH_E_NOMEM);
     }
     enum sh_node_op op = timeout_ms ? SH_NODE_OP_LOOKUP : SH_NODE_OP_LOOKUP_ONCE;
     uint64_t now_us = sh_cx_now_us(cx_in(cx));
     uint64_t until = sh_node_op_deadline(node->core, op, (uint64_t)timeout_ms * 1000, now_us);
-    int64_t id = sh_cx_request(cx_in(cx), op, sh_pid_none(), &parts, until - now_us, then_in, call);
+    int64_t id =
+        sh_cx_request(cx_in(cx), op, sh_pid_none(), &parts, until - now_us, abi_then_run, call);
     return abi_call_begun(node, call, id);
 }
 

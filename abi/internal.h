@@ -110,9 +110,15 @@ int abi_check_message(const shoal_node *node, const char *what, shoal_pid pid, c
                       shoal_bytes value, sh_span *name_out, sh_span *value_out);
 
 /* --- call.c --- */
+/* Each result that we give out lies in one of these, so that shoal_result_object finds its object. */
+struct abi_origin {
+    shoal_result result;
+    const struct sh_result *of; /* NULL: a copy */
+};
 /* Room for lent NUL-terminated texts beside a public result. */
 struct abi_result {
     shoal_result result;
+    const struct sh_result *of; /* as in abi_origin */
     char text[SH_TEXT_MAX + 1];
     char type[SH_TEXT_MAX + 1];
     char reason[SH_TEXT_MAX + 1];
@@ -130,6 +136,13 @@ int abi_call_room(shoal_node *node, shoal_fn done, void *ud, struct abi_call **o
 /* The id of a call that core began, or its failure: then the callback's room is given back. */
 int64_t abi_call_begun(shoal_node *node, struct abi_call *call, int64_t id);
 void abi_call_fini(shoal_node *node);
+
+/* --- cx.c, send.c --- */
+/* Room for a continuation; NULL then: one that hands a failure on. 0 or a noted failure. */
+int abi_then_room(shoal_node *node, shoal_then_fn then, void *ud, struct abi_call **out);
+/* A sh_then_fn whose ud is a struct abi_call with then. */
+int abi_then_run(sh_cx *cx, void *ud, const struct sh_result *result);
+uint64_t abi_ask_deadline_us(const shoal_node *node, uint32_t timeout_ms);
 
 /* --- actor.c --- */
 void abi_types_fini(shoal_node *node);

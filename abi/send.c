@@ -1,7 +1,7 @@
 /* abi/send.c - messages from outside handlers: tell, ask, drain, promises, cancel. */
 #include "internal.h"
 
-static uint64_t deadline_us(const shoal_node *node, uint32_t timeout_ms)
+uint64_t abi_ask_deadline_us(const shoal_node *node, uint32_t timeout_ms)
 {
     uint64_t us = timeout_ms ? (uint64_t)timeout_ms * 1000 : node->ask_timeout_us;
     return abi_now_us(node) + us;
@@ -29,8 +29,9 @@ int64_t shoal_ask(shoal_node *node, shoal_pid pid, const char *name, shoal_bytes
     if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }
-    int64_t id = sh_runtime_ask(node->rt, abi_token(node), abi_pid_in(pid), message, content,
-                                deadline_us(node, timeout_ms), call ? abi_call_done : NULL, call);
+    int64_t id =
+        sh_runtime_ask(node->rt, abi_token(node), abi_pid_in(pid), message, content,
+                       abi_ask_deadline_us(node, timeout_ms), call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
 
@@ -41,8 +42,9 @@ int64_t shoal_drain(shoal_node *node, shoal_pid pid, uint32_t timeout_ms, shoal_
     if (code < 0 || (code = abi_call_room(node, done, ud, &call)) < 0) {
         return code;
     }
-    int64_t id = sh_runtime_drain(node->rt, abi_token(node), abi_pid_in(pid),
-                                  deadline_us(node, timeout_ms), call ? abi_call_done : NULL, call);
+    int64_t id =
+        sh_runtime_drain(node->rt, abi_token(node), abi_pid_in(pid),
+                         abi_ask_deadline_us(node, timeout_ms), call ? abi_call_done : NULL, call);
     return abi_call_begun(node, call, id);
 }
 

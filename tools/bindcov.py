@@ -8,6 +8,7 @@ import re
 import sys
 
 NO_WAIT = "the binding waits itself, so that Ctrl-C works"
+REFERENCE = "by reference, within one VM: faster, but nothing more"
 NATIVE = "the language has its own"
 CODEC = "the codec writes and reads MessagePack itself"
 EXCUSED = {
@@ -15,6 +16,7 @@ EXCUSED = {
         r"shoal_(wait|keep|result_free)": NO_WAIT,
         r"shoal_put_(?!ref).*|shoal_as_(?!ref).*|shoal_field.*|shoal_(item|count|next|nil|pack_error)": CODEC,
         r"shoal_reply_.*": CODEC,
+        r"shoal_.*_object": REFERENCE,
         r"shoal_listen": "an option of Node",
         r"shoal_version": "__version__ is the text",
         r"shoal_clock_us": "time.monotonic is there, also after the node has gone",
@@ -25,6 +27,7 @@ EXCUSED = {
         r"shoal_wait": NO_WAIT,
         r"shoal_put_(?!ref).*|shoal_as_(?!ref).*|shoal_field.*|shoal_(item|count|next|nil|kind|pack_.*|packed)": CODEC,
         r"shoal_reply_.*": CODEC,
+        r"shoal_.*_object": REFERENCE,
         r"shoal_listen": "an option of node",
         r"shoal_version": NATIVE,
         r"shoal_cx_(node|self|state|user|name|lookup|sender)": "the hooks' arguments tell",

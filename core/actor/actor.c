@@ -222,15 +222,14 @@ static void sweep_mailbox(sh_exec *x, sh_actor *a)
     for (sh_msg *m = sh_msg_queue_pop(&a->mailbox); m; m = sh_msg_queue_pop(&a->mailbox)) {
         actor_room(x, a, m);
         bool told = m->kind == SH_MSG_TELL && def->on_undelivered && (a->flags & SH_A_STARTED);
-        sh_cx *cx = told ? sh_cx_open(x, a, SH_HOOK_UNDELIVERED, NULL) : NULL;
+        sh_cx *cx = told ? sh_cx_open(x, a, SH_HOOK_UNDELIVERED, m) : NULL;
         if (!cx) {
             sh_exec_undeliverable(x, m, SH_E_NOT_RUNNING);
             continue;
         }
         sh_cx_enter(cx);
         def->on_undelivered(def->ud, cx, a->state, sh_msg_name(m), sh_msg_value(m));
-        sh_cx_returned(cx, 0);
-        sh_exec_release(x, m);
+        sh_cx_returned(cx, 0); /* releases it */
     }
 }
 

@@ -168,6 +168,8 @@ void sh_cx_orphan(sh_exec *x, sh_cx *cx); /* its actor ends */
 void sh_cx_dispatch(sh_exec *x, sh_actor *a, sh_msg *m);
 void sh_cx_call_init(sh_exec *x, sh_actor *a, sh_cx *cx);
 void sh_cx_call_stop(sh_exec *x, sh_actor *a, sh_cx *cx, const struct sh_reason *reason);
+uint64_t sh_cx_deadline(const sh_cx *cx, uint64_t us);
+bool sh_cx_may_wait(const sh_cx *cx);
 bool sh_cx_withdraw(sh_exec *x, sh_actor *a,
                     sh_pid reply); /* an ask being handled: no reply any more */
 

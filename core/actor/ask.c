@@ -167,6 +167,7 @@ int64_t sh_ask_begin(sh_exec *x, const struct sh_waiter *w, sh_pid to, sh_pid fr
     m->deadline_us = deadline_us;
     int rc = ask_post(x, s, m);
     if (rc) {
+        sh_object_keep(m);
         sh_exec_release(x, m);
         slot_free(x, s);
         return rc;
@@ -379,6 +380,9 @@ void sh_msg_to_result(const sh_msg *m, struct sh_result *r)
     }
     if (r->code < 0 && r->text.n == 0) {
         r->text = sh_span_str(sh_err_text(r->code));
+    }
+    if ((m->flags & SH_MSG_OWNED) && m->code == 0) { /* a failed ask brings its own object back */
+        r->carrier = (sh_msg *)(uintptr_t)m;
     }
 }
 

@@ -91,7 +91,7 @@ int sh_cx_reject(sh_cx *cx, int code, sh_span text);
  * it is none, and replies to none are dropped. USAGE: replied or deferred before. */
 int sh_cx_defer(sh_cx *cx, sh_pid *promise);
 /* Hands the asker on; name.n = 0: the same message. As sh_cx_tell; on failure the asker is still
- * ours. */
+ * ours. UNSUPPORTED: its object cannot go there, or was taken. */
 int sh_cx_forward(sh_cx *cx, sh_pid to, sh_span name, sh_span value);
 /* Keeps the message open after its handler returned; finish ends that with the code a handler would
  * return. After an actor's final end finish is still due once, and only frees the cx. */
@@ -111,6 +111,17 @@ int64_t sh_cx_request(sh_cx *cx, uint32_t op, sh_pid subject, const struct sh_ms
                       uint64_t us, sh_then_fn *then, void *ud);
 /* The continuation then runs with CANCELLED (0.1 s later at most). NOT_FOUND: it has ended. */
 int sh_cx_cancel(sh_cx *cx, int64_t call);
+
+/* --- values that are not packed: between actors of the host's executor --- */
+/* As sh_cx_tell, sh_cx_ask and sh_cx_reply. UNSUPPORTED, at once: the other side is elsewhere. After any negative
+ * code the object is still the caller's. In a tell a reply is dropped within the call. */
+int sh_cx_tell_object(sh_cx *cx, sh_pid to, sh_span name, const sh_object *object);
+int64_t sh_cx_ask_object(sh_cx *cx, sh_pid to, sh_span name, const sh_object *object, uint64_t us,
+                         sh_then_fn *then, void *ud);
+int sh_cx_reply_object(sh_cx *cx, const sh_object *object);
+/* Takes the object of the message handled, or of a result; NULL: none, or taken before. */
+void *sh_cx_object(sh_cx *cx);
+void *sh_result_object(const struct sh_result *result);
 
 /* --- life --- */
 int sh_cx_spawn(sh_cx *cx, const sh_type *type, const struct sh_spawn *opt,

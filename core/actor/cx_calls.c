@@ -45,7 +45,7 @@ sh_pid sh_cx_sender(const sh_cx *cx)
 
 sh_span sh_cx_name(const sh_cx *cx)
 {
-    return cx->m ? sh_msg_name(cx->m) : sh_span_none();
+    return cx->m && cx->hook != SH_HOOK_UNDELIVERED ? sh_msg_name(cx->m) : sh_span_none();
 }
 
 sh_span sh_cx_topic(const sh_cx *cx)
@@ -123,29 +123,20 @@ int sh_cx_defer(sh_cx *cx, sh_pid *promise)
     return 0;
 }
 
-int sh_cx_forward(sh_cx *cx, sh_pid to, sh_span name, sh_span value)
+static int forward_ask(sh_cx *cx, sh_pid to, const struct sh_msg_parts *parts)
 {
-    if (!cx->a || !cx->m || cx->hook != SH_HOOK_HANDLE || (cx->flags & SH_CX_REPLIED)) {
-        return SH_E_USAGE;
+    if (parts->name.n > SH_NAME_MAX) {
+        return SH_E_BAD_VALUE;
     }
-    struct sh_msg_parts parts = {.name = name, .value = value};
-    if (name.n == 0) {
-        parts.name = sh_msg_name(cx->m);
-        parts.type = sh_msg_type(cx->m);
-        parts.value = sh_msg_value(cx->m);
+    if (!sh_list_empty(&cx->x->wait_list) && sh_ask_blocked(cx->x, to)) {
+        return SH_E_MAILBOX_FULL;
     }
-    if (!(cx->flags & SH_CX_WAS_ASK)) {
-        return sh_post_tell(cx->x, to, cx->m->from, &parts);
-    }
-    if (parts.name.n > SH_NAME_MAX ||
-        (!sh_list_empty(&cx->x->wait_list) && sh_ask_blocked(cx->x, to))) {
-        return parts.name.n > SH_NAME_MAX ? SH_E_BAD_VALUE : SH_E_MAILBOX_FULL;
-    }
-    sh_msg *m = sh_exec_msg(cx->x, SH_MSG_ASK, to, cx->m->from, &parts);
+    sh_msg *m = sh_exec_msg(cx->x, SH_MSG_ASK, to, cx->m->from, parts);
     bool gated = false;
     int rc = m ? sh_post_gate(cx->x, to, sh_msg_bytes(m), false, &gated) : SH_E_LIMIT;
     if (rc) {
         if (m) {
+            sh_object_keep(m);
             sh_exec_release(cx->x, m);
         }
         return rc;
@@ -156,6 +147,31 @@ int sh_cx_forward(sh_cx *cx, sh_pid to, sh_span name, sh_span value)
     cx->flags |= SH_CX_REPLIED;
     sh_exec_send(cx->x, m);
     return 0;
+}
+
+int sh_cx_forward(sh_cx *cx, sh_pid to, sh_span name, sh_span value)
+{
+    if (!cx->a || !cx->m || cx->hook != SH_HOOK_HANDLE || (cx->flags & SH_CX_REPLIED)) {
+        return SH_E_USAGE;
+    }
+    struct sh_msg_parts parts = {.name = name, .value = value};
+    if (name.n == 0) {
+        parts.name = sh_msg_name(cx->m);
+        parts.type = sh_msg_type(cx->m);
+        parts.value = sh_msg_value(cx->m);
+        if (sh_msg_object(cx->m)) {
+            parts.object = sh_msg_object(cx->m);
+            if (!parts.object->ptr || !sh_object_here(cx->x, to)) {
+                return SH_E_UNSUPPORTED;
+            }
+        }
+    }
+    int rc = (cx->flags & SH_CX_WAS_ASK) ? forward_ask(cx, to, &parts)
+                                         : sh_post_tell(cx->x, to, cx->m->from, &parts);
+    if (rc == 0 && parts.object) {
+        (void)sh_cx_object(cx); /* it has gone on */
+    }
+    return rc;
 }
 
 /* --- sending --- */
@@ -169,14 +185,14 @@ int sh_cx_tell(sh_cx *cx, sh_pid to, sh_span name, sh_span value)
     return sh_post_tell(cx->x, to, sh_actor_pid(cx->x, cx->a), &parts);
 }
 
-static uint64_t cx_deadline(const sh_cx *cx, uint64_t us)
+uint64_t sh_cx_deadline(const sh_cx *cx, uint64_t us)
 {
     us = us ? us : cx->x->rt->cfg.ask_timeout_us;
     return us > UINT64_MAX - 1 - cx->x->now_us ? UINT64_MAX - 1 : cx->x->now_us + us;
 }
 
 /* A held context of on_undelivered could outlive nothing; orphans have no actor to go on in. */
-static bool cx_may_wait(const sh_cx *cx)
+bool sh_cx_may_wait(const sh_cx *cx)
 {
     return cx->a && cx->hook != SH_HOOK_UNDELIVERED;
 }
@@ -184,31 +200,31 @@ static bool cx_may_wait(const sh_cx *cx)
 int64_t sh_cx_ask(sh_cx *cx, sh_pid to, sh_span name, sh_span value, uint64_t us, sh_then_fn *then,
                   void *ud)
 {
-    if (!cx_may_wait(cx)) {
+    if (!sh_cx_may_wait(cx)) {
         return cx->a ? SH_E_USAGE : SH_E_CLOSED;
     }
     struct sh_waiter w = {.cx = cx, .then = then, .ud = ud};
     struct sh_msg_parts parts = {.name = name, .value = value};
-    return sh_ask_begin(cx->x, &w, to, sh_actor_pid(cx->x, cx->a), &parts, cx_deadline(cx, us));
+    return sh_ask_begin(cx->x, &w, to, sh_actor_pid(cx->x, cx->a), &parts, sh_cx_deadline(cx, us));
 }
 
 int64_t sh_cx_drain(sh_cx *cx, sh_pid to, uint64_t us, sh_then_fn *then, void *ud)
 {
-    if (!cx_may_wait(cx)) {
+    if (!sh_cx_may_wait(cx)) {
         return cx->a ? SH_E_USAGE : SH_E_CLOSED;
     }
     struct sh_waiter w = {.cx = cx, .then = then, .ud = ud};
-    return sh_ask_drain(cx->x, &w, to, cx_deadline(cx, us));
+    return sh_ask_drain(cx->x, &w, to, sh_cx_deadline(cx, us));
 }
 
 int64_t sh_cx_request(sh_cx *cx, uint32_t op, sh_pid subject, const struct sh_msg_parts *parts,
                       uint64_t us, sh_then_fn *then, void *ud)
 {
-    if (!cx_may_wait(cx)) {
+    if (!sh_cx_may_wait(cx)) {
         return cx->a ? SH_E_USAGE : SH_E_CLOSED;
     }
     struct sh_waiter w = {.cx = cx, .then = then, .ud = ud};
-    return sh_ask_request(cx->x, &w, op, subject, parts, cx_deadline(cx, us));
+    return sh_ask_request(cx->x, &w, op, subject, parts, sh_cx_deadline(cx, us));
 }
 
 int sh_cx_cancel(sh_cx *cx, int64_t call)

@@ -3,8 +3,8 @@
  * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
  *          inside; the only fields other threads touch are the atomics under "shared".
  * Files    executor.c turns; post.c routes; spawn.c, actor.c life; ask.c, room.c slots; cx.c, cx_calls.c what
- *          handlers do; timer.c;
- *          links.c; event.c; outside.c calls from outside; runtime.c the rest of the door. */
+ *          handlers do; object.c; timer.c; links.c; event.c; outside.c calls from outside; runtime.c the
+ *          rest of the door. */
 #ifndef SH_ACTOR_EXECUTOR_H
 #define SH_ACTOR_EXECUTOR_H
 
@@ -136,6 +136,19 @@ static inline bool sh_pid_is_local(const sh_exec *x, sh_pid p)
 static inline int sh_public_code(int code)
 {
     return code == SH_E_NOMEM ? SH_E_LIMIT : code;
+}
+
+/* --- object.c --- */
+/* An object may go from x to that actor as it is: both are of the host's executor. */
+bool sh_object_here(const sh_exec *x, sh_pid to);
+/* The end of a message that carries an object: dropped in this turn or the next, if nobody took it. Takes m. */
+void sh_object_release(sh_exec *x, sh_msg *m);
+/* The sender keeps it: the message did not go. */
+static inline void sh_object_keep(sh_msg *m)
+{
+    if (m->kind != SH_MSG_TIMER) {
+        m->flags &= (uint8_t)~SH_MSG_OWNED;
+    }
 }
 
 /* --- event.c --- */

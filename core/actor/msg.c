@@ -145,6 +145,10 @@ static void msg_fill(sh_msg *m, enum sh_msg_kind kind, const struct sh_msg_parts
     at = put_piece(at, sh_span_take(parts->text, SH_TEXT_MAX));
     at = put_piece(at, parts->type);
     put_piece(at, parts->value);
+    if (parts->object) {
+        m->object = *parts->object;
+        m->flags |= SH_MSG_OWNED;
+    }
 }
 
 sh_msg *sh_msg_new(sh_msg_pool *p, enum sh_msg_kind kind, const struct sh_msg_parts *parts)
@@ -156,7 +160,7 @@ sh_msg *sh_msg_new(sh_msg_pool *p, enum sh_msg_kind kind, const struct sh_msg_pa
     }
     sh_msg *m = p->free;
     m->flags = p->home;
-    if (size > SH_MSG_INLINE) {
+    if (size > (parts->object ? (size_t)SH_MSG_INLINE_OBJECT : (size_t)SH_MSG_INLINE)) {
         uint32_t block_size = 0;
         uint32_t block_class = 0;
         uint8_t *at = pool_block(p, (uint32_t)size, &block_size, &block_class);

@@ -17,6 +17,13 @@
 typedef struct sh_msg sh_msg;
 struct sh_result;
 
+/* A value that is not packed: between actors of one executor, who share what ptr means. Each ends once: taken by
+ * who gets it, or dropped in a turn of that executor. */
+typedef struct sh_object {
+    void *ptr;               /* not NULL */
+    void (*drop)(void *ptr); /* NULL: nothing to give back */
+} sh_object;
+
 /* What a finished call, or an item of one, tells. Lent for the call it comes with. */
 struct sh_reason {
     int kind;     /* enum sh_reason_kind */
@@ -31,6 +38,7 @@ struct sh_result {
     sh_span value;           /* the reply, or the value raised */
     sh_pid pid;              /* what was found or made (requests), who ended (done); else none */
     struct sh_reason reason; /* of a done or stop */
+    sh_msg *carrier; /* of a reply that carries an object: see sh_result_object; else NULL */
 };
 typedef void sh_call_fn(void *ud, const struct sh_result *result);
 
@@ -70,10 +78,11 @@ enum {
     SH_MSG_INJECTED = 1u << 4, /* came from remote: its end is told by sh_runtime_take_returned */
     SH_MSG_MORE = 1u << 5,     /* REPLY: an item, others follow */
     SH_MSG_BESIDE = 1u << 6,   /* payload in a block */
-    SH_MSG_OWNED = 1u << 7,    /* belongs to a timer, goes back there */
+    SH_MSG_OWNED =
+        1u << 7, /* TIMER: belongs to a timer, goes back there. Else: carries an object */
 };
 
-enum { SH_MSG_INLINE = 48 };
+enum { SH_MSG_INLINE = 48, SH_MSG_INLINE_OBJECT = SH_MSG_INLINE - (int)sizeof(sh_object) };
 
 struct sh_msg {
     sh_msg *next;
@@ -103,6 +112,10 @@ struct sh_msg {
             uint32_t size; /* bytes of the block */
             uint32_t block_class;
         } beside;
+        struct {
+            uint8_t before[SH_MSG_INLINE_OBJECT];
+            sh_object object; /* OWNED, but a TIMER: ptr NULL once taken */
+        };
     };
 };
 SH_STATIC_ASSERT(sizeof(sh_msg) == SH_MESSAGE_INLINE_BYTES, "a message is two cache lines");
@@ -114,7 +127,20 @@ struct sh_msg_parts {
     sh_span text;
     sh_span type;
     sh_span value;
+    const sh_object *object; /* instead of a value; NULL: none */
 };
+
+/* Whose, and for whom; all else that a message has beside its payload begins empty. */
+static inline void sh_msg_address(sh_msg *m, sh_pid to, sh_pid from)
+{
+    m->to = to;
+    m->from = from;
+    m->reply = sh_pid_none();
+    m->deadline_us = UINT64_MAX;
+    m->tag = 0;
+    m->code = 0;
+    m->why = 0;
+}
 
 static inline const uint8_t *sh_msg_payload(const sh_msg *m)
 {
@@ -146,6 +172,12 @@ static inline uint8_t *sh_msg_value_room(sh_msg *m)
 {
     uint8_t *at = (m->flags & SH_MSG_BESIDE) ? m->beside.at : m->bytes;
     return at + m->name_len + m->text_len + m->type_len;
+}
+
+/* Its object, ptr NULL once taken; NULL: it has none. */
+static inline sh_object *sh_msg_object(sh_msg *m)
+{
+    return (m->flags & SH_MSG_OWNED) && m->kind != SH_MSG_TIMER ? &m->object : NULL;
 }
 
 /* What it counts for in a peer's queue and in windows: payload and SH_MESSAGE_OVERHEAD. */

@@ -84,16 +84,9 @@ static sh_msg *outside_msg(sh_runtime *rt, enum sh_msg_kind kind, sh_pid to, sh_
                            const struct sh_msg_parts *parts)
 {
     sh_msg *m = sh_msg_new_mem(rt->cfg.mem, kind, parts);
-    if (!m) {
-        return NULL;
+    if (m) {
+        sh_msg_address(m, to, from);
     }
-    m->to = to;
-    m->from = from;
-    m->reply = sh_pid_none();
-    m->deadline_us = UINT64_MAX;
-    m->tag = 0;
-    m->code = 0;
-    m->why = 0;
     return m;
 }
 
@@ -202,7 +195,8 @@ static struct outside outside_unpack(sh_exec *x, sh_msg *m)
 void sh_outside_arrive(sh_exec *x, sh_msg *m)
 {
     struct outside o = outside_unpack(x, m);
-    struct sh_msg_parts parts = {sh_msg_name(m), sh_msg_text(m), sh_msg_type(m), sh_msg_value(m)};
+    struct sh_msg_parts parts = {sh_msg_name(m), sh_msg_text(m), sh_msg_type(m), sh_msg_value(m),
+                                 NULL};
     int64_t rc = outside_do(x, &o, &parts);
     if (rc < 0) {
         outside_failed(x, m, &o, (int)rc);
@@ -358,6 +352,47 @@ int sh_runtime_monitor(sh_runtime *rt, uint64_t token, sh_pid watcher, sh_pid wa
 int sh_runtime_unlink(sh_runtime *rt, uint64_t token, sh_pid a, sh_pid b)
 {
     return outside_link(rt, token, OP_UNLINK, a, b);
+}
+
+/* --- with an object --- */
+
+/* The host executor, if the caller is in it or can enter it now. */
+static struct place place_host(sh_runtime *rt, uint64_t token, sh_pid to)
+{
+    struct place p = place_take(rt, token, sh_runtime_host(rt));
+    if (p.x && !sh_object_here(p.x, to)) {
+        place_give(p, token);
+        p.x = NULL;
+    }
+    return p;
+}
+
+int sh_runtime_tell_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
+                           const sh_object *object)
+{
+    struct sh_msg_parts parts = {.name = name, .object = object};
+    struct place p = place_host(rt, token, to);
+    if (!p.x) {
+        return SH_E_UNSUPPORTED;
+    }
+    int rc = sh_post_tell(p.x, to, sh_pid_none(), &parts);
+    place_give(p, token);
+    return rc;
+}
+
+int64_t sh_runtime_ask_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
+                              const sh_object *object, uint64_t deadline_us, sh_call_fn *done,
+                              void *ud)
+{
+    struct sh_msg_parts parts = {.name = name, .object = object};
+    struct sh_waiter w = {.done = done, .ud = ud};
+    struct place p = rt->ended ? (struct place){NULL, false} : place_host(rt, token, to);
+    if (!p.x) {
+        return rt->ended ? SH_E_CLOSED : SH_E_UNSUPPORTED;
+    }
+    int64_t rc = sh_ask_begin(p.x, &w, to, sh_pid_none(), &parts, deadline_us);
+    place_give(p, token);
+    return rc;
 }
 
 /* --- messages made outside --- */

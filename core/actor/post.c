@@ -8,16 +8,9 @@ sh_msg *sh_exec_msg(sh_exec *x, enum sh_msg_kind kind, sh_pid to, sh_pid from,
         sh_exec_take_homes(x);
     }
     sh_msg *m = sh_msg_new(&x->pool, kind, parts);
-    if (!m) {
-        return NULL;
+    if (m) {
+        sh_msg_address(m, to, from);
     }
-    m->to = to;
-    m->from = from;
-    m->reply = sh_pid_none();
-    m->deadline_us = UINT64_MAX;
-    m->tag = 0;
-    m->code = 0;
-    m->why = 0;
     return m;
 }
 
@@ -125,7 +118,11 @@ void sh_exec_release(sh_exec *x, sh_msg *m)
 {
     unsigned home = m->flags & SH_MSG_HOME;
     if (m->flags & SH_MSG_OWNED) {
-        sh_timer_home(x, m);
+        if (m->kind == SH_MSG_TIMER) {
+            sh_timer_home(x, m);
+        } else {
+            sh_object_release(x, m);
+        }
     } else if (home == x->index) {
         if (m->flags & SH_MSG_INJECTED) {
             note_limit(x, m);

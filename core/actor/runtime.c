@@ -119,6 +119,7 @@ static void runtime_end(sh_runtime *rt)
             sh_exec_flush(rt->exec[e]);
         }
     }
+    run_out(rt); /* objects that nobody took */
 }
 
 void sh_runtime_free(sh_runtime *rt)

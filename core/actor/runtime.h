@@ -120,6 +120,12 @@ int sh_runtime_tell(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, sh_
  * dropped. */
 int64_t sh_runtime_ask(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, sh_span value,
                        uint64_t deadline_us, sh_call_fn *done, void *ud);
+/* [any] The same with an object (see cx.h); UNSUPPORTED also if the host's executor cannot be entered now. */
+int sh_runtime_tell_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
+                           const sh_object *object);
+int64_t sh_runtime_ask_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
+                              const sh_object *object, uint64_t deadline_us, sh_call_fn *done,
+                              void *ud);
 int64_t sh_runtime_drain(sh_runtime *rt, uint64_t token, sh_pid to, uint64_t deadline_us,
                          sh_call_fn *done, void *ud);
 /* [any] result.reason and result.pid when it ends, whenever that is. One that has ended: kind gone.

@@ -19,7 +19,7 @@ static void payloads(void **state)
     sh_msg *out[11];
     for (size_t i = 0; i < 11; i++) {
         struct sh_msg_parts parts = {STR("name"), STR("t"), sh_span_none(),
-                                     sh_span_of(big, sizes[i])};
+                                     sh_span_of(big, sizes[i]), NULL};
         out[i] = sh_msg_new(&pool, SH_MSG_TELL, &parts);
         assert_non_null(out[i]);
         assert_true(sh_span_eq(sh_msg_name(out[i]), parts.name));

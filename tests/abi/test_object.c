@@ -1,0 +1,541 @@
+/* tests/abi/test_object.c - values by reference: each object is taken once or dropped once, on every path; and who is
+ * elsewhere is SHOAL_E_UNSUPPORTED at once, with nothing consumed. */
+#include "world.h"
+
+/* What was given and what became of it. */
+struct thing {
+    int n;
+    int taken, dropped;
+};
+
+static int live; /* things given and neither taken nor dropped */
+
+static void thing_drop(void *ptr)
+{
+    struct thing *t = ptr;
+    t->dropped++;
+    live--;
+}
+
+static void *thing_taken(void *ptr)
+{
+    struct thing *t = ptr;
+    if (t) {
+        t->taken++;
+        live--;
+    }
+    return ptr;
+}
+
+static shoal_object object_of(struct thing *t)
+{
+    return (shoal_object){t, thing_drop};
+}
+
+/* Given away well: now somebody has to end it. */
+static void given(int64_t code)
+{
+    assert_true(code >= 0);
+    live++;
+}
+
+/* --- an actor that does with objects what it is told --- */
+
+enum { NAME_LONG = 200 };
+static char long_name[NAME_LONG + 1];
+static struct thing reply_thing, then_thing;
+static shoal_pid other; /* of the handlers that send on */
+static int64_t sum;
+static int handled, undelivered, last_code;
+static shoal_cx *held;
+
+static int on_take(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state;
+    struct thing *t = thing_taken(shoal_cx_object(cx));
+    handled++;
+    if (!t) {
+        return SHOAL_E_BAD_VALUE;
+    }
+    assert_int_equal(shoal_kind(value), SHOAL_KIND_NIL);
+    assert_null(shoal_cx_object(cx)); /* once */
+    sum += t->n;
+    return 0;
+}
+
+static int on_leave(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)cx, (void)state, (void)value;
+    handled++;
+    return 0;
+}
+
+static int on_swap(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    int code = on_take(cx, state, value);
+    if (code < 0) {
+        return code;
+    }
+    code = shoal_reply_object(cx, object_of(&reply_thing));
+    given(code);
+    assert_int_equal(shoal_reply_object(cx, object_of(&reply_thing)), SHOAL_E_USAGE);
+    return 0;
+}
+
+static int on_hold(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state, (void)value;
+    held = cx;
+    return shoal_hold(cx);
+}
+
+static int on_forward(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state, (void)value;
+    last_code = shoal_forward(cx, other, NULL, shoal_nil());
+    return last_code;
+}
+
+static int on_take_forward(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state, (void)value;
+    thing_taken(shoal_cx_object(cx));
+    last_code = shoal_forward(cx, other, NULL, shoal_nil());
+    return 0;
+}
+
+static int then_keep(shoal_cx *cx, void *ud, const shoal_result *result)
+{
+    (void)ud;
+    last_code = result->code;
+    struct thing *t = thing_taken(shoal_result_object(result));
+    assert_null(shoal_result_object(result));
+    sum += t ? t->n : 0;
+    return result->code < 0 ? shoal_fail(cx, result->text) : 0;
+}
+
+/* Asks `other` with an object for "swap". */
+static int on_ask(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state, (void)value;
+    int64_t call =
+        shoal_cx_ask_object(cx, other, "swap", object_of(&then_thing), 1000, then_keep, NULL);
+    last_code = call < 0 ? (int)call : 0;
+    if (call > 0) {
+        live++;
+    }
+    return last_code;
+}
+
+static int on_tell(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state, (void)value;
+    last_code = shoal_cx_tell_object(cx, other, "take", object_of(&then_thing));
+    live += last_code == 0;
+    return 0;
+}
+
+static int on_any(shoal_cx *cx, void *state, const char *name, shoal_bytes value)
+{
+    assert_string_equal(name, long_name);
+    return on_take(cx, state, value);
+}
+
+static int on_error_go_on(shoal_cx *cx, void *state, const shoal_result *error)
+{
+    (void)cx, (void)state;
+    assert_null(shoal_result_object(error));
+    return SHOAL_RESUME;
+}
+
+static const shoal_handler handlers[] = {
+    {"take", on_take}, {"leave", on_leave},     {"swap", on_swap},           {"hold", on_hold},
+    {"ask", on_ask},   {"forward", on_forward}, {"passed", on_take_forward}, {"tell", on_tell},
+};
+static const shoal_actor_type taker = {
+    .struct_size = sizeof taker,
+    .id = "test.taker",
+    .handlers = handlers,
+    .handler_count = sizeof handlers / sizeof *handlers,
+    .mailbox = 4,
+    .on_message = on_any,
+    .on_error = on_error_go_on,
+};
+
+static void left_one(shoal_cx *cx, void *state, const char *name, shoal_bytes value)
+{
+    (void)state, (void)name, (void)value;
+    assert_string_equal(shoal_cx_name(cx), "");
+    undelivered++;
+    if (undelivered % 2) { /* the others are left to be dropped */
+        thing_taken(shoal_cx_object(cx));
+    }
+}
+
+static shoal_pid spawn_here(shoal_node *node, const shoal_actor_type *type)
+{
+    shoal_spawn_options o = {.struct_size = sizeof o, .flags = SHOAL_ON_HOST};
+    shoal_pid pid;
+    assert_int_equal(shoal_spawn(node, type, &o, &pid), 0);
+    return pid;
+}
+
+static uint32_t threads;
+
+static int setup(void **state)
+{
+    memset(long_name, 'n', NAME_LONG);
+    reply_thing = (struct thing){.n = 1000};
+    then_thing = (struct thing){.n = 10};
+    sum = 0;
+    live = handled = undelivered = last_code = 0;
+    held = NULL;
+    *state = node_make(threads, false);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    if (*state) {
+        shoal_node_free(*state);
+    }
+    assert_int_equal(live, 0);
+    return 0;
+}
+
+static void settle(shoal_node *node)
+{
+    while (shoal_poll(node, 0, 0) > 0) {
+    }
+}
+
+static void done_take(void *ud, const shoal_result *result)
+{
+    struct thing **out = ud;
+    last_code = result->code;
+    *out = thing_taken(shoal_result_object(result));
+    assert_null(shoal_result_object(result));
+}
+
+static void done_leave(void *ud, const shoal_result *result)
+{
+    *(int *)ud += 1;
+    last_code = result->code;
+    if (result->code < 0) { /* the ask's own object does not come back this way */
+        assert_null(shoal_result_object(result));
+    }
+}
+
+/* --- from hand to hand --- */
+
+static void test_tell_is_taken(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t[3] = {{.n = 1}, {.n = 2}, {.n = 4}};
+    shoal_pid pid = spawn_here(node, &taker);
+    given(shoal_tell_object(node, pid, "take", object_of(&t[0])));
+    given(shoal_tell_object(node, pid, long_name, object_of(&t[1]))); /* beside the message */
+    given(shoal_tell_object(node, pid, "take", (shoal_object){&t[2], NULL}));
+    settle(node);
+    assert_int_equal(sum, 7);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(t[i].taken * 10 + t[i].dropped, 10);
+    }
+    given(shoal_tell_object(node, pid, "leave",
+                            (shoal_object){&t[2], NULL})); /* nothing to give back */
+    settle(node);
+    live--;
+    assert_int_equal(t[2].dropped, 0);
+}
+
+static void test_ask_and_reply(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t = {.n = 1}, *got = NULL;
+    other = spawn_here(node, &taker);
+    given(shoal_ask_object(node, other, "swap", object_of(&t), 1000, done_take, &got));
+    settle(node);
+    assert_ptr_equal(got, &reply_thing);
+    assert_int_equal(last_code, 0);
+    assert_int_equal(reply_thing.taken + t.taken, 2);
+    /* From a handler: tells, asks, and takes what comes back. */
+    shoal_pid asker = spawn_here(node, &taker);
+    shoal_result *r = NULL;
+    assert_true(shoal_ask(node, asker, "ask", shoal_nil(), 1000, shoal_keep, &r) > 0);
+    settle(node);
+    assert_int_equal(r->code, 0);
+    assert_null(shoal_result_object(r)); /* a kept one has none */
+    shoal_result_free(r);
+    assert_int_equal(sum, 1 + 10 + 1000);
+    assert_int_equal(shoal_tell(node, asker, "tell", shoal_nil()), 0);
+    settle(node);
+    assert_int_equal(sum, 1 + 10 + 1000 + 10);
+    assert_int_equal(then_thing.taken, 2);
+}
+
+static void test_reply_nobody_takes(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t[4] = {{.n = 1}, {.n = 1}, {.n = 1}, {.n = 1}};
+    shoal_pid pid = spawn_here(node, &taker);
+    int ends = 0;
+    given(shoal_ask_object(node, pid, "swap", object_of(&t[0]), 1000, done_leave, &ends));
+    given(shoal_ask_object(node, pid, "swap", object_of(&t[1]), 1000, NULL, NULL));
+    given(shoal_tell_object(node, pid, "swap", object_of(&t[2]))); /* a tell: dropped in the call */
+    settle(node);
+    assert_int_equal(ends, 1);
+    assert_int_equal(reply_thing.dropped, 3);
+    shoal_result *r = NULL;
+    given(shoal_ask_object(node, pid, "swap", object_of(&t[3]), 1000, shoal_keep, &r));
+    settle(node);
+    assert_int_equal(reply_thing.dropped, 4);
+    assert_null(shoal_result_object(r));
+    shoal_result_free(r);
+}
+
+static void test_held_reply(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t = {.n = 1}, *got = NULL;
+    shoal_pid pid = spawn_here(node, &taker);
+    given(shoal_ask_object(node, pid, "hold", object_of(&t), 1000, done_take, &got));
+    settle(node);
+    assert_int_equal(t.dropped, 0); /* the message is open */
+    given(shoal_reply_object(held, object_of(&reply_thing)));
+    assert_int_equal(shoal_finish(held, 0), 0);
+    settle(node);
+    assert_ptr_equal(got, &reply_thing);
+    assert_int_equal(t.dropped, 1);
+}
+
+static void test_forward(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t = {.n = 3}, u = {.n = 4}, v = {.n = 5};
+    int ends = 0;
+    other = spawn_here(node, &taker);
+    static const shoal_handler swap_is_forward[] = {{"take", on_forward},
+                                                    {"leave", on_take_forward}};
+    static shoal_actor_type front;
+    front = taker;
+    front.handlers = swap_is_forward;
+    front.handler_count = 2;
+    shoal_pid pid = spawn_here(node, &front);
+    given(shoal_tell_object(node, pid, "take", object_of(&t)));
+    given(shoal_ask_object(node, pid, "take", object_of(&u), 1000, done_leave, &ends));
+    settle(node);
+    assert_int_equal(sum, 7);
+    assert_int_equal(ends, 1);
+    given(shoal_tell_object(node, pid, "leave", object_of(&v))); /* taken: it cannot go on */
+    settle(node);
+    assert_int_equal(last_code, SHOAL_E_UNSUPPORTED);
+    assert_int_equal(sum, 7);
+}
+
+/* --- nobody took it --- */
+
+static void test_left_and_wrong(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t = {0}, u = {0}, v = {0};
+    int ends = 0;
+    static const shoal_handler one[] = {{"leave", on_leave}};
+    static const shoal_actor_type narrow = {
+        .struct_size = sizeof narrow, .id = "test.narrow", .handlers = one, .handler_count = 1};
+    shoal_pid pid = spawn_here(node, &narrow);
+    given(shoal_tell_object(node, pid, "leave", object_of(&t)));
+    given(shoal_tell_object(node, pid, "nosuch", object_of(&u)));
+    given(shoal_ask_object(node, pid, "nosuch", object_of(&v), 1000, done_leave, &ends));
+    settle(node);
+    assert_int_equal(t.dropped + u.dropped + v.dropped, 3);
+    assert_int_equal(last_code, SHOAL_E_NO_HANDLER);
+    assert_int_equal(ends, 1);
+}
+
+static void test_full_mailbox(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t[8] = {{0}};
+    int ends = 0;
+    shoal_pid pid = spawn_here(node, &taker); /* room for 4 */
+    for (int i = 0; i < 4; i++) {
+        given(shoal_tell_object(node, pid, "leave", object_of(&t[i])));
+    }
+    assert_int_equal(shoal_tell_object(node, pid, "leave", object_of(&t[4])), SHOAL_E_MAILBOX_FULL);
+    /* An ask waits for room; one of the two is cancelled there. */
+    int64_t call = shoal_ask_object(node, pid, "leave", object_of(&t[5]), 1000, done_leave, &ends);
+    given(call);
+    given(shoal_ask_object(node, pid, "take", object_of(&t[6]), 1000, done_leave, &ends));
+    assert_int_equal(shoal_cancel(node, call), 0);
+    settle(node);
+    assert_int_equal(ends, 2);
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(t[i].dropped, i < 4 || i == 5);
+    }
+    assert_int_equal(t[6].taken, 1);
+}
+
+static void test_kill_with_a_full_mailbox(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t[4] = {{0}}, u[4] = {{0}};
+    int ends = 0;
+    static shoal_actor_type caring;
+    caring = taker;
+    caring.on_undelivered = left_one;
+    shoal_pid plain = spawn_here(node, &taker), care = spawn_here(node, &caring);
+    for (int i = 0; i < 4; i++) {
+        if (i < 3) {
+            given(shoal_tell_object(node, plain, "take", object_of(&t[i])));
+        } else {
+            given(shoal_ask_object(node, plain, "take", object_of(&t[i]), 1000, done_leave, &ends));
+        }
+        given(shoal_tell_object(node, care, "take", object_of(&u[i])));
+    }
+    assert_int_equal(shoal_kill(node, plain), 0);
+    assert_int_equal(shoal_kill(node, care), 0);
+    settle(node);
+    assert_int_equal(handled, 0);
+    assert_int_equal(undelivered, 4);
+    assert_int_equal(ends, 1);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(t[i].dropped, 1);
+        assert_int_equal(u[i].dropped * 10 + u[i].taken, i % 2 ? 10 : 1);
+    }
+    assert_int_equal(shoal_tell_object(node, plain, "take", object_of(&t[0])), SHOAL_E_NOT_RUNNING);
+}
+
+static void test_timeout_and_late_reply(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t[2] = {{0}};
+    int ends = 0;
+    shoal_pid pid = spawn_here(node, &taker);
+    given(shoal_ask_object(node, pid, "hold", object_of(&t[0]), 20, done_leave, &ends));
+    given(shoal_ask_object(node, pid, "take", object_of(&t[1]), 20, done_leave,
+                           &ends)); /* never begun */
+    double end = now_s() + 5;
+    while (ends < 2 && now_s() < end) {
+        shoal_poll(node, 1000, 5);
+    }
+    assert_int_equal(ends, 2);
+    assert_int_equal(last_code, SHOAL_E_TIMEOUT);
+    settle(node);
+    assert_int_equal(t[1].dropped, 1);
+    int code = shoal_reply_object(held, object_of(&reply_thing));
+    assert_int_equal(code, 0); /* nobody waits any more: dropped */
+    live++;
+    settle(node);
+    assert_int_equal(reply_thing.dropped, 1);
+    assert_int_equal(shoal_finish(held, 0), 0);
+    settle(node);
+    assert_int_equal(t[0].dropped, 1);
+    assert_int_equal(handled, 0);
+}
+
+static void test_node_free(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t[6] = {{0}};
+    int ends = 0;
+    shoal_pid pid = spawn_here(node, &taker), full = spawn_here(node, &taker);
+    given(shoal_ask_object(node, pid, "hold", object_of(&t[0]), 1000, done_leave, &ends));
+    settle(node);
+    given(shoal_tell_object(node, pid, "take", object_of(&t[1])));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(shoal_tell(node, full, "leave", shoal_nil()), 0);
+    }
+    given(shoal_ask_object(node, full, "take", object_of(&t[2]), 1000, done_leave,
+                           &ends)); /* waits */
+    given(shoal_ask_object(node, pid, "take", object_of(&t[3]), 1000, done_leave, &ends));
+    shoal_node_free(node);
+    *state = NULL;
+    assert_int_equal(ends, 3);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(t[i].dropped * 10 + t[i].taken, 10);
+    }
+}
+
+/* --- elsewhere, and wrong --- */
+
+static void *elsewhere_run(void *ud)
+{
+    shoal_node *node = ud;
+    static struct thing t;
+    /* The main thread is inside shoal_poll meanwhile, or not: then it may go, else the answer is at once. */
+    int code = shoal_tell_object(node, other, "leave", (shoal_object){&t, NULL});
+    return (void *)(intptr_t)(code == 0 || code == SHOAL_E_UNSUPPORTED);
+}
+
+static void test_unsupported(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t = {0};
+    shoal_pid far = {.actor = 1, .node = 1, .check = 1};
+    int ends = 0;
+    other = far;
+    assert_int_equal(shoal_tell_object(node, far, "take", object_of(&t)), SHOAL_E_UNSUPPORTED);
+    assert_true(shoal_ask_object(node, far, "take", object_of(&t), 0, done_leave, &ends) ==
+                SHOAL_E_UNSUPPORTED);
+    shoal_pid pid = spawn_here(node, &taker), loop = spawn_counter(node);
+    assert_int_equal(shoal_tell(node, pid, "tell", shoal_nil()), 0);
+    settle(node);
+    assert_int_equal(last_code, SHOAL_E_UNSUPPORTED);
+    shoal_result *r = NULL;
+    assert_true(shoal_ask(node, pid, "ask", shoal_nil(), 0, shoal_keep, &r) > 0);
+    settle(node);
+    assert_int_equal(last_code, SHOAL_E_UNSUPPORTED);
+    shoal_result_free(r);
+    if (threads) { /* an actor of the node's thread */
+        assert_int_equal(shoal_tell_object(node, loop, "inc", object_of(&t)), SHOAL_E_UNSUPPORTED);
+    }
+    assert_int_equal(t.taken + t.dropped + then_thing.dropped + ends, 0);
+    other = pid;
+    assert_non_null(elsewhere_run(node));
+    settle(node);
+}
+
+static void test_errors(void **state)
+{
+    shoal_node *node = *state;
+    struct thing t = {0};
+    int ends = 0;
+    shoal_pid pid = spawn_here(node, &taker), nobody = {0};
+    shoal_object object = object_of(&t), none = {NULL, thing_drop};
+    assert_int_equal(shoal_tell_object(NULL, pid, "take", object), SHOAL_E_USAGE);
+    assert_int_equal(shoal_tell_object(node, nobody, "take", object), SHOAL_E_NOT_RUNNING);
+    assert_int_equal(shoal_tell_object(node, pid, "", object), SHOAL_E_BAD_VALUE);
+    assert_int_equal(shoal_tell_object(node, pid, "take", none), SHOAL_E_BAD_VALUE);
+    assert_true(shoal_ask_object(node, pid, "", object, 0, done_leave, &ends) == SHOAL_E_BAD_VALUE);
+    other = pid; /* it asks itself */
+    assert_int_equal(shoal_tell(node, pid, "ask", shoal_nil()), 0);
+    settle(node);
+    assert_int_equal(last_code, SHOAL_E_USAGE);
+    shoal_kill(node, pid);
+    settle(node);
+    assert_true(shoal_ask_object(node, pid, "take", object, 0, done_leave, &ends) ==
+                SHOAL_E_NOT_RUNNING);
+    assert_int_equal(t.taken + t.dropped + then_thing.dropped + ends, 0);
+    assert_null(shoal_result_object(NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_tell_is_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ask_and_reply, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reply_nobody_takes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_held_reply, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forward, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_left_and_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_mailbox, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kill_with_a_full_mailbox, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_timeout_and_late_reply, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_node_free, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unsupported, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+    };
+    int failed = cmocka_run_group_tests_name("inline", tests, NULL, NULL);
+    threads = 1;
+    return failed + cmocka_run_group_tests_name("threaded", tests, NULL, NULL);
+}
