@@ -33,16 +33,26 @@ unsigned sh_lookup_path_of(const sh_lookup *l, uint32_t tag)
     return SH_LOOKUP_PATHS;
 }
 
-/* A path's share, rounded up. */
+static unsigned lookup_paths(const sh_lookup *l)
+{
+    return l->paths > 0 ? l->paths : 1;
+}
+
+/* A path's share of what it wants, rounded up. */
 static unsigned lookup_share(const sh_lookup *l, unsigned whole)
 {
-    unsigned paths = l->paths > 0 ? l->paths : 1;
-    return (whole + paths - 1) / paths;
+    return (whole + lookup_paths(l) - 1) / lookup_paths(l);
+}
+
+/* A path's share of a limit, rounded down: all of them together keep to it. */
+static unsigned lookup_quota(const sh_lookup *l, unsigned limit)
+{
+    return limit / lookup_paths(l);
 }
 
 static bool lookup_spent(const sh_lookup *l, unsigned path)
 {
-    return l->path[path].asked >= lookup_share(l, SH_LOOKUP_ASKED_MAX);
+    return l->path[path].asked >= lookup_quota(l, SH_LOOKUP_ASKED_MAX);
 }
 
 static unsigned lookup_place(const sh_lookup *l, const uint8_t key[32])
@@ -79,7 +89,7 @@ static bool lookup_shrink(sh_lookup *l, unsigned path, unsigned at, uint32_t *dr
 static bool lookup_insert(sh_lookup *l, unsigned path, const uint8_t key[32], uint32_t tag,
                           uint32_t *dropped)
 {
-    if (l->path[path].count >= lookup_share(l, SH_LOOKUP_NODES_MAX) &&
+    if (l->path[path].count >= lookup_quota(l, SH_LOOKUP_NODES_MAX) &&
         !lookup_shrink(l, path, lookup_place(l, key), dropped)) {
         return false;
     }
@@ -119,7 +129,7 @@ bool sh_lookup_add(sh_lookup *l, uint32_t by, const uint8_t key[32], uint32_t ta
     if (!n) {
         return lookup_insert(l, path, key, tag, dropped);
     }
-    bool room = l->path[path].count < lookup_share(l, SH_LOOKUP_NODES_MAX);
+    bool room = l->path[path].count < lookup_quota(l, SH_LOOKUP_NODES_MAX);
     if (n->state == SH_LOOKUP_FAILED && !(n->tried >> path & 1) && room) {
         l->path[n->path].count--;
         l->path[path].count++;

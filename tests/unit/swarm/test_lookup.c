@@ -179,6 +179,39 @@ static void test_liars_cannot_prolong_it(void **state)
         SH_LOOKUP_NODES_MAX); /* all places are taken by peers that answered: no more come in */
 }
 
+/* However many paths there are: places and requests stay within their limits, one way or all in turn. */
+static void test_bounds_with_any_number_of_paths(void **state)
+{
+    (void)state;
+    for (uint32_t seeds = 1; seeds <= 5; seeds++) {
+        sh_lookup *l = malloc(sizeof *l); /* an address sanitizer sees its end */
+        uint32_t tag, dropped, next = 1000, fresh = 0;
+        sh_lookup_init(l, target, UINT32_MAX - 1);
+        for (uint32_t i = 0; i < seeds; i++) {
+            uint8_t key[32] = {(uint8_t)i};
+            assert_true(sh_lookup_seed(l, key, i));
+        }
+        while (sh_lookup_next(l, 1, &tag)) {
+            for (unsigned i = 0; i < 60; i++, fresh++) {
+                uint8_t key[32];
+                memcpy(key, target, 32);
+                sh_store_u32be(key + 8, sh_load_u32be(target + 8) ^ (fresh * 2654435761u));
+                sh_lookup_add(l, tag, key, next++, &dropped);
+                assert_true(l->count <= SH_LOOKUP_NODES_MAX);
+            }
+            if (tag % 3 == 0) {
+                sh_lookup_on_fail(l, tag);
+            } else {
+                sh_lookup_on_reply(l, tag);
+            }
+        }
+        assert_true(sh_lookup_finished(l));
+        assert_true(l->asked <= SH_LOOKUP_ASKED_MAX);
+        assert_true(l->count >= SH_LOOKUP_NODES_MAX - 3);
+        free(l);
+    }
+}
+
 static void test_odd_calls(void **state)
 {
     (void)state;
@@ -336,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_finds_the_closest),
         cmocka_unit_test(test_dead_and_slow_peers),
         cmocka_unit_test(test_liars_cannot_prolong_it),
+        cmocka_unit_test(test_bounds_with_any_number_of_paths),
         cmocka_unit_test(test_odd_calls),
         cmocka_unit_test(test_paths_stay_apart),
         cmocka_unit_test(test_failed_peer_gets_a_second_path),
