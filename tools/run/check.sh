@@ -55,6 +55,7 @@ build "$PRESET"
 check "layers: includes go down only, libraries in their rooms" $PY tools/layers.py
 check "shape: openings, function length, depth, words" $PY tools/tidy.py
 check "format: clang-format 14" format
+check "mutants: every bug of tests/mutants fits the source" $PY tests/mutants/run.py --check
 check "no mutable statics in the rooms" no_mutable_statics
 check "exported names: libshoal.so = abi/symbols.txt" exported_shared
 check "exported names: libshoal.a = abi/symbols.txt" exported_static

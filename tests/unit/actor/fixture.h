@@ -122,7 +122,6 @@ static inline int scripted_more(struct env *env, sh_cx *cx, int index, sh_span v
 static inline int scripted(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_span value)
 {
     struct env *env = ud;
-    (void)name;
     ++*(int *)state;
     if (index != H_NOP) {
         note(env, "%s(%.*s) ", index < 0 ? "any" : handler_names[index], (int)value.n,
@@ -138,7 +137,9 @@ static inline int scripted(void *ud, sh_cx *cx, void *state, int index, sh_span 
         env->held = cx;
         return 0;
     case H_ASK:
-        env->call = sh_cx_ask(cx, env->other, STR("echo"), value, 1000000, on_then, env);
+        name =
+            sh_span_eq(value, STR("defer")) || sh_span_eq(value, STR("hold")) ? value : STR("echo");
+        env->call = sh_cx_ask(cx, env->other, name, value, 1000000, on_then, env);
         return env->call < 0 ? (int)env->call : 0;
     case H_TELL: return sh_cx_tell(cx, env->other, STR("echo"), value);
     case H_FWD: return sh_cx_forward(cx, env->other, STR("echo"), value);

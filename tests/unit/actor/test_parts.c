@@ -76,6 +76,10 @@ static void gates(void **state)
     assert_true(sh_gate_alive(one, 5));
     assert_false(sh_gate_close(one, 5));
     assert_false(sh_gate_alive(one, 5));
+    sh_gate_open(one, 6, 1); /* of one message: the one that comes back is room */
+    assert_int_equal(sh_gate_take(one, 6, 1, true), 0);
+    assert_int_equal(sh_gate_take(one, 6, 1, true), SH_E_MAILBOX_FULL);
+    assert_true(sh_gate_give(one, 1));
     sh_gate_open(one, UINT32_MAX, UINT32_MAX);
     assert_int_equal(sh_gate_take(one, UINT32_MAX, SH_GATE_ROOM_MAX, true), 0);
     assert_int_equal(sh_gate_take(one, UINT32_MAX, 1, true), SH_E_MAILBOX_FULL);

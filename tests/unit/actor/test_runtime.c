@@ -119,6 +119,13 @@ static void deadlines_across(void **state)
     run(&env);
     pass(&env, 1001000);
     EXPECT(&env, "ask(v) then(timeout,1,) error(the deadline passed) ");
+    sh_pid first = env.other; /* one whose ask has begun says that it may have been handled */
+    env.other = spawn_in(&env, 1, env.type, -1);
+    tell(&env, asker, "ask", "hold");
+    run(&env);
+    pass(&env, 1001000);
+    EXPECT(&env, "ask(hold) hold(hold) then(timeout,2,) error(the deadline passed) ");
+    env.other = first;
     tell(&env, asker, "ask", "w");
     run(&env);
     env.log[0] = 0;
@@ -373,6 +380,28 @@ static void unlink_ends_both_sides(void **state)
     }
 }
 
+/* Who also monitors is still told, and only told, once the link is undone. */
+static void unlink_leaves_the_monitor(void **state)
+{
+    (void)state;
+    for (unsigned e = 0; e < 2; e++) {
+        struct env env;
+        env_start(&env, 2);
+        sh_pid a = spawn(&env);
+        sh_pid b = spawn_in(&env, e, env.type, -1);
+        sh_runtime_monitor(env.rt, 1, b, a);
+        sh_runtime_link(env.rt, 1, a, b);
+        run(&env);
+        sh_runtime_unlink(env.rt, 1, a, b);
+        run(&env);
+        sh_runtime_kill(env.rt, 1, a, sh_span_none());
+        run(&env);
+        EXPECT(&env, "stop(killed,) down(killed) ");
+        assert_true(sh_runtime_alive(env.rt, b));
+        env_end(&env);
+    }
+}
+
 static uint32_t messages_out(struct env *env)
 {
     uint32_t sum = 0;
@@ -460,6 +489,14 @@ static void promises_and_forwards(void **state)
         ask(&env, a, "fwd", "f");
         run(&env);
         EXPECT(&env, "fwd(f) echo(f) done(f) ");
+        tell(&env, a, "ask",
+             "defer"); /* the same to an actor that has not taken the first one yet */
+        run(&env);
+        EXPECT(&env, "ask(defer) defer(defer) ");
+        sh_runtime_reply(env.rt, 5, env.promise, &r);
+        sh_runtime_reply(env.rt, 5, env.promise, &r);
+        run(&env);
+        EXPECT(&env, "then(ok,0,kept) ");
         env_end(&env);
     }
 }
@@ -753,6 +790,7 @@ int main(void)
         cmocka_unit_test(restart_budget),
         cmocka_unit_test(links),
         cmocka_unit_test(unlink_ends_both_sides),
+        cmocka_unit_test(unlink_leaves_the_monitor),
         cmocka_unit_test(unlink_leaves_nothing),
         cmocka_unit_test(children),
         cmocka_unit_test(promises_and_forwards),
