@@ -55,6 +55,8 @@ build "$PRESET"
 check "layers: includes go down only, libraries in their rooms" $PY tools/layers.py
 check "shape: openings, function length, depth, words" $PY tools/tidy.py
 check "format: clang-format 14" format
+reference() { PYTHONPATH="$dir/python" LD_LIBRARY_PATH="$dir/lib" $PY tools/reference.py --check; }
+check "reference: docs/reference is what the code says of itself" reference
 check "mutants: every bug of tests/mutants fits the source" $PY tests/mutants/run.py --check
 check "no mutable statics in the rooms" no_mutable_statics
 check "exported names: libshoal.so = abi/symbols.txt" exported_shared
