@@ -1,12 +1,15 @@
-/* bench_lookup.c - a name at one of ten nodes, each a process of its own, over loopback.
- *   bench_lookup nodes COUNT   ms a lookup (median), each of a name that was not looked up before
+/* bench_lookup.c - a name at one of many nodes, each a process of its own, over loopback.
+ *   bench_lookup nodes COUNT     ms a lookup (median) among ten nodes, each of a name that was not looked up before
+ *   bench_lookup nodes50 COUNT   the same among fifty
  *
  * Every node knows the first one only; the one that looks up dials that one and nobody else. */
 #include <shoal.h>
 
 #include "bench.h"
 
-enum { NODES = 10, TEXT = 512 };
+enum { NODES_MAX = 50, NODES_FEW = 10, TEXT = 512 };
+
+static int nodes;
 
 static char first_address[TEXT];
 static int server_index;
@@ -64,7 +67,8 @@ static double lookup(shoal_node *node, uint64_t i)
 {
     shoal_result *result = NULL;
     char name[64];
-    snprintf(name, sizeof name, "bench-%d-%llu", (int)(i % NODES), (unsigned long long)(i / NODES));
+    snprintf(name, sizeof name, "bench-%d-%llu", (int)(i % (unsigned)nodes),
+             (unsigned long long)(i / (unsigned)nodes));
     uint64_t start = bench_now_ns();
     finish(node, shoal_lookup(node, name, 5000, shoal_keep, &result), &result);
     return (double)(bench_now_ns() - start) / 1e6;
@@ -73,12 +77,13 @@ static double lookup(shoal_node *node, uint64_t i)
 int main(int argc, char **argv)
 {
     uint64_t count = bench_count(argc, argv);
-    pid_t children[NODES];
+    pid_t children[NODES_MAX];
+    nodes = strcmp(argv[1], "nodes50") == 0 ? NODES_MAX : NODES_FEW;
     shoal_node *node = NULL;
     shoal_result *result = NULL;
-    names_each = (count + NODES - 1) / NODES;
+    names_each = (count + (unsigned)nodes - 1) / (unsigned)nodes;
     double *each = calloc(count, sizeof *each);
-    for (server_index = 0; server_index < NODES; server_index++) {
+    for (server_index = 0; server_index < nodes; server_index++) {
         char address[TEXT];
         int from;
         children[server_index] = bench_child(serve, &from);
@@ -97,7 +102,7 @@ int main(int argc, char **argv)
     printf("%.4f\n", bench_median(each, count));
     shoal_node_free(node);
     free(each);
-    for (int i = 0; i < NODES; i++) {
+    for (int i = 0; i < nodes; i++) {
         bench_child_end(children[i]);
     }
     return 0;

@@ -1,5 +1,7 @@
 /* floor_net.c - what the machine allows between two processes over loopback TCP, with no library of ours.
  *   floor_net ask64 COUNT    us a round trip of 64 bytes, ChaCha20-Poly1305 in both directions
+ *   floor_net ask64_2 COUNT  the same; looks for 20 us, yielding, before it sleeps
+ *   floor_net asks COUNT     thousand round trips a second with 100 of them outstanding, packed into frames as they come
  *   floor_net tell64 COUNT   million messages a second of 64 bytes, one way, packed into frames of 64 KiB
  *   floor_net tell64k COUNT  MB a second of 64 KiB messages, one way, a frame each
  *   floor_net connect COUNT  us for the key operations and round trips of a Noise XX connection and a first stream
@@ -25,9 +27,13 @@ enum {
     FRAME_MAX = HEAD + PLAIN_MAX + TAG,
     ROOM = 4 * FRAME_MAX,
     PIECE = 8192, /* of one cipher call: stays in L1 */
+    SPIN_NS = 20000,
+    OUTSTANDING = 100,
     KEY = 32,
     SIGNATURE = 64
 };
+
+static int spins; /* of this process: looks before it sleeps */
 
 /* --- frames --- */
 
@@ -127,6 +133,7 @@ static void frame_send(struct link *l, size_t n)
 /* The next frame's plaintext, lent until the next call; waits for it. */
 static unsigned char *frame_receive(struct link *l, size_t *n)
 {
+    uint64_t since = 0; /* it looks in vain */
     for (;;) {
         uint32_t length = 0;
         if (l->have - l->at >= HEAD) {
@@ -147,7 +154,14 @@ static unsigned char *frame_receive(struct link *l, size_t *n)
         ssize_t got = read(l->fd, l->room + l->have, ROOM - l->have);
         if (got > 0) {
             l->have += (size_t)got;
+            since = 0;
         } else if (got < 0 && errno == EAGAIN) {
+            uint64_t now = spins ? bench_now_ns() : 0;
+            since = since ? since : now;
+            if (spins && now - since < SPIN_NS) {
+                sched_yield();
+                continue;
+            }
             struct epoll_event ev;
             epoll_wait(l->epoll, &ev, 1, -1);
         } else {
@@ -247,6 +261,27 @@ static double ask(struct link *l, uint64_t count)
     return (double)(bench_now_ns() - start) / (double)count / 1000;
 }
 
+/* Thousand a second: as many are asked anew as were answered, in one frame. */
+static double asks(struct link *l, uint64_t count)
+{
+    static unsigned char message[SMALL];
+    uint64_t start = bench_now_ns(), want = 0;
+    size_t n, new = OUTSTANDING;
+    for (uint64_t done = 0; done < count; done += new) {
+        size_t at = sizeof want;
+        memcpy(l->frame + HEAD, &want, sizeof want);
+        for (size_t i = 0; i < new; i++) {
+            at = frame_put(l, at, message, SMALL);
+        }
+        frame_send(l, at);
+        unsigned char *plain = frame_receive(l, &n);
+        taken = 0;
+        frame_take(plain + sizeof want, n - sizeof want);
+        new = (n - sizeof want) / (HEAD + SMALL);
+    }
+    return (double)count * 1e6 / (double)(bench_now_ns() - start);
+}
+
 /* Messages a microsecond. */
 static double tell(struct link *l, uint64_t count, size_t size)
 {
@@ -277,9 +312,12 @@ static double messages(const char *mode, uint64_t count)
     bench_pin(0);
     bench_read(from, &addr, sizeof addr);
     link_init(&l, dial(&addr), 1);
-    if (strcmp(mode, "ask64") == 0) {
+    if (strncmp(mode, "ask64", 5) == 0) {
         ask(&l, count / 10 + 1);
         result = ask(&l, count);
+    } else if (strcmp(mode, "asks") == 0) {
+        asks(&l, count / 10 + 1);
+        result = asks(&l, count);
     } else {
         size_t size = strcmp(mode, "tell64k") == 0 ? BIG - HEAD : SMALL;
         tell(&l, count / 10 + 1, size);
@@ -456,6 +494,7 @@ int main(int argc, char **argv)
 {
     uint64_t count = bench_count(argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    spins = strcmp(argv[1], "ask64_2") == 0;
     printf("%.3f\n", strcmp(argv[1], "connect") == 0 ? connects(count) : messages(argv[1], count));
     return 0;
 }

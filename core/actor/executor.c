@@ -145,6 +145,12 @@ bool sh_exec_sleep(sh_exec *x)
     return true;
 }
 
+bool sh_exec_asleep(const sh_exec *x)
+{
+    /* Seq_cst: pairs with sh_exec_wake. */
+    return atomic_load_explicit(&x->asleep, memory_order_seq_cst) != 0;
+}
+
 void sh_exec_nudge(sh_exec *target, enum sh_nudge what)
 {
     /* Seq_cst: as a push, before the look at `asleep`. */

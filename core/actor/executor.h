@@ -86,6 +86,8 @@ struct sh_runtime {
     _Atomic(struct sh_type *) types; /* to be freed with us */
     _Atomic(uint32_t) actor_count;
     _Atomic(uint32_t) stopping;
+    _Atomic(uint32_t) room_wanted; /* a tell to another node was refused for lack of room */
+    _Atomic(uint32_t) room_back;   /* and there is some now */
     bool ended; /* in sh_runtime_free: open calls are being closed, none may begin */
     _Atomic(uint32_t) next_deferred;
 };

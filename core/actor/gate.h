@@ -89,6 +89,11 @@ static inline int sh_gate_take(sh_gate *g, uint32_t generation, uint32_t n, bool
     }
 }
 
+static inline bool sh_gate_has_room(sh_gate *g)
+{
+    return (atomic_load_explicit(g, memory_order_acquire) & SH_GATE_ROOM) > SH_GATE_BIAS;
+}
+
 /* Gives n back to an open gate; true: somebody waits and there is room now (told once). */
 static inline bool sh_gate_give(sh_gate *g, uint32_t n)
 {

@@ -235,6 +235,15 @@ static int64_t outside_call(sh_runtime *rt, uint64_t token, unsigned e, bool own
 
 /* --- the door --- */
 
+/* Who was refused by the queue to another node will poll for room: sh_runtime_room_back ends that poll. */
+static int tell_end(sh_runtime *rt, sh_pid to, int rc)
+{
+    if (rc == SH_E_MAILBOX_FULL && to.node) {
+        atomic_store_explicit(&rt->room_wanted, 1, memory_order_relaxed);
+    }
+    return rc;
+}
+
 int sh_runtime_tell(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, sh_span value)
 {
     struct sh_msg_parts parts = {.name = name, .value = value};
@@ -243,7 +252,7 @@ int sh_runtime_tell(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, sh_
     if (p.x) {
         int rc = sh_post_tell(p.x, to, sh_pid_none(), &parts);
         place_give(p, token);
-        return rc;
+        return tell_end(rt, to, rc);
     }
     if (name.n - 1 >= SH_NAME_MAX) {
         return SH_E_BAD_VALUE;
@@ -262,7 +271,7 @@ int sh_runtime_tell(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, sh_
     }
     if (rc) {
         sh_msg_free_mem(rt->cfg.mem, m);
-        return rc;
+        return tell_end(rt, to, rc);
     }
     m->flags |= SH_MSG_GATED;
     push_alone(rt, e, m);

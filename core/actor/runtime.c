@@ -312,12 +312,12 @@ bool sh_runtime_take_returned(sh_runtime *rt, struct sh_returned *out)
     }
     bool turned = m->kind == SH_MSG_REPLY; /* an ask that became its own answer */
     sh_span name = sh_msg_name(m);
-    *out = (struct sh_returned){.to = turned ? m->reply : m->to,
-                                .from = m->from,
-                                .tag = m->tag,
-                                .bytes = turned ? (uint32_t)m->deadline_us : sh_msg_bytes(m),
-                                .code = m->kind == SH_MSG_TELL ? m->code : 0,
-                                .name_len = (uint8_t)name.n};
+    out->to = turned ? m->reply : m->to;
+    out->from = m->from;
+    out->tag = m->tag;
+    out->bytes = turned ? (uint32_t)m->deadline_us : sh_msg_bytes(m);
+    out->code = m->kind == SH_MSG_TELL ? m->code : 0;
+    out->name_len = (uint8_t)name.n;
     memcpy(out->name, name.p, name.n);
     out->mailbox = turned ? (uint32_t)(m->deadline_us >> 32) : (uint32_t)m->reply.actor;
     m->flags &= (uint8_t)~SH_MSG_INJECTED;
@@ -337,9 +337,25 @@ int sh_runtime_peer_gate_open(sh_runtime *rt, uint32_t index, uint32_t check, ui
 void sh_runtime_peer_gate_give(sh_runtime *rt, uint32_t index, uint32_t check, uint32_t bytes)
 {
     sh_gate *g = sh_gates_at(&rt->peers, index);
-    if (sh_gate_alive(g, check) && sh_gate_give(g, bytes)) {
+    if (!sh_gate_alive(g, check)) {
+        return;
+    }
+    if (sh_gate_give(g, bytes)) {
         sh_exec_nudge_all(rt->exec[0]);
     }
+    if (atomic_load_explicit(&rt->room_wanted, memory_order_relaxed) && sh_gate_has_room(g)) {
+        atomic_store_explicit(&rt->room_wanted, 0, memory_order_relaxed);
+        atomic_store_explicit(&rt->room_back, 1, memory_order_release);
+        if (rt->cfg.execs > 1) {
+            sh_exec_nudge(rt->exec[rt->cfg.execs - 1], SH_NUDGE_ROOM);
+        }
+    }
+}
+
+bool sh_runtime_room_back(sh_runtime *rt)
+{
+    return atomic_load_explicit(&rt->room_back, memory_order_relaxed) &&
+           atomic_exchange_explicit(&rt->room_back, 0, memory_order_acquire);
 }
 
 void sh_runtime_peer_gate_close(sh_runtime *rt, uint32_t index)

@@ -68,6 +68,7 @@ bool sh_exec_enter(sh_exec *x, uint64_t token);
 void sh_exec_leave(sh_exec *x, uint64_t token);
 /* For who entered to do something by the way: pushes, leaves, and wakes its driver, whose next deadline may be new. */
 void sh_exec_hand_back(sh_exec *x, uint64_t token);
+bool sh_exec_asleep(const sh_exec *x); /* [any] since sh_exec_sleep nobody gave it anything */
 bool sh_exec_inside(const sh_exec *x, uint64_t token); /* [any] */
 unsigned sh_exec_index(const sh_exec *x);
 
@@ -209,6 +210,8 @@ bool sh_runtime_take_returned(sh_runtime *rt, struct sh_returned *out);
 int sh_runtime_peer_gate_open(sh_runtime *rt, uint32_t index, uint32_t check, uint32_t room_bytes);
 void sh_runtime_peer_gate_give(sh_runtime *rt, uint32_t index, uint32_t check, uint32_t bytes);
 void sh_runtime_peer_gate_close(sh_runtime *rt, uint32_t index);
+/* [any] Since it was asked last: a tell from outside found no room at a peer, and then there was some. */
+bool sh_runtime_room_back(sh_runtime *rt);
 
 /* --- events and rows --- */
 enum sh_runtime_event_kind {

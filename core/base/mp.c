@@ -167,10 +167,28 @@ static int mp_walk(sh_span s, uint32_t depth_max, size_t *at)
     }
 }
 
+/* Bytes of up to 64 KiB, a small number, nil, a boolean: what most messages carry, without the walk. */
+static bool mp_plain_value(sh_span v)
+{
+    uint8_t lead = v.n ? v.p[0] : 0xc1;
+    switch (lead) {
+    case 0xc0:
+    case 0xc2:
+    case 0xc3: return v.n == 1;
+    case 0xc4: return v.n >= 2 && v.n == 2u + v.p[1];
+    case 0xc5: return v.n >= 3 && v.n == 3u + sh_load_u16be(v.p + 1);
+    case 0xc6: return v.n >= 5 && v.n == 5u + (size_t)sh_load_u32be(v.p + 1);
+    default: return v.n == 1 && (lead < 0x80 || lead >= 0xe0);
+    }
+}
+
 int sh_mp_check(sh_span value, uint32_t depth_max, size_t *bad_at)
 {
     size_t at = 0;
     SH_ASSERT(depth_max <= SH_MP_DEPTH_MAX);
+    if (mp_plain_value(value)) {
+        return 0;
+    }
     int rc = mp_walk(value, depth_max, &at);
     if (rc == 0 && at != value.n) {
         rc = SH_E_BAD_VALUE; /* bytes behind the value */

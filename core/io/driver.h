@@ -23,6 +23,8 @@ enum {
     SH_IO_SPIN_US = 20,             /* default: five times faster round trips on two cores */
     SH_IO_ROUNDS_MAX = 16,          /* turns of one slice before input is looked at again */
     SH_IO_HANDLED_MAX = 256,        /* handlers of one slice: how often the clock is read */
+    SH_IO_LOOK_US = 50,             /* while one socket is busy the others are looked at so often */
+    SH_IO_SPIN_LOOKS = 4,           /* tries at the busy socket between two looks at all of them */
 };
 
 enum sh_tcp_state { SH_TCP_CONNECTING, SH_TCP_OPEN, SH_TCP_LINGER };
@@ -38,6 +40,7 @@ struct sh_tcp {
     bool shut;          /* LINGER: all has left, and FIN */
     bool eof;           /* LINGER: the peer has ended */
     bool dirty;         /* in io->dirty */
+    bool full;          /* refused bytes: written again when writable */
     uint64_t linger_us; /* LINGER: when to give up */
     uv_poll_t poll;
     sh_list link;       /* in io->tcps */
@@ -61,20 +64,29 @@ struct sh_io {
     sh_exec *loop; /* executor 0 */
     sh_exec *host; /* the same if inline */
     pid_t pid;     /* of the process that made it */
+    const volatile uint8_t
+        *fork_mark; /* a page that is 1 here and 0 in a fork; NULL: compare pid */
     uint32_t spin_us;
     bool threaded;
 
-    atomic_uint waiters; /* threads in sh_io_inside that want in: who drives lets them pass */
+    atomic_uint waiters;  /* threads in sh_io_inside that want in: who drives lets them pass */
+    atomic_uint fd_asked; /* sh_io_fd was called: it must tell what poll has to do */
+    atomic_uint
+        blocked[2]; /* by executor: its driver is in poll(2), a wake must write its eventfd */
 
     /* the loop */
     uv_loop_t uv;
     bool uv_made;
     uv_poll_t wake_poll;
-    int wake_fd;         /* eventfd: somebody else has work for the loop */
-    int host_fd;         /* eventfd of the host executor; -1 if inline */
-    int spare_fd;        /* given up to accept and refuse at EMFILE; -1: none */
-    uint32_t input;      /* things read, accepted, connected since it was last set to 0 */
-    uint64_t traffic_us; /* when the loop last saw input or work */
+    int wake_fd;                /* eventfd: somebody else has work for the loop */
+    int host_fd;                /* eventfd of the host executor; -1 if inline */
+    atomic_uint host_signalled; /* host_fd was written since it was last read */
+    int spare_fd;               /* given up to accept and refuse at EMFILE; -1: none */
+    uint32_t input;             /* things read, accepted, connected since it was last set to 0 */
+    uint64_t traffic_us;        /* when the loop last saw input or work */
+    uint64_t look_us;           /* when all descriptors were last looked at */
+    bool fresh;                 /* input was read while spinning */
+    struct sh_tcp *hot;         /* read from last: tried first while spinning; NULL: none */
     sh_list tcps;
     uint32_t lingering; /* of tcps: how many are in SH_TCP_LINGER */
     sh_list listeners;
@@ -112,16 +124,16 @@ int sh_io_until_ms(uint64_t deadline_us,
 
 /* loop.c */
 void sh_io_changed(struct sh_io *io); /* a uv handle was started, stopped or closed */
-/* Input, turns, actions, writes; bounded. more: do not sleep. */
-void sh_io_slice(struct sh_io *io, struct sh_node_work *out);
+/* Input, turns, actions, writes; bounded. more: do not sleep. look: all descriptors, however lately that was. */
+void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out);
 uint64_t sh_io_deadline(struct sh_io *io); /* of node, listeners, lingering, names */
 bool sh_io_may_sleep(struct sh_io *io);    /* nothing is left and wakes come from now on */
 void sh_io_actions(struct sh_io *io, uint64_t now_us);
 /* [any] Enters the loop however long it takes; false: was inside already. */
 bool sh_io_enter(struct sh_io *io, uint64_t token);
 void sh_io_let_pass(struct sh_io *io); /* [any] not inside: gives threads that wait their chance */
-/* [any] Blocks on fd until it is readable or the deadline; spins first after traffic. */
-void sh_io_block(struct sh_io *io, int fd, uint64_t traffic_us, uint64_t deadline_us);
+/* [any] Blocks on x's descriptor until it is readable or the deadline; spins first after traffic. sh_exec_sleep was true. */
+void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us);
 
 /* listen.c */
 void sh_tcp_listen(struct sh_io *io, uint64_t listener, const struct sh_endpoint *ep,
@@ -147,7 +159,8 @@ bool sh_tcp_flush(struct sh_io *io,
                   uint64_t now_us); /* writes what dirty connections have; true: something */
 void sh_tcp_tick(struct sh_io *io, uint64_t now_us);
 uint64_t sh_tcp_deadline(const struct sh_io *io);
-void sh_tcp_close_all(struct sh_io *io); /* without a word to the node */
+void sh_tcp_close_all(struct sh_io *io);                 /* without a word to the node */
+bool sh_tcp_read_hot(struct sh_io *io, uint64_t now_us); /* true: something came, or its end */
 
 /* dns.c */
 int sh_dns_open(struct sh_io *io);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,7 +35,7 @@ uint64_t sh_io_now_us(const sh_io *io)
 
 bool sh_io_forked(const sh_io *io)
 {
-    return getpid() != io->pid;
+    return io->fork_mark ? *io->fork_mark == 0 : getpid() != io->pid;
 }
 
 /* Coarse is enough to find handlers that hold their thread for 100 ms, and costs a few ns. */
@@ -50,6 +51,9 @@ void sh_io_signal(struct sh_io *io, int fd)
 {
     int saved = errno;
     uint64_t one = 1;
+    if (fd == io->host_fd) {
+        atomic_store_explicit(&io->host_signalled, 1, memory_order_release);
+    }
     /* A full counter is as readable as any; EINTR cannot happen on a non-blocking eventfd, but costs nothing. */
     while (io->calls.write(fd, &one, sizeof one) < 0 && errno == EINTR) {
     }
@@ -63,11 +67,17 @@ void sh_io_unsignal(struct sh_io *io, int fd)
     }
 }
 
-/* [any] From the runtime: that executor sleeps and was given something. */
+/* [any] From the runtime: that executor sleeps and was given something. Only who is in poll(2), or watches the
+ * descriptor, has to be told by the system. */
 static void io_wake_exec(void *ud, unsigned exec)
 {
     struct sh_io *io = ud;
-    sh_io_signal(io, exec == SH_NODE_LOOP ? io->wake_fd : io->host_fd);
+    bool polled = exec == sh_exec_index(io->host);
+    /* Seq_cst: pairs with sh_io_block and sh_io_fd. */
+    if (atomic_load_explicit(&io->blocked[exec], memory_order_seq_cst) ||
+        (polled && atomic_load_explicit(&io->fd_asked, memory_order_seq_cst))) {
+        sh_io_signal(io, exec == SH_NODE_LOOP ? io->wake_fd : io->host_fd);
+    }
 }
 
 void sh_io_changed(struct sh_io *io)
@@ -266,13 +276,28 @@ static int io_bind_all(struct sh_io *io, size_t count, const char **why)
     }
     if (rc == 0) {
         struct sh_node_work work;
-        sh_io_slice(io, &work); /* dials begin, handles are armed */
+        sh_io_slice(io, true, &work); /* dials begin, handles are armed */
         if (!io->threaded) {
             sh_io_rest(io, work.more);
         }
     }
     sh_exec_leave(io->loop, token);
     return rc;
+}
+
+/* A page that the kernel empties in a fork: asking it is free, and no handler has to be registered. */
+static void io_fork_mark(struct sh_io *io)
+{
+    uint8_t *page = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+        return;
+    }
+    if (madvise(page, 1, MADV_WIPEONFORK) != 0) {
+        munmap(page, 1);
+        return;
+    }
+    *page = 1;
+    io->fork_mark = page;
 }
 
 static struct sh_io *io_alloc(const struct sh_io_config *cfg)
@@ -287,6 +312,7 @@ static struct sh_io *io_alloc(const struct sh_io_config *cfg)
     io->log = cfg->node.log;
     io->spin_us = cfg->spin_us;
     io->pid = getpid();
+    io_fork_mark(io);
     io->threaded = cfg->node.threads > 0;
     io->wake_fd = io->host_fd = io->spare_fd = -1;
     sh_list_init(&io->tcps);
@@ -406,6 +432,9 @@ void sh_io_free(sh_io *io)
     io_close_fd(io, io->wake_fd);
     io_close_fd(io, io->host_fd);
     io_close_fd(io, io->spare_fd);
+    if (io->fork_mark) {
+        munmap((void *)(uintptr_t)io->fork_mark, 1);
+    }
     sh_map_u64_fini(&io->conns);
     if (io->wait_made) {
         pthread_cond_destroy(&io->wait_cond);

@@ -48,7 +48,8 @@ struct sh_io_work {
     size_t left;    /* messages that wait in the executor poll serves */
 };
 /* [owner] Runs what is due, at most about budget_us of it (0: one slice); waits up to wait_ms if there was nothing,
- * spinning spin_us first after traffic. Returns early after work or sh_io_wake. work may be NULL.
+ * spinning spin_us first after traffic. Returns early after work or sh_io_wake, and when a peer's queue that refused a
+ * tell has room again. work may be NULL.
  * 0; SH_E_USAGE: from inside a handler, or another thread polls now; SH_E_CLOSED: forked. */
 int sh_io_poll(sh_io *io, uint64_t budget_us, int64_t wait_ms, struct sh_io_work *work);
 
@@ -62,7 +63,7 @@ void sh_io_wake(sh_io *io);
 /* [any] Readable (level-triggered) whenever sh_io_poll has something to do except a timer; the same for life. A host
  * loop watches it for reading and calls sh_io_poll(budget, 0) when it is readable or next_timeout is over; asking
  * next_timeout anew after each call into the node on that thread. Never read from it. */
-int sh_io_fd(const sh_io *io);
+int sh_io_fd(sh_io *io);
 
 /* [owner] Milliseconds until the next timer, rounded up; 0: poll now; -1: none. */
 int64_t sh_io_next_timeout_ms(sh_io *io);

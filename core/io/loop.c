@@ -52,12 +52,27 @@ void sh_io_actions(struct sh_io *io, uint64_t now_us)
     }
 }
 
-void sh_io_slice(struct sh_io *io, struct sh_node_work *out)
+/* What was read while spinning is input enough for one slice, unless the other descriptors have waited for long. */
+static void io_look(struct sh_io *io, bool look)
+{
+    bool late = io->calls.now_us() - io->look_us >= SH_IO_LOOK_US;
+    if (!io->fresh) {
+        io->input = 0;
+    }
+    if ((!look || io->fresh) && !late && !io->handles_changed) {
+        io->fresh = false;
+        return;
+    }
+    io->fresh = false;
+    io->handles_changed = false;
+    uv_run(&io->uv, UV_RUN_NOWAIT);
+    io->look_us = io->calls.now_us();
+}
+
+void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
 {
     size_t handled = 0;
-    io->handles_changed = false;
-    io->input = 0;
-    uv_run(&io->uv, UV_RUN_NOWAIT);
+    io_look(io, look);
     uint64_t now_us = io->calls.now_us();
     sh_dns_tick(io, now_us);
     sh_listen_tick(io, now_us);
@@ -79,6 +94,7 @@ void sh_io_slice(struct sh_io *io, struct sh_node_work *out)
     if (io->input > 0 || handled > 0) {
         io->traffic_us = now_us;
     }
+    io->input = 0;
 }
 
 uint64_t sh_io_deadline(struct sh_io *io)
@@ -110,17 +126,44 @@ int sh_io_until_ms(uint64_t deadline_us, uint64_t now_us)
     return ms > 3600000 ? 3600000 : (int)ms;
 }
 
-void sh_io_block(struct sh_io *io, int fd, uint64_t traffic_us, uint64_t deadline_us)
+/* One try at the socket that was heard last. True: there is something to do. */
+static bool io_try_hot(struct sh_io *io, uint64_t now_us)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t token = sh_io_token();
+    if (!io->hot || !sh_exec_enter(io->loop, token)) {
+        return false;
+    }
+    sh_node_set_token(io->node, token);
+    bool got = sh_tcp_read_hot(io, now_us);
+    io->fresh = io->fresh || got;
+    sh_exec_leave(io->loop, token);
+    return got;
+}
+
+void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us)
+{
+    bool loop = x == io->loop;
+    struct pollfd p = {.fd = loop ? uv_backend_fd(&io->uv) : io->host_fd, .events = POLLIN};
     uint64_t now_us = io->calls.now_us();
-    while (now_us < deadline_us && now_us - traffic_us < io->spin_us) {
-        if (io->calls.poll(&p, 1, 0) != 0) {
+    for (unsigned i = 0; now_us < deadline_us && now_us - traffic_us < io->spin_us; i++) {
+        bool look = !io->hot || i % SH_IO_SPIN_LOOKS == SH_IO_SPIN_LOOKS - 1;
+        if (!sh_exec_asleep(x) || (loop && io_try_hot(io, now_us)) ||
+            (look && io->calls.poll(&p, 1, 0) != 0)) {
             return;
         }
         io->calls.yield();
         now_us = io->calls.now_us();
     }
-    /* Whatever it returns, the caller looks again; a signal (EINTR) too is a reason to. */
-    (void)io->calls.poll(&p, 1, sh_io_until_ms(deadline_us, now_us));
+    /* Seq_cst pairs with io_wake_exec: either it sees that we block, or we see that it woke us. */
+    atomic_uint *blocked = &io->blocked[sh_exec_index(x)];
+    atomic_store_explicit(blocked, 1, memory_order_seq_cst);
+    int ready = 0;
+    if (sh_exec_asleep(x)) {
+        /* Whatever it returns, the caller looks again; a signal (EINTR) too is a reason to. */
+        ready = io->calls.poll(&p, 1, sh_io_until_ms(deadline_us, now_us));
+    }
+    atomic_store_explicit(blocked, 0, memory_order_relaxed);
+    if (ready > 0 && loop) {
+        (void)io_try_hot(io, io->calls.now_us()); /* most likely it is that one: no epoll_wait */
+    }
 }

@@ -10,15 +10,18 @@ static int io_poll_fd(const struct sh_io *io)
 }
 
 /* One slice of what sh_io_poll serves: the loop if inline, else the host executor. Inside. */
-static void io_host_slice(struct sh_io *io, struct sh_node_work *out)
+static void io_host_slice(struct sh_io *io, bool look, struct sh_node_work *out)
 {
     if (!io->threaded) {
-        sh_io_slice(io, out);
+        sh_io_slice(io, look, out);
         return;
     }
     struct sh_turn turn;
     uint64_t now_us = io->calls.now_us();
-    sh_io_unsignal(io, io->host_fd);
+    /* Acquire pairs with sh_io_signal: what it told of is seen, or the descriptor is written again. */
+    if (atomic_exchange_explicit(&io->host_signalled, 0, memory_order_acq_rel)) {
+        sh_io_unsignal(io, io->host_fd);
+    }
     sh_exec_turn(io->host, now_us, SH_IO_HANDLED_MAX, &turn);
     *out = (struct sh_node_work){turn.handled, turn.left,
                                  turn.left > 0 || sh_exec_deadline(io->host) <= now_us};
@@ -54,10 +57,15 @@ struct io_round {
     uint64_t until_us; /* when waiting ends */
     size_t handled;
     size_t left;
+    bool look; /* the next slice looks at all descriptors */
 };
 
 void sh_io_rest(struct sh_io *io, bool more)
 {
+    /* Nobody watches the descriptor: the next poll looks by itself. Relaxed: who asks for it also makes it readable. */
+    if (atomic_load_explicit(&io->fd_asked, memory_order_relaxed) == 0) {
+        return;
+    }
     if (more || !io_host_may_sleep(io)) {
         sh_io_signal(io, io->threaded ? io->host_fd : io->wake_fd);
     }
@@ -68,14 +76,16 @@ static bool io_round(struct sh_io *io, struct io_round *r, uint64_t token)
 {
     struct sh_node_work work;
     io_host_enter(io, token);
-    io_host_slice(io, &work);
+    io_host_slice(io, r->look, &work);
+    r->look = true;
     uint64_t now_us = io->calls.now_us();
     r->handled += work.handled;
     r->left = work.left;
     bool woken = atomic_exchange_explicit(&io->woken, 0, memory_order_acquire) != 0;
+    bool room = sh_runtime_room_back(sh_node_runtime(io->node));
     bool over =
         work.more ? now_us - r->start_us >= r->budget_us : r->handled > 0 || now_us >= r->until_us;
-    if (over || woken) {
+    if (over || woken || room) {
         sh_io_rest(io, work.more);
         sh_exec_leave(io->host, token);
         return true;
@@ -86,7 +96,7 @@ static bool io_round(struct sh_io *io, struct io_round *r, uint64_t token)
     sh_exec_leave(io->host, token);
     if (sleep) {
         deadline_us = r->until_us < deadline_us ? r->until_us : deadline_us;
-        sh_io_block(io, io_poll_fd(io), traffic_us, deadline_us);
+        sh_io_block(io, io->host, traffic_us, deadline_us);
     } else {
         sh_io_let_pass(io);
     }
@@ -129,6 +139,7 @@ int sh_io_poll(sh_io *io, uint64_t budget_us, int64_t wait_ms, struct sh_io_work
     if (wait_ms >= 0 && wait_ms < INT64_MAX / 1000) {
         r.until_us = now_us + (uint64_t)wait_ms * 1000u;
     }
+    r.look = wait_ms == 0 || atomic_load_explicit(&io->fd_asked, memory_order_relaxed) != 0;
     while (!io_round(io, &r, token)) {
     }
     atomic_store(&io->poller, 0);
@@ -199,8 +210,12 @@ void sh_io_wake(sh_io *io)
     sh_io_signal(io, io->threaded ? io->host_fd : io->wake_fd);
 }
 
-int sh_io_fd(const sh_io *io)
+int sh_io_fd(sh_io *io)
 {
+    /* From now on it tells; what there is to do by now is told by this one signal. */
+    if (atomic_exchange_explicit(&io->fd_asked, 1, memory_order_seq_cst) == 0) {
+        sh_io_signal(io, io->threaded ? io->host_fd : io->wake_fd);
+    }
     return io_poll_fd(io);
 }
 

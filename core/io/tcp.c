@@ -98,6 +98,7 @@ static void tcp_drop(struct sh_tcp *t)
 {
     struct sh_io *io = t->io;
     sh_map_u64_del(&io->conns, t->conn, NULL);
+    io->hot = io->hot == t ? NULL : io->hot;
     sh_list_remove(&t->link);
     sh_list_remove(&t->dirty_link);
     t->dirty = false;
@@ -169,13 +170,17 @@ static bool tcp_read_once(struct sh_tcp *t, uint64_t now_us)
     ssize_t got = io->calls.recv(t->fd, to, room, 0);
     if (got > 0) {
         io->input++;
+        io->hot = t;
         sh_node_filled(io->node, t->conn, (size_t)got, now_us);
         return (size_t)got == room;
     }
+    int e = errno;
     if (got == 0) {
         tcp_lost(t, 0, now_us);
-    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-        tcp_lost(t, errno, now_us);
+    } else if (e != EAGAIN && e != EWOULDBLOCK && e != EINTR) {
+        tcp_lost(t, e, now_us);
+    } else {
+        sh_node_filled(io->node, t->conn, 0, now_us); /* the room goes back */
     }
     return false;
 }
@@ -189,6 +194,17 @@ static void tcp_read(struct sh_tcp *t, uint64_t now_us)
             return;
         }
     }
+}
+
+bool sh_tcp_read_hot(struct sh_io *io, uint64_t now_us)
+{
+    struct sh_tcp *t = io->hot;
+    if (!t || t->state != SH_TCP_OPEN || t->paused || !(t->armed & UV_READABLE)) {
+        return false;
+    }
+    uint32_t before = io->input;
+    tcp_read(t, now_us);
+    return io->input != before || io->hot != t;
 }
 
 /* A closing socket is read until the peer ends too: closing with bytes unread would send a reset, which can overtake
@@ -230,8 +246,10 @@ static bool tcp_write(struct sh_tcp *t, uint64_t now_us)
         ssize_t put = io->calls.send(t->fd, out.p, out.n, MSG_NOSIGNAL);
         if (put >= 0) {
             sh_node_sent(io->node, t->conn, (size_t)put, now_us);
+            t->full = false;
             told = true;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            t->full = true;
             tcp_arm(t, t->armed | UV_WRITABLE);
             return told;
         } else if (errno != EINTR) {
@@ -247,7 +265,6 @@ static bool tcp_write(struct sh_tcp *t, uint64_t now_us)
             return true;
         }
     }
-    tcp_arm(t, t->armed & ~UV_WRITABLE);
     return told;
 }
 
@@ -257,7 +274,7 @@ bool sh_tcp_flush(struct sh_io *io, uint64_t now_us)
     for (sh_list *link = sh_list_pop(&io->dirty); link; link = sh_list_pop(&io->dirty)) {
         struct sh_tcp *t = SH_CONTAINER(link, struct sh_tcp, dirty_link);
         t->dirty = false;
-        if (t->state != SH_TCP_CONNECTING && !(t->armed & UV_WRITABLE)) {
+        if (t->state != SH_TCP_CONNECTING && !t->full) {
             sent = tcp_write(t, now_us) || sent;
         }
     }
@@ -301,8 +318,11 @@ static void tcp_readiness(uv_poll_t *h, int status, int events)
     }
     if (events & UV_WRITABLE) {
         io->input++;
-        tcp_arm(t, t->armed & ~UV_WRITABLE);
-        tcp_write(t, now_us);
+        t->full = false;
+        bool told = tcp_write(t, now_us);
+        if (!told && tcp_find(io, conn) == t && !t->full) { /* nothing is left to wait for */
+            tcp_arm(t, t->armed & ~UV_WRITABLE);
+        }
     }
     if (!(events & UV_READABLE) || tcp_find(io, conn) != t) {
         return;

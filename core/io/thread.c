@@ -7,10 +7,11 @@ static void *thread_main(void *ud)
 {
     struct sh_io *io = ud;
     uint64_t token = sh_io_token();
+    bool look = true;
     for (;;) {
         struct sh_node_work work;
         (void)sh_io_enter(io, token);
-        sh_io_slice(io, &work);
+        sh_io_slice(io, look, &work);
         bool sleep = !work.more && sh_io_may_sleep(io);
         uint64_t deadline_us = sleep ? sh_io_deadline(io) : 0;
         uint64_t traffic_us = io->traffic_us;
@@ -22,8 +23,9 @@ static void *thread_main(void *ud)
         }
         sh_io_let_pass(io);
         if (sleep) {
-            sh_io_block(io, uv_backend_fd(&io->uv), traffic_us, deadline_us);
+            sh_io_block(io, io->loop, traffic_us, deadline_us);
         }
+        look = sleep; /* the slices of one burst share a look */
     }
 }
 

@@ -57,7 +57,8 @@ void sh_node_resolved(sh_node *n, uint64_t request, const sh_addr *addrs, size_t
                       uint64_t now_us);
 uint8_t *sh_node_room(sh_node *n, sh_conn_id conn,
                       size_t *room); /* 0: no input now; SH_NODE_READ follows */
-void sh_node_filled(sh_node *n, sh_conn_id conn, size_t bytes, uint64_t now_us);
+void sh_node_filled(sh_node *n, sh_conn_id conn, size_t bytes,
+                    uint64_t now_us); /* bytes 0: none came, the room is given back */
 sh_span sh_node_out(sh_node *n, sh_conn_id conn);
 void sh_node_sent(sh_node *n, sh_conn_id conn, size_t bytes, uint64_t now_us);
 void sh_node_closed(sh_node *n, sh_conn_id conn, int err, const char *text,

@@ -64,7 +64,7 @@ struct sh_conn_ops {
     /* Where raw bytes may be read to: at least 1 byte at the result, *n of them; *n = 0: the connection
      * takes no input now (its owner has not taken the events); NULL with *n = 0: out of memory. */
     uint8_t *(*room)(sh_conn *c, size_t *n);
-    /* n bytes were read into room(). Never fails; what is wrong becomes EV_CLOSED. */
+    /* n bytes were read into room() (0: none came, it is given back). Never fails; what is wrong becomes EV_CLOSED. */
     void (*filled)(sh_conn *c, size_t n, uint64_t now_us);
     void (*eof)(sh_conn *c, uint64_t now_us); /* the pipe ended (err 0) */
     bool (*event)(sh_conn *c, struct sh_conn_ev *ev, uint64_t now_us);

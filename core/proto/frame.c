@@ -150,8 +150,65 @@ static bool frame_put_fields(sh_writer *w, const struct sh_frame *f)
     return false;
 }
 
+static size_t number_len(uint64_t v)
+{
+    size_t n = 1;
+    for (; v >= 0x80; v >>= 7) {
+        n++;
+    }
+    return n;
+}
+
+/* A TELL or ASK whose name and actors are in the tables: its length is known before it is written. At most
+ * KNOWN_MAX bytes. */
+enum { KNOWN_MAX = PREFIX_MAX + 1 + 5 * SH_UVARINT_MAX };
+
+static bool frame_is_known(const struct sh_frame *f)
+{
+    return (f->type == SH_FRAME_TELL || f->type == SH_FRAME_ASK) && f->name_known &&
+           f->target.kind == SH_WHO_ENTRY &&
+           (f->other.kind == SH_WHO_NOBODY || f->other.kind == SH_WHO_ENTRY);
+}
+
+static int frame_put_known(const struct sh_frame *f, uint8_t *out)
+{
+    uint64_t numbers[5];
+    size_t count = 0;
+    if (f->type == SH_FRAME_ASK) {
+        numbers[count++] = f->call;
+        numbers[count++] = f->left_ms;
+    }
+    numbers[count++] = (uint64_t)f->target.entry + 3;
+    numbers[count++] = f->other.kind == SH_WHO_ENTRY ? (uint64_t)f->other.entry + 3 : 0;
+    numbers[count++] = (uint64_t)f->name_entry + 1;
+    uint64_t length = 1 + f->value.n;
+    for (size_t i = 0; i < count; i++) {
+        length += number_len(numbers[i]);
+    }
+    if (length >= (UINT64_C(1) << (7 * PREFIX_MAX))) {
+        return SH_E_LIMIT;
+    }
+    int at = sh_uvarint_put(out, length);
+    out[at++] = f->type;
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] < 0x80) {
+            out[at++] = (uint8_t)numbers[i];
+        } else {
+            int n = sh_uvarint_put(out + at, numbers[i]);
+            if (n < 0) {
+                return n;
+            }
+            at += n;
+        }
+    }
+    return at;
+}
+
 int sh_frame_put_head(const struct sh_frame *f, void *buf, size_t cap)
 {
+    if (cap >= KNOWN_MAX && frame_is_known(f)) {
+        return frame_put_known(f, buf);
+    }
     if (f->code > 0 || f->code < -CODES || f->text.n > SH_TEXT_MAX ||
         f->type_text.n > SH_NAME_MAX || f->name.n > SH_NAME_MAX) {
         return SH_E_BAD_VALUE;
@@ -198,8 +255,12 @@ int sh_frame_put(const struct sh_frame *f, void *buf, size_t cap)
 
 /* --- reading: every reader returns true, or false for malformed --- */
 
-static bool frame_get_number(sh_reader *r, uint64_t max, uint64_t *out)
+static inline bool frame_get_number(sh_reader *r, uint64_t max, uint64_t *out)
 {
+    if (sh_read_left(r) > 0 && r->p[0] < 0x80) { /* one byte: nearly all of them */
+        *out = *r->p++;
+        return *out <= max;
+    }
     return sh_read_uvarint(r, out) == 0 && *out <= max;
 }
 
@@ -419,13 +480,32 @@ static int frame_get_fields(sh_reader *r, struct sh_frame *f)
     return -1;
 }
 
+/* What a TELL or ASK has, and nothing else: clearing the whole struct would cost more than reading it. */
+static void frame_clear_message(struct sh_frame *f)
+{
+    f->delivery = f->kind = f->table = f->version = 0;
+    f->flags = 0;
+    f->code = 0;
+    f->call = f->left_ms = 0;
+    f->target.actor = f->other.actor = 0;
+    f->target.peer = f->other.peer = sh_span_none();
+    f->name_known = false;
+    f->name = f->text = f->type_text = sh_span_none();
+}
+
 int sh_frame_decode(sh_span body, struct sh_frame *out)
 {
-    memset(out, 0, sizeof *out);
     sh_reader r = sh_reader_of(body);
-    if (sh_read_u8(&r, &out->type) != 0) {
+    uint8_t type = 0;
+    if (sh_read_u8(&r, &type) != 0) {
         return SH_E_PROTO; /* length 0: not even a type */
     }
+    if (type == SH_FRAME_TELL || type == SH_FRAME_ASK) {
+        frame_clear_message(out);
+    } else {
+        memset(out, 0, sizeof *out);
+    }
+    out->type = type;
     int fields = frame_get_fields(&r, out);
     return fields < 0 ? 1 : fields ? 0 : SH_E_PROTO;
 }

@@ -91,7 +91,7 @@ int sh_frame_put_head(const struct sh_frame *f, void *buf, size_t cap);
 int sh_frame_put(const struct sh_frame *f, void *buf, size_t cap);
 
 /* Reads one frame, type byte first. 0; 1: a type we do not know, to be skipped; SH_E_PROTO: malformed.
- * Spans of out point into body. */
+ * Spans of out point into body. Of a TELL or ASK only the fields that docs/wire.md lists for it are set. */
 int sh_frame_decode(sh_span body, struct sh_frame *out);
 
 /* Cuts a stream into frames. */

@@ -115,6 +115,10 @@ static void stack_filled(sh_conn *c, size_t n, uint64_t now_us)
     }
     SH_ASSERT(n <= sh_block_room(s->in));
     s->in->tail += (uint32_t)n;
+    if (n == 0) {
+        stack_release_input(s);
+        return;
+    }
     if (s->phase < STACK_UP) {
         sh_stack_handshake_step(s);
     }

@@ -36,8 +36,9 @@ struct sh_rpeer {
     const struct sh_session_ops *ops;
     struct native *native; /* NULL: no session, nothing waits */
     struct sh_watches watches;
-    bool held;  /* sh_swarm_hold is ours */
-    bool dirty; /* in r->dirty */
+    uint32_t gate_due; /* room of its gate to be given back by the flush */
+    bool held;         /* sh_swarm_hold is ours */
+    bool dirty;        /* in r->dirty */
     sh_list dirty_link;
     sh_list all_link;
     struct sh_remote_timer timer;
@@ -95,6 +96,10 @@ struct sh_remote {
     sh_slab wires;       /* struct sh_wire */
     sh_slab calls;       /* struct native_call, of all sessions: an ask allocates nothing */
     sh_map_u64 sessions; /* serial -> struct sh_rpeer *: whose TELL has come back */
+    struct {
+        uint32_t serial; /* 0: none */
+        struct sh_rpeer *peer;
+    } session_late; /* found last in sessions */
     uint32_t serial;
 
     uint8_t *scratch;

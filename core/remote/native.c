@@ -86,6 +86,7 @@ static void native_targets_free(struct native *n)
         sh_list_remove(&t->all);
         sh_list_remove(&t->ready);
         sh_mem_free(n->r->mem, t, sizeof *t);
+        n->last_target = NULL;
     }
 }
 

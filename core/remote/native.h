@@ -17,7 +17,11 @@ enum {
     NATIVE_TARGETS_KEPT =
         65536,        /* windows remembered a session and direction; idle ones are forgotten then */
     NATIVE_TRIES = 4, /* sessions that end before they are paired, in a row: then unreachable */
-    NATIVE_RETRY_MS = 50 /* before the first of those, doubling */
+    NATIVE_RETRY_MS = 50,        /* before the first of those, doubling */
+    NATIVE_TABLE_START = 4,      /* entries; of each table a power of two less than its limit */
+    NATIVE_NAMES_CACHED = 4,     /* by length and first letter */
+    NATIVE_NAME_CACHED_MAX = 27, /* longer names are hashed each time */
+    NATIVE_ROW = 64 /* messages to one target before the others are asked, when none waits */
 };
 
 /* An actor of the peer that we send to. */
@@ -31,6 +35,13 @@ struct native_target {
     uint32_t tells_out; /* of used */
     uint32_t entry;     /* in table 1 */
     int8_t loss;        /* first loss since the last drain */
+};
+
+/* A name of table 0 that was sent lately: found again without hashing it. */
+struct native_name_out {
+    uint32_t entry;
+    uint8_t n; /* 0: none */
+    uint8_t text[NATIVE_NAME_CACHED_MAX];
 };
 
 /* A call of ours that waits for its REPLY. */
@@ -56,6 +67,7 @@ struct native_own {
     uint64_t due_bytes;
     uint32_t wider; /* to be told with the next credit */
     bool widened;
+    bool exported; /* was once: that ends with the actor only */
 };
 
 struct native_in {
@@ -101,25 +113,29 @@ struct native {
     /* out: windows, calls, tables */
     uint64_t bytes_used;
     sh_map_u64 targets;
+    struct native_target *last_target; /* found last; NULL: none */
     sh_list targets_all, ready;
     sh_map_u64 calls, by_reply;
     sh_list calls_all;
     uint64_t last_call;
     sh_map_bytes names_out;
+    struct native_name_out names_late[NATIVE_NAMES_CACHED];
     sh_map_u64 mine_out;
     uint32_t yours_count;
 
     /* in: windows, requests, tables */
     uint64_t in_bytes, due_bytes;
     sh_map_u64 own;
+    struct native_own *last_own; /* found last; NULL: none */
     sh_list own_all, due, wires, returned;
     uint32_t wires_open;
     sh_map_u64 wire_by_call;
     uint64_t last_call_in;
     struct native_name *names_in;
     uint64_t *yours_in, *mine_in;
-    size_t tables_bytes; /* charged for them */
-    uint64_t credit_us;  /* when credits leave at the latest */
+    uint32_t names_in_cap, yours_in_cap, mine_in_cap; /* entries; they grow as they are used */
+    size_t tables_bytes;                              /* charged for them */
+    uint64_t credit_us;                               /* when credits leave at the latest */
 
     /* the LOST being counted */
     struct {
@@ -195,7 +211,7 @@ const char *native_get_death(struct native *n, const struct sh_frame *f);
 
 /* native_in.c */
 #define NATIVE_NOT_INTERNED "an empty table entry"
-bool native_actor(const struct sh_frame_who *who, const uint64_t *table,
+bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_t cap,
                   uint64_t *actor); /* 0: nobody */
 bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid);
 bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *name);
@@ -210,6 +226,7 @@ void native_in_reset(struct native *n);
 
 /* native_credit.c */
 struct native_own *native_own_of(struct native *n, uint64_t actor);
+struct native_own *native_own_find(struct native *n, uint64_t actor); /* NULL: none */
 void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
 void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
 void native_settle(struct native *n); /* asks that came back in this pump without a reply: credit */

@@ -9,9 +9,8 @@
 void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res)
 {
     bool returns = w->returned && w->cost;
-    uint64_t found;
-    if (returns && sh_map_u64_get(&n->own, w->target, &found)) {
-        struct native_own *o = sh_map_ptr(found);
+    struct native_own *o = returns ? native_own_find(n, w->target) : NULL;
+    if (o) {
         o->used--;
         n->in_bytes -= w->cost;
         w->cost = 0;
@@ -189,7 +188,7 @@ const char *native_get_reply(struct native *n, const struct sh_frame *f)
 const char *native_get_credit(struct native *n, const struct sh_frame *f)
 {
     uint64_t actor;
-    if (!native_actor(&f->target, n->mine_in, &actor)) {
+    if (!native_actor(&f->target, n->mine_in, n->mine_in_cap, &actor)) {
         return NATIVE_NOT_INTERNED;
     }
     struct native_target *t = native_target_of(n, actor, false);
@@ -212,7 +211,8 @@ const char *native_get_lost(struct native *n, const struct sh_frame *f)
 {
     uint64_t actor;
     sh_span name;
-    if (!native_actor(&f->target, n->mine_in, &actor) || !native_name_of(n, f, &name)) {
+    if (!native_actor(&f->target, n->mine_in, n->mine_in_cap, &actor) ||
+        !native_name_of(n, f, &name)) {
         return NATIVE_NOT_INTERNED;
     }
     struct native_target *t = native_target_of(n, actor, false);
@@ -230,7 +230,7 @@ const char *native_get_drain(struct native *n, const struct sh_frame *f)
 {
     uint64_t actor;
     const char *why = native_next_call(n, f->call);
-    if (why || !native_actor(&f->target, n->yours_in, &actor)) {
+    if (why || !native_actor(&f->target, n->yours_in, n->yours_in_cap, &actor)) {
         return why ? why : NATIVE_NOT_INTERNED;
     }
     if (!sh_export_has(&n->r->exports, actor)) {
@@ -311,8 +311,8 @@ const char *native_get_watch(struct native *n, const struct sh_frame *f)
 {
     uint64_t target, watcher;
     const char *why = native_next_call(n, f->call);
-    if (why || !native_actor(&f->target, n->yours_in, &target) ||
-        !native_actor(&f->other, n->mine_in, &watcher)) {
+    if (why || !native_actor(&f->target, n->yours_in, n->yours_in_cap, &target) ||
+        !native_actor(&f->other, n->mine_in, n->mine_in_cap, &watcher)) {
         return why ? why : NATIVE_NOT_INTERNED;
     }
     bool link = (f->flags & SH_FRAME_WATCH_LINK) != 0,
@@ -349,8 +349,8 @@ const char *native_get_watch(struct native *n, const struct sh_frame *f)
 const char *native_get_unwatch(struct native *n, const struct sh_frame *f)
 {
     uint64_t target, watcher;
-    if (!native_actor(&f->target, n->yours_in, &target) ||
-        !native_actor(&f->other, n->mine_in, &watcher)) {
+    if (!native_actor(&f->target, n->yours_in, n->yours_in_cap, &target) ||
+        !native_actor(&f->other, n->mine_in, n->mine_in_cap, &watcher)) {
         return NATIVE_NOT_INTERNED;
     }
     bool link = (f->flags & SH_FRAME_WATCH_LINK) != 0;
@@ -371,8 +371,9 @@ const char *native_get_death(struct native *n, const struct sh_frame *f)
 {
     uint64_t dead, watcher;
     sh_pid cause;
-    if (!native_actor(&f->target, n->mine_in, &dead) ||
-        !native_actor(&f->other, n->yours_in, &watcher) || !native_pid(n, &f->cause, &cause)) {
+    if (!native_actor(&f->target, n->mine_in, n->mine_in_cap, &dead) ||
+        !native_actor(&f->other, n->yours_in, n->yours_in_cap, &watcher) ||
+        !native_pid(n, &f->cause, &cause)) {
         return NATIVE_NOT_INTERNED;
     }
     struct sh_watch *w = sh_watch_find(n->peer, dead, watcher);

@@ -11,6 +11,7 @@ enum { QUARTER = 4 };
 static void native_own_free(struct native *n, struct native_own *o)
 {
     sh_map_u64_del(&n->own, o->actor, NULL);
+    n->last_own = n->last_own == o ? NULL : n->last_own;
     sh_list_remove(&o->all);
     sh_list_remove(&o->due);
     sh_mem_free(n->r->mem, o, sizeof *o);
@@ -29,11 +30,24 @@ static void native_own_sweep(struct native *n)
     }
 }
 
-struct native_own *native_own_of(struct native *n, uint64_t actor)
+struct native_own *native_own_find(struct native *n, uint64_t actor)
 {
     uint64_t found;
-    if (sh_map_u64_get(&n->own, actor, &found)) {
-        return sh_map_ptr(found);
+    if (n->last_own && n->last_own->actor == actor) {
+        return n->last_own;
+    }
+    if (!sh_map_u64_get(&n->own, actor, &found)) {
+        return NULL;
+    }
+    n->last_own = sh_map_ptr(found);
+    return n->last_own;
+}
+
+struct native_own *native_own_of(struct native *n, uint64_t actor)
+{
+    struct native_own *known = native_own_find(n, actor);
+    if (known) {
+        return known;
     }
     if (n->own.count >= NATIVE_TARGETS_KEPT) {
         native_own_sweep(n);
@@ -72,14 +86,15 @@ void native_in_reset(struct native *n)
             sh_wire_free(n->r, w);
         }
     }
-    for (size_t i = 0; n->names_in && i < SH_INTERN_NAMES_MAX; i++) {
+    for (size_t i = 0; i < n->names_in_cap; i++) {
         if (n->names_in[i].text) {
             sh_mem_free(n->r->mem, n->names_in[i].text, n->names_in[i].n);
         }
     }
-    sh_mem_free(n->r->mem, n->names_in, SH_INTERN_NAMES_MAX * sizeof *n->names_in);
-    sh_mem_free(n->r->mem, n->yours_in, SH_INTERN_ACTORS_MAX * sizeof *n->yours_in);
-    sh_mem_free(n->r->mem, n->mine_in, SH_INTERN_ACTORS_MAX * sizeof *n->mine_in);
+    sh_mem_free(n->r->mem, n->names_in, n->names_in_cap * sizeof *n->names_in);
+    sh_mem_free(n->r->mem, n->yours_in, n->yours_in_cap * sizeof *n->yours_in);
+    sh_mem_free(n->r->mem, n->mine_in, n->mine_in_cap * sizeof *n->mine_in);
+    n->names_in_cap = n->yours_in_cap = n->mine_in_cap = 0;
     sh_quota_give(&n->quota, n->tables_bytes);
     n->tables_bytes = 0;
     n->names_in = NULL;
@@ -153,9 +168,9 @@ void native_settle(struct native *n)
         sh_list_remove(&w->link);
         sh_list_push_back(&n->wires, &w->link);
         w->returned = false;
-        uint64_t found;
-        if (sh_map_u64_get(&n->own, w->target, &found)) {
-            native_credit_due(n, sh_map_ptr(found), w->cost, true);
+        struct native_own *o = native_own_find(n, w->target);
+        if (o) {
+            native_credit_due(n, o, w->cost, true);
         }
         w->cost = 0;
     }
@@ -173,10 +188,10 @@ static void native_widen(struct native_own *o, uint32_t mailbox)
 
 static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t mailbox)
 {
-    uint64_t found;
+    struct native_own *o = native_own_find(n, w->target);
     w->in_runtime = false;
-    if (sh_map_u64_get(&n->own, w->target, &found)) {
-        native_widen(sh_map_ptr(found), mailbox);
+    if (o) {
+        native_widen(o, mailbox);
     }
     if (!w->answered) { /* its reply may come in this pump */
         w->returned = true;
@@ -185,8 +200,8 @@ static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t m
         sh_remote_touch(n->peer);
         return;
     }
-    if (found && w->cost) {
-        native_credit_due(n, sh_map_ptr(found), w->cost, true);
+    if (o && w->cost) {
+        native_credit_due(n, o, w->cost, true);
     }
     sh_list_remove(&w->link);
     sh_wire_free(n->r, w);
@@ -196,7 +211,6 @@ static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t m
 void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
 {
     struct native *n = p->native;
-    uint64_t found;
     if (ret->tag & (1u << 31)) {
         struct sh_wire *w = sh_slab_at(&p->r->wires, ret->tag & 0xffffffu);
         if (w && n) {
@@ -204,10 +218,10 @@ void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
         }
         return;
     }
-    if (!n || n->serial != ret->tag || !sh_map_u64_get(&n->own, ret->to.actor, &found)) {
+    struct native_own *o = n && n->serial == ret->tag ? native_own_find(n, ret->to.actor) : NULL;
+    if (!o) {
         return; /* of a session that is over */
     }
-    struct native_own *o = sh_map_ptr(found);
     native_widen(o, ret->mailbox);
     if (ret->code < 0) {
         native_lost_add(n, ret->to.actor, sh_span_of(ret->name, ret->name_len), ret->code,

@@ -8,29 +8,49 @@
 
 /* --- tables --- */
 
-/* One table of names and two of actors, made when first used. */
-static void *native_table(struct native *n, void *table, size_t entries, size_t size)
+/* One table of names and two of actors, made when first used and grown to hold `entry`; NULL: no memory. */
+static void *native_table(struct native *n, void *table, uint32_t *cap, uint32_t entry, size_t size)
 {
-    if (!table && sh_quota_take(&n->quota, entries * size) == 0) {
-        table = sh_mem_array(n->r->mem, entries, size);
-        n->tables_bytes += entries * size;
+    uint32_t more = *cap ? *cap : NATIVE_TABLE_START;
+    if (entry < *cap) {
+        return table;
     }
-    return table;
+    while (more <= entry) {
+        more *= 2;
+    }
+    size_t bytes = (size_t)(more - *cap) * size;
+    if (sh_quota_take(&n->quota, bytes) != 0) {
+        return NULL;
+    }
+    uint8_t *at = sh_mem_resize(n->r->mem, table, *cap * size, more * size);
+    if (!at) {
+        sh_quota_give(&n->quota, bytes);
+        return NULL;
+    }
+    memset(at + *cap * size, 0, bytes);
+    n->tables_bytes += bytes;
+    *cap = more;
+    return at;
 }
 
 static const char *native_get_intern(struct native *n, const struct sh_frame *f)
 {
     if (f->table != SH_TABLE_NAMES) {
-        uint64_t **table = f->table == SH_TABLE_YOURS ? &n->yours_in : &n->mine_in;
-        *table = native_table(n, *table, SH_INTERN_ACTORS_MAX, sizeof **table);
-        if (!*table) {
+        bool yours = f->table == SH_TABLE_YOURS;
+        uint64_t **table = yours ? &n->yours_in : &n->mine_in;
+        uint32_t *cap = yours ? &n->yours_in_cap : &n->mine_in_cap;
+        uint64_t *at = native_table(n, *table, cap, f->entry, sizeof **table);
+        if (!at) {
             return "no memory";
         }
-        (*table)[f->entry] = f->target.actor;
+        *table = at;
+        at[f->entry] = f->target.actor;
         return NULL;
     }
-    n->names_in = native_table(n, n->names_in, SH_INTERN_NAMES_MAX, sizeof *n->names_in);
-    bool room = n->names_in && sh_quota_take(&n->quota, f->name.n) == 0;
+    struct native_name *names =
+        native_table(n, n->names_in, &n->names_in_cap, f->entry, sizeof *names);
+    n->names_in = names ? names : n->names_in;
+    bool room = names && sh_quota_take(&n->quota, f->name.n) == 0;
     uint8_t *text = room ? sh_mem_alloc(n->r->mem, f->name.n) : NULL;
     n->tables_bytes += room ? f->name.n : 0;
     if (!text) {
@@ -48,9 +68,11 @@ static const char *native_get_intern(struct native *n, const struct sh_frame *f)
 }
 
 /* An actor of ours, or of the peer's, that a field names; 0: nobody. */
-bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint64_t *actor)
+bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_t cap,
+                  uint64_t *actor)
 {
-    *actor = who->kind == SH_WHO_ENTRY ? (table ? table[who->entry] : 0) : who->actor;
+    bool entry = who->kind == SH_WHO_ENTRY;
+    *actor = entry ? (who->entry < cap ? table[who->entry] : 0) : who->actor;
     return who->kind != SH_WHO_ENTRY || *actor != 0;
 }
 
@@ -58,7 +80,7 @@ bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *n
 {
     *name = f->name;
     if (f->name_known) {
-        *name = n->names_in
+        *name = f->name_entry < n->names_in_cap
                     ? sh_span_of(n->names_in[f->name_entry].text, n->names_in[f->name_entry].n)
                     : f->name;
     }
@@ -77,7 +99,7 @@ bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid)
         return err != SH_E_BAD_VALUE; /* no room for another peer: nobody */
     }
     uint64_t actor;
-    if (!native_actor(who, n->mine_in, &actor)) {
+    if (!native_actor(who, n->mine_in, n->mine_in_cap, &actor)) {
         return false;
     }
     if (actor) {
@@ -272,8 +294,8 @@ static const char *native_get_message(struct native *n, const struct sh_frame *f
     if (why) {
         return why;
     }
-    if (!native_actor(&f->target, n->yours_in, &actor) || !native_name_of(n, f, &name) ||
-        !native_pid(n, &f->other, &from)) {
+    if (!native_actor(&f->target, n->yours_in, n->yours_in_cap, &actor) ||
+        !native_name_of(n, f, &name) || !native_pid(n, &f->other, &from)) {
         return NATIVE_NOT_INTERNED;
     }
     struct native_own *o = native_own_of(n, actor);
@@ -289,9 +311,10 @@ static const char *native_get_message(struct native *n, const struct sh_frame *f
         native_refuse(n, o, f, name, cost, SH_E_CLOSED, "the node is stopping");
     } else if (actor == 0) {
         native_node_ask(n, o, f, name, cost);
-    } else if (!sh_export_has(&n->r->exports, actor)) {
+    } else if (!o->exported && !sh_export_has(&n->r->exports, actor)) {
         native_refuse(n, o, f, name, cost, SH_E_REFUSED, "not exported");
     } else {
+        o->exported = true;
         native_accept(n, o, f, name, from, cost, now_us);
     }
     return NULL;

@@ -14,6 +14,7 @@ enum { ORDER_EXTRA = 32 }; /* a stop or kill: its name, and the frame around its
 static void native_target_free(struct native *n, struct native_target *t)
 {
     sh_map_u64_del(&n->targets, t->actor, NULL);
+    n->last_target = n->last_target == t ? NULL : n->last_target;
     sh_list_remove(&t->all);
     sh_list_remove(&t->ready);
     sh_mem_free(n->r->mem, t, sizeof *t);
@@ -33,8 +34,12 @@ static void native_targets_sweep(struct native *n)
 struct native_target *native_target_of(struct native *n, uint64_t actor, bool make)
 {
     uint64_t found;
+    if (n->last_target && n->last_target->actor == actor) {
+        return n->last_target;
+    }
     if (sh_map_u64_get(&n->targets, actor, &found)) {
-        return sh_map_ptr(found);
+        n->last_target = sh_map_ptr(found);
+        return n->last_target;
     }
     if (!make) {
         return NULL;
@@ -71,8 +76,8 @@ void native_queue(struct native *n, struct native_target *t, sh_msg *m)
 static void native_done(struct native *n, sh_msg *m)
 {
     if (m->flags & SH_MSG_GATED) {
-        sh_runtime_peer_gate_give(n->r->rt, n->peer->ref.index, n->peer->ref.check,
-                                  sh_msg_bytes(m));
+        n->peer->gate_due += sh_msg_bytes(m); /* given with those of the whole turn */
+        sh_remote_touch(n->peer);
     }
     sh_runtime_msg_done(n->r->rt, m);
 }
@@ -194,6 +199,7 @@ void native_out_reset(struct native *n)
     n->yours_count = 0;
     sh_map_bytes_fini(&n->names_out);
     sh_map_bytes_init(&n->names_out, n->r->mem, n->r->seed, SH_INTERN_NAMES_MAX);
+    memset(n->names_late, 0, sizeof n->names_late);
     sh_map_u64_fini(&n->mine_out);
     sh_map_u64_init(&n->mine_out, n->r->mem, n->r->seed, SH_INTERN_ACTORS_MAX);
 }
@@ -251,7 +257,9 @@ static uint32_t native_cost(const struct sh_frame *f)
 static void native_message(struct native *n, struct native_target *t, sh_msg *m, uint64_t now_us)
 {
     uint8_t made[SH_TEXT_MAX + 32];
-    struct sh_frame f = {.type = SH_FRAME_TELL};
+    struct sh_frame f; /* what a message has is set here, see sh_frame_decode */
+    f.code = 0;
+    f.text = f.type_text = sh_span_none();
     native_fill(&f, m, made, sizeof made);
     if (!native_left(&f, m, now_us)) {
         native_fail_one(n, m, SH_E_TIMEOUT, "not sent in time");
@@ -341,7 +349,8 @@ static void native_send_one(struct native *n, struct native_target *t, sh_msg *m
     }
 }
 
-/* One message a target and round, so that no target starves another of the session's window. */
+/* One message a target and round, so that no target starves another of the session's window; a row of them while no
+ * other target waits. */
 void native_kick(struct native *n, uint64_t now_us)
 {
     if (!native_active(n)) {
@@ -361,8 +370,12 @@ void native_kick(struct native *n, uint64_t now_us)
             }
             continue;
         }
-        native_send_one(n, t, sh_msg_queue_pop(&t->queue), now_us);
-        if (t->queue.head) {
+        int row = 0;
+        do {
+            native_send_one(n, t, sh_msg_queue_pop(&t->queue), now_us);
+        } while (++row < NATIVE_ROW && sh_list_empty(&n->ready) && sh_list_empty(&t->ready) &&
+                 t->queue.head && native_has_room(n, t, t->queue.head));
+        if (t->queue.head && sh_list_empty(&t->ready)) {
             sh_list_push_back(&n->ready, &t->ready);
         }
     }

@@ -148,10 +148,22 @@ static void native_intern(struct native *n, uint8_t table, uint32_t entry, uint6
     native_frame(n, &f);
 }
 
+static struct native_name_out *native_name_late(struct native *n, sh_span name)
+{
+    bool fits = name.n - 1 < NATIVE_NAME_CACHED_MAX;
+    return fits ? &n->names_late[(name.n + name.p[0]) % NATIVE_NAMES_CACHED] : NULL;
+}
+
 void native_name(struct native *n, struct sh_frame *f, sh_span name)
 {
     uint64_t entry;
+    struct native_name_out *late = native_name_late(n, name);
     f->name = name;
+    if (late && late->n == name.n && memcmp(late->text, name.p, name.n) == 0) {
+        f->name_known = true;
+        f->name_entry = late->entry;
+        return;
+    }
     f->name_known = sh_map_bytes_get(&n->names_out, name, &entry);
     if (!f->name_known) {
         entry = n->names_out.count;
@@ -162,6 +174,11 @@ void native_name(struct native *n, struct sh_frame *f, sh_span name)
         f->name_known = true;
     }
     f->name_entry = (uint32_t)entry;
+    if (late) {
+        late->entry = f->name_entry;
+        late->n = (uint8_t)name.n;
+        memcpy(late->text, name.p, name.n);
+    }
 }
 
 struct sh_frame_who native_mine(struct native *n, uint64_t actor)
@@ -198,6 +215,9 @@ struct sh_frame_who native_target_who(struct native *n, struct native_target *t)
     if (t->actor && t->entry == NATIVE_NO_ENTRY && n->yours_count < SH_INTERN_ACTORS_MAX) {
         t->entry = n->yours_count++;
         native_intern(n, SH_TABLE_YOURS, t->entry, t->actor, sh_span_none());
+    }
+    if (t->entry != NATIVE_NO_ENTRY) {
+        return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = t->entry};
     }
     return native_yours(n, t->actor);
 }

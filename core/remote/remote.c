@@ -62,6 +62,7 @@ static void remote_peer_free(struct sh_rpeer *p)
 {
     sh_remote *r = p->r;
     p->ops->free(p);
+    r->session_late.serial = 0;
     sh_watch_fini(p);
     sh_runtime_peer_gate_close(r->rt, p->ref.index);
     sh_remote_hold(p, false);
@@ -364,8 +365,12 @@ static void remote_returned(sh_remote *r, const struct sh_returned *ret)
         } else if (w) {
             w->peer->ops->returned(w->peer, ret);
         }
+    } else if (ret->tag == r->session_late.serial && ret->tag != 0) {
+        r->session_late.peer->ops->returned(r->session_late.peer, ret);
     } else if (sh_map_u64_get(&r->sessions, ret->tag, &found)) {
         struct sh_rpeer *p = sh_map_ptr(found);
+        r->session_late.serial = ret->tag;
+        r->session_late.peer = p;
         p->ops->returned(p, ret);
     }
 }
@@ -380,6 +385,11 @@ static void remote_flush(sh_remote *r, uint64_t now_us)
         while ((link = sh_list_pop(&batch)) != NULL) {
             struct sh_rpeer *p = SH_CONTAINER(link, struct sh_rpeer, dirty_link);
             p->ops->flush(p, now_us);
+            if (p->gate_due) {
+                uint32_t bytes = p->gate_due;
+                p->gate_due = 0;
+                sh_runtime_peer_gate_give(r->rt, p->ref.index, p->ref.check, bytes);
+            }
             sh_remote_hold(p, sh_watch_any(p) || p->ops->needs(p));
         }
     }

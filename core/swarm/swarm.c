@@ -237,8 +237,11 @@ void sh_swarm_filled(sh_swarm *s, sh_conn_id id, size_t n, uint64_t now_us)
     if (!link_reads(l)) {
         return;
     }
-    l->heard_us = now_us;
     l->conn->ops->filled(l->conn, n, now_us);
+    if (n == 0) {
+        return; /* nothing came: only the room goes back */
+    }
+    l->heard_us = now_us;
     sh_link_ready(s, l);
     sh_link_touch(s, l);
 }

@@ -131,6 +131,22 @@ bool sh_exec_sleep(sh_exec *x)
     return true;
 }
 
+bool sh_runtime_room_back(sh_runtime *rt)
+{
+    (void)rt;
+    return false;
+}
+
+unsigned sh_exec_index(const sh_exec *x)
+{
+    return x->index;
+}
+
+bool sh_exec_asleep(const sh_exec *x)
+{
+    return atomic_load(&((sh_exec *)(uintptr_t)x)->asleep) != 0;
+}
+
 void sh_exec_flush(sh_exec *x)
 {
     (void)x;
@@ -360,7 +376,10 @@ void sh_node_filled(sh_node *n, sh_conn_id conn, size_t bytes, uint64_t now_us)
 {
     (void)now_us;
     struct fake_conn *c = &n->conns[conn];
-    assert_true(c->open && bytes > 0 && bytes <= sizeof c->in);
+    assert_true(c->open && bytes <= sizeof c->in);
+    if (bytes == 0) {
+        return;
+    }
     c->total += bytes;
     if (c->echo) {
         fake_write(n, conn, c->in, bytes);
