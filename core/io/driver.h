@@ -153,7 +153,7 @@ void sh_tcp_accepted(struct sh_io *io, int fd, const sh_addr *remote,
 void sh_tcp_dial(struct sh_io *io, sh_conn_id conn, const struct sh_endpoint *ep, uint64_t now_us);
 void sh_tcp_cancel(struct sh_io *io, sh_conn_id conn);
 void sh_tcp_want_write(struct sh_io *io, sh_conn_id conn);
-void sh_tcp_want_read(struct sh_io *io, sh_conn_id conn);
+void sh_tcp_want_read(struct sh_io *io, sh_conn_id conn, uint64_t now_us); /* and reads */
 void sh_tcp_close(struct sh_io *io, sh_conn_id conn, uint64_t now_us);
 bool sh_tcp_flush(struct sh_io *io,
                   uint64_t now_us); /* writes what dirty connections have; true: something */

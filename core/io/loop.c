@@ -37,7 +37,7 @@ static void io_action(struct sh_io *io, const struct sh_node_action *a, uint64_t
     case SH_NODE_UNLISTEN: sh_tcp_unlisten(io, a->listener); break;
     case SH_NODE_DIAL: sh_tcp_dial(io, a->conn, &a->endpoint, now_us); break;
     case SH_NODE_WRITE: sh_tcp_want_write(io, a->conn); break;
-    case SH_NODE_READ: sh_tcp_want_read(io, a->conn); break;
+    case SH_NODE_READ: sh_tcp_want_read(io, a->conn, now_us); break;
     case SH_NODE_CLOSE: sh_tcp_close(io, a->conn, now_us); break;
     case SH_NODE_RESOLVE: sh_dns_resolve(io, a->request, &a->endpoint, now_us); break;
     case SH_NODE_CANCEL: sh_tcp_cancel(io, a->conn); break;
@@ -80,7 +80,9 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
     for (int i = 0; i < SH_IO_ROUNDS_MAX; i++) {
         sh_node_turn(io->node, SH_IO_HANDLED_MAX, now_us, out);
         handled += out->handled;
+        uint32_t read = io->input;
         sh_io_actions(io, now_us);
+        out->more = out->more || io->input != read;
         if (out->more && handled < SH_IO_HANDLED_MAX) {
             continue; /* what this leads to may still leave in the same write */
         }

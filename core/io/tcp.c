@@ -163,8 +163,8 @@ static bool tcp_read_once(struct sh_tcp *t, uint64_t now_us)
     size_t room = 0;
     uint8_t *to = sh_node_room(io->node, t->conn, &room);
     if (room == 0) {
-        t->paused = true;
-        tcp_arm(t, t->armed & ~UV_READABLE);
+        t->paused =
+            true; /* disarmed when it tells so once more: mostly the node has room before that */
         return false;
     }
     ssize_t got = io->calls.recv(t->fd, to, room, 0);
@@ -331,6 +331,8 @@ static void tcp_readiness(uv_poll_t *h, int status, int events)
         tcp_discard(t, now_us);
     } else if (!t->paused) {
         tcp_read(t, now_us);
+    } else {
+        tcp_arm(t, t->armed & ~UV_READABLE);
     }
 }
 
@@ -377,12 +379,13 @@ void sh_tcp_want_write(struct sh_io *io, sh_conn_id conn)
     }
 }
 
-void sh_tcp_want_read(struct sh_io *io, sh_conn_id conn)
+void sh_tcp_want_read(struct sh_io *io, sh_conn_id conn, uint64_t now_us)
 {
     struct sh_tcp *t = tcp_find(io, conn);
     if (t && t->paused && t->state == SH_TCP_OPEN) {
         t->paused = false;
         tcp_arm(t, t->armed | UV_READABLE);
+        tcp_read(t, now_us); /* it was stopped by a full block: there is more */
     }
 }
 

@@ -573,10 +573,21 @@ static int reader_length(sh_frame_reader *r, sh_span *in, uint64_t *length)
     return r->prefix_n == PREFIX_MAX ? SH_E_PROTO : 0;
 }
 
+/* What was handed out is done with; its buffer is kept for the next cut frame of the same input. */
+static void reader_taken(sh_frame_reader *r)
+{
+    r->need = 0;
+    r->have = 0;
+    r->given = false;
+}
+
 static int reader_start(sh_frame_reader *r, size_t length)
 {
     r->have = 0;
-    if (length > SH_FRAME_SMALL) {
+    if (r->large && (length > r->large_bytes || length <= SH_FRAME_SMALL)) {
+        reader_drop(r);
+    }
+    if (length > SH_FRAME_SMALL && !r->large) {
         int err = sh_quota_take(r->quota, length);
         if (err) {
             return err;
@@ -616,11 +627,14 @@ int sh_frame_reader_next(sh_frame_reader *r, sh_span *in, sh_span *body)
         return r->err;
     }
     if (r->given) {
-        reader_drop(r);
+        reader_taken(r);
     }
     if (r->need == 0) {
         uint64_t length;
-        int got = in->n || r->prefix_n ? reader_length(r, in, &length) : 0;
+        int got = in->n ? reader_length(r, in, &length) : 0;
+        if (got == 0) {
+            reader_drop(r); /* between frames nothing is held */
+        }
         if (got <= 0) {
             return got < 0 ? reader_fail(r, got) : 0;
         }

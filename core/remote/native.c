@@ -534,7 +534,7 @@ void native_arm(struct native *n)
 
 static bool native_owes(const struct native *n)
 {
-    if (n->wires_open || n->backlog_n || !sh_list_empty(&n->peer->watches.held)) {
+    if (n->wires_open || n->backlog_n || n->part || !sh_list_empty(&n->peer->watches.held)) {
         return true;
     }
     SH_LIST_FOREACH(it, &n->peer->watches.watches)
@@ -553,7 +553,7 @@ static void native_finish(struct native *n, uint64_t now_us)
     if (n->said_bye && answered && !n->fin_sent && n->out && n->out_open && !native_owes(n)) {
         native_lost_flush(n);
         native_scratch_flush(n->r);
-        if (n->backlog_n == 0) {
+        if (n->backlog_n == 0 && !n->part) {
             sh_stream_shut(n->out);
             n->fin_sent = true;
         }

@@ -18,6 +18,7 @@ enum {
         65536,        /* windows remembered a session and direction; idle ones are forgotten then */
     NATIVE_TRIES = 4, /* sessions that end before they are paired, in a row: then unreachable */
     NATIVE_RETRY_MS = 50,        /* before the first of those, doubling */
+    NATIVE_LARGE = 4096,         /* a value from which on it is written without a copy in between */
     NATIVE_TABLE_START = 4,      /* entries; of each table a power of two less than its limit */
     NATIVE_NAMES_CACHED = 4,     /* by length and first letter */
     NATIVE_NAME_CACHED_MAX = 27, /* longer names are hashed each time */
@@ -109,6 +110,8 @@ struct native {
     /* bytes the stream did not take */
     uint8_t *backlog;
     size_t backlog_at, backlog_n, backlog_cap;
+    sh_msg *part; /* a large message whose value is on its way, before the backlog; NULL: none */
+    size_t part_at;
 
     /* out: windows, calls, tables */
     uint64_t bytes_used;
@@ -167,6 +170,8 @@ static inline bool native_active(const struct native *n)
 
 /* native_write.c */
 void native_frame(struct native *n, const struct sh_frame *f);
+void native_frame_large(struct native *n, const struct sh_frame *f,
+                        sh_msg *m); /* its value lies in m, which is taken */
 void native_write_backlog(struct native *n);
 void native_scratch_flush(sh_remote *r);
 void native_backlog_drop(struct native *n);
@@ -177,6 +182,8 @@ struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cau
 void native_name(struct native *n, struct sh_frame *f, sh_span name);
 
 /* native_out.c */
+void native_done(struct native *n, sh_msg *m);
+void native_ungate(struct native *n, sh_msg *m);     /* its room in the queue is free, it stays */
 void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
 struct native_target *native_target_of(struct native *n, uint64_t actor, bool make);
 void native_fail_waiting(struct native *n, int code,

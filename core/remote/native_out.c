@@ -73,12 +73,18 @@ void native_queue(struct native *n, struct native_target *t, sh_msg *m)
 }
 
 /* The message has left: its room at the peer's gate is free, its memory goes home. */
-static void native_done(struct native *n, sh_msg *m)
+void native_ungate(struct native *n, sh_msg *m)
 {
     if (m->flags & SH_MSG_GATED) {
         n->peer->gate_due += sh_msg_bytes(m); /* given with those of the whole turn */
+        m->flags &= (uint8_t)~SH_MSG_GATED;
         sh_remote_touch(n->peer);
     }
+}
+
+void native_done(struct native *n, sh_msg *m)
+{
+    native_ungate(n, m);
     sh_runtime_msg_done(n->r->rt, m);
 }
 
@@ -289,11 +295,15 @@ static void native_message(struct native *n, struct native_target *t, sh_msg *m,
     f.target = native_target_who(n, t);
     f.other = native_who(n, m->from);
     native_name(n, &f, f.name);
-    native_frame(n, &f);
     t->used++;
     t->tells_out += f.type == SH_FRAME_TELL;
     n->bytes_used += cost;
-    native_done(n, m);
+    if (f.value.n >= NATIVE_LARGE) {
+        native_frame_large(n, &f, m);
+    } else {
+        native_frame(n, &f);
+        native_done(n, m);
+    }
 }
 
 static void native_drain(struct native *n, struct native_target *t, sh_msg *m)
@@ -323,7 +333,7 @@ void native_death(struct native *n, sh_msg *m)
 
 static bool native_has_room(const struct native *n, const struct native_target *t, const sh_msg *m)
 {
-    if (!native_active(n) || n->backlog_n || n->broken || n->said_bye || n->got_bye) {
+    if (!native_active(n) || n->backlog_n || n->part || n->broken || n->said_bye || n->got_bye) {
         return m->kind == SH_MSG_DOWN && native_active(n) && !n->broken;
     }
     if (m->kind == SH_MSG_DRAIN || m->kind == SH_MSG_DOWN) {
@@ -372,6 +382,9 @@ void native_kick(struct native *n, uint64_t now_us)
         }
         int row = 0;
         do {
+            if (t->queue.head->next) { /* the queue may be larger than the cache */
+                __builtin_prefetch(t->queue.head->next);
+            }
             native_send_one(n, t, sh_msg_queue_pop(&t->queue), now_us);
         } while (++row < NATIVE_ROW && sh_list_empty(&n->ready) && sh_list_empty(&t->ready) &&
                  t->queue.head && native_has_room(n, t, t->queue.head));

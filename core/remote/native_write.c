@@ -12,6 +12,11 @@ void native_backlog_drop(struct native *n)
         sh_mem_free(n->r->mem, n->backlog, n->backlog_cap);
         sh_quota_give(&n->quota, n->backlog_cap);
     }
+    if (n->part) {
+        sh_msg *m = n->part;
+        n->part = NULL;
+        native_done(n, m);
+    }
     n->backlog = NULL;
     n->backlog_at = n->backlog_n = n->backlog_cap = 0;
 }
@@ -54,9 +59,31 @@ static void native_backlog_add(struct native *n, sh_span s)
     n->backlog_n += s.n;
 }
 
+/* What is left of the value under way. True: nothing is. */
+static bool native_write_part(struct native *n)
+{
+    sh_msg *m = n->part;
+    if (!m) {
+        return true;
+    }
+    sh_span rest = sh_span_skip(sh_msg_value(m), n->part_at);
+    int64_t took = sh_stream_write(n->out, rest);
+    if (took < 0) {
+        n->broken = true;
+        return false;
+    }
+    n->part_at += (size_t)took;
+    if ((size_t)took < rest.n) {
+        return false;
+    }
+    n->part = NULL;
+    native_done(n, m);
+    return true;
+}
+
 void native_write_backlog(struct native *n)
 {
-    if (!n->out || !n->out_open || n->backlog_n == 0) {
+    if (!n->out || !n->out_open || !native_write_part(n) || n->backlog_n == 0) {
         return;
     }
     int64_t took = sh_stream_write(n->out, sh_span_of(n->backlog + n->backlog_at, n->backlog_n));
@@ -73,7 +100,7 @@ void native_write_backlog(struct native *n)
 
 static void native_write(struct native *n, sh_span s)
 {
-    int64_t took = n->backlog_n ? 0 : sh_stream_write(n->out, s);
+    int64_t took = n->backlog_n || n->part ? 0 : sh_stream_write(n->out, s);
     if (took < 0) {
         n->broken = true;
         return;
@@ -94,7 +121,7 @@ void native_scratch_flush(sh_remote *r)
 
 static bool native_blocked(const struct native *n)
 {
-    return !n->out || !n->out_open || n->backlog_n != 0;
+    return !n->out || !n->out_open || n->backlog_n != 0 || n->part;
 }
 
 void native_frame(struct native *n, const struct sh_frame *f)
@@ -133,6 +160,30 @@ void native_frame(struct native *n, const struct sh_frame *f)
     }
     native_scratch_flush(r);
     native_write(n, f->value);
+}
+
+void native_frame_large(struct native *n, const struct sh_frame *f, sh_msg *m)
+{
+    uint8_t bytes[SH_FRAME_HEAD_MAX];
+    native_scratch_flush(n->r);
+    if (n->broken || native_blocked(n)) { /* the flush was cut short: all of it goes behind */
+        native_frame(n, f);
+        native_done(n, m);
+        return;
+    }
+    int got = sh_frame_put_head(f, bytes, sizeof bytes);
+    SH_ASSERT(got > 0);
+    native_write(n, sh_span_of(bytes, (size_t)got));
+    sh_remote_touch(n->peer);
+    if (n->broken || n->backlog_n) {
+        native_backlog_add(n, f->value);
+        native_done(n, m);
+        return;
+    }
+    native_ungate(n, m);
+    n->part = m;
+    n->part_at = 0;
+    (void)native_write_part(n);
 }
 
 /* --- tables --- */

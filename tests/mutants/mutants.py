@@ -91,7 +91,7 @@ MUTANTS = [
            "            m->why = (uint8_t)reason->kind;", "            m->why = 0;", ACTOR),
     # --- the wire between nodes ---
     Mutant("credit-dropped", "an answered ask never gives its window back", "core/remote/native_credit.c",
-           "            native_credit_due(n, sh_map_ptr(found), w->cost, true);\n        }\n        w->cost = 0;",
+           "            native_credit_due(n, o, w->cost, true);\n        }\n        w->cost = 0;",
            "        }\n        w->cost = 0;", NATIVE),
     Mutant("credit-twice", "a credit is sent again", "core/remote/native_credit.c",
            "    o->due_messages = o->due_asks = o->wider = 0;", "    o->due_asks = o->wider = 0;", NATIVE),
@@ -103,7 +103,7 @@ MUTANTS = [
     Mutant("window-off-by-one", "a peer may send one message past a target's window", "core/remote/native_in.c",
            "    if (o->used + o->due_messages >= o->window || ", "    if (o->used + o->due_messages > o->window || ", NATIVE),
     Mutant("export-open", "an actor that was never handed out can be called", "core/remote/native_in.c",
-           "    } else if (!sh_export_has(&n->r->exports, actor)) {", "    } else if (!sh_export_has(&n->r->exports, actor) && actor == 1) {", NATIVE),
+           "    } else if (!o->exported && !sh_export_has(&n->r->exports, actor)) {", "    } else if (!o->exported && actor == 1) {", NATIVE),
     Mutant("admin-open", "anybody may stop our actors", "core/remote/native_in.c",
            "    bool found = r->admin_all;", "    bool found = true;", NATIVE + ("test_abi_two_nodes",)),
     Mutant("watch-forgotten", "watches are not sent again after a lost connection", "core/remote/native.c",
