@@ -58,6 +58,7 @@ check "format: clang-format 14" format
 reference() { PYTHONPATH="$dir/python" LD_LIBRARY_PATH="$dir/lib" $PY tools/reference.py --check; }
 check "reference: docs/reference is what the code says of itself" reference
 check "mutants: every bug of tests/mutants fits the source" $PY tests/mutants/run.py --check
+check "ABI: types, functions and constants of shoal.h are those of abi/baseline" $PY tools/abi_check.py
 check "no mutable statics in the rooms" no_mutable_statics
 check "exported names: libshoal.so = abi/symbols.txt" exported_shared
 check "exported names: libshoal.a = abi/symbols.txt" exported_static
