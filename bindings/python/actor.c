@@ -13,6 +13,10 @@ void msg_end(Msg *msg)
     ContextObj *c = msg->context;
     msg->context = NULL;
     msg->cx = NULL;
+    if (msg->parcel) {
+        parcel_free(msg->parcel);
+        msg->parcel = NULL;
+    }
     if (c) {
         c->msg = NULL;
         Py_DECREF(c);
@@ -42,11 +46,35 @@ static int msg_failed(Msg *msg)
     return code;
 }
 
+int msg_give(Msg *msg, PyObject *value)
+{
+    size_t bytes = 0;
+    Parcel *p = msg->parcel; /* without one, whoever asked is elsewhere: most likely */
+    bool list = PyList_Check(value) || PyDict_Check(value) || PyTuple_Check(value);
+    PyObject *v = p || !list ? copy_value(msg->node, value, 0, &bytes) : NULL;
+    if (!v) {
+        return SHOAL_E_UNSUPPORTED;
+    }
+    if (p && !p->is_ask) { /* nobody waits for it; it had to be something that could be sent */
+        Py_DECREF(v);
+        return 0;
+    }
+    int code = shoal_reply_object(msg->cx, object_of(v));
+    if (code < 0) {
+        Py_DECREF(v);
+    }
+    return code;
+}
+
 static int msg_reply(Msg *msg, PyObject *value)
 {
     Buf b;
+    int code = msg_give(msg, value);
+    if (code != SHOAL_E_UNSUPPORTED) {
+        return code == SHOAL_E_USAGE ? 0 : code; /* answered early, as it may */
+    }
     buf_init(&b);
-    int code = encode(msg->node, &b, value, "reply");
+    code = encode(msg->node, &b, value, "reply");
     if (code < 0) {
         code = msg_failed(msg);
     } else {
@@ -168,35 +196,63 @@ static int unfit(shoal_cx *cx)
     return SHOAL_E_BAD_VALUE;
 }
 
-static int hook_message(shoal_cx *cx, void *state, const char *name, shoal_bytes value)
+/* The long way: the message as one value, bound with all that hints may ask for. */
+static int message_bound(Msg *msg, SpecObj *spec, const char *name, shoal_bytes value)
 {
-    ActorRec *rec = rec_of(state);
-    NodeObj *n = rec->node;
-    PyObject *key = PyUnicode_FromString(name);
-    PyObject *spec = key ? PyDict_GetItemWithError(rec->type->handlers, key) : NULL;
-    if (!spec && !rec->type->on_message) {
-        Py_XDECREF(key);
-        return no_handler(rec, cx, name);
-    }
-    PyObject *v = decode(n, value), *args = NULL, *kwargs = NULL, *fn = rec->type->on_message;
+    ActorRec *rec = msg->rec;
+    NodeObj *n = msg->node;
+    shoal_cx *cx = msg->cx;
+    PyObject *v = msg->parcel ? parcel_value(msg->parcel) : decode(n, value);
+    PyObject *args = NULL, *kwargs = NULL, *fn = rec->type->on_message;
     if (v && spec) {
-        fn = spec_bind(n, (SpecObj *)spec, rec->instance, v, &args, &kwargs);
+        fn = spec_bind(n, spec, rec->instance, v, &args, &kwargs);
     } else if (v) {
-        args = PyTuple_Pack(3, rec->instance, key, v);
+        args = Py_BuildValue("(OsO)", rec->instance, name, v);
     }
-    Py_XDECREF(key);
     Py_XDECREF(v);
     if (!args || !fn) {
-        return unfit(cx);
+        int code = unfit(cx);
+        msg_end(msg);
+        return code;
     }
-    Msg msg = {.cx = cx, .node = n, .rec = rec, .kind = MSG_HANDLER};
     Msg *before = n->current;
-    n->current = &msg;
+    n->current = msg;
     node_stirred(n);
     PyObject *out = PyObject_Call(fn, args, kwargs);
     n->current = before;
     Py_DECREF(args);
     Py_XDECREF(kwargs);
+    return msg_run(msg, out);
+}
+
+static int hook_message(shoal_cx *cx, void *state, const char *name, shoal_bytes value)
+{
+    ActorRec *rec = rec_of(state);
+    NodeObj *n = rec->node;
+    Parcel *p = value.len ? NULL : shoal_cx_object(cx);
+    SpecObj *spec = p ? type_handler(rec->type, p->name) : type_handler_by_text(rec->type, name);
+    Msg msg = {.cx = cx, .node = n, .rec = rec, .parcel = p, .kind = MSG_HANDLER};
+    if (!spec && !rec->type->on_message) {
+        int code = no_handler(rec, cx, name);
+        msg_end(&msg);
+        return code;
+    }
+    PyObject *room[PY_PARAMS_MAX + 1];
+    int count = !spec ? -1
+                : p   ? spec_take(n->mod, spec, p, room + 1)
+                      : spec_read(n, spec, value, room + 1);
+    if (count < 0) {
+        return message_bound(&msg, spec, name, value);
+    }
+    room[0] = rec->instance;
+    Msg *before = n->current;
+    n->current = &msg;
+    node_stirred(n);
+    PyObject *out = spec_call(n->mod, spec, room, count);
+    n->current = before;
+    for (int i = 1; i <= count && !p; i++) {
+        Py_DECREF(room[i]);
+    }
     return msg_run(&msg, out);
 }
 
@@ -231,9 +287,12 @@ static int hook_down(shoal_cx *cx, void *state, shoal_pid pid, const shoal_reaso
 
 static void hook_undelivered(shoal_cx *cx, void *state, const char *name, shoal_bytes value)
 {
-    (void)cx;
     ActorRec *rec = rec_of(state);
-    PyObject *v = decode(rec->node, value);
+    Parcel *p = value.len ? NULL : shoal_cx_object(cx);
+    PyObject *v = p ? parcel_value(p) : decode(rec->node, value);
+    if (p) {
+        parcel_free(p);
+    }
     PyObject *pair = v ? Py_BuildValue("(sO)", name, v) : NULL;
     if (!rec->undelivered) {
         rec->undelivered = PyList_New(0);
@@ -310,8 +369,69 @@ static PyObject *hook_of(PyObject *hooks, const char *name)
     return fn;
 }
 
+/* --- finding handlers --- */
+
+static size_t text_hash(const char *text)
+{
+    size_t h = 14695981039346656037u;
+    while (*text) {
+        h = (h ^ (unsigned char)*text++) * 1099511628211u;
+    }
+    return h ^ h >> 32;
+}
+
+static Entry *entry_of(const TypeRec *t, const char *name)
+{
+    size_t i = text_hash(name) & t->entry_mask;
+    while (t->entries[i].text && strcmp(t->entries[i].text, name) != 0) {
+        i = (i + 1) & t->entry_mask;
+    }
+    return &t->entries[i];
+}
+
+SpecObj *type_handler_by_text(const TypeRec *t, const char *name)
+{
+    return entry_of(t, name)->spec;
+}
+
+SpecObj *type_handler(TypeRec *t, PyObject *name)
+{
+    unsigned i = (unsigned)((uintptr_t)name >> 4) % PY_NEAR;
+    if (t->near[i].name != name) {
+        PyObject *spec = PyDict_GetItemWithError(t->handlers, name);
+        SET(t->near[i].name, Py_NewRef(name));
+        t->near[i].spec = (SpecObj *)spec;
+        PyErr_Clear();
+    }
+    return t->near[i].spec;
+}
+
+static int entries_make(TypeRec *t)
+{
+    size_t size = 4;
+    while (size < 2 * (size_t)PyDict_Size(t->handlers)) {
+        size *= 2;
+    }
+    t->entry_mask = size - 1;
+    t->entries = PyMem_Calloc(size, sizeof *t->entries);
+    PyObject *key, *spec;
+    Py_ssize_t at = 0;
+    while (t->entries && PyDict_Next(t->handlers, &at, &key, &spec)) {
+        const char *text = PyUnicode_AsUTF8AndSize(key, NULL);
+        if (!text) {
+            return -1;
+        }
+        *entry_of(t, text) = (Entry){text, (SpecObj *)spec};
+    }
+    return t->entries ? 0 : (PyErr_NoMemory(), -1);
+}
+
 void type_free(TypeRec *t)
 {
+    for (int i = 0; i < PY_NEAR; i++) {
+        Py_XDECREF(t->near[i].name);
+    }
+    PyMem_Free(t->entries);
     Py_XDECREF(t->cls);
     Py_XDECREF(t->id);
     Py_XDECREF(t->handlers);
@@ -351,6 +471,10 @@ static TypeRec *type_new(NodeObj *n, PyObject *cls)
     t->on_undelivered = hook_of(hooks, "on_undelivered");
     t->on_message = hook_of(hooks, "on_message");
     Py_DECREF(made);
+    if (entries_make(t) < 0) {
+        type_free(t);
+        return NULL;
+    }
     t->type = (shoal_actor_type){.struct_size = sizeof t->type,
                                  .flags = reentrant ? SHOAL_REENTRANT : 0,
                                  .id = PyBytes_AsString(t->id),

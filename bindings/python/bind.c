@@ -13,7 +13,7 @@ static const struct {
              {K_DICT, "dict"}, {K_REF, "Ref"}};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
-static int kind_of(Mod *m, PyObject *v)
+int kind_of(Mod *m, PyObject *v)
 {
     if (v == Py_None) {
         return K_NONE;
@@ -295,6 +295,11 @@ static PyObject *spec_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     s->positional = positional;
     s->total = (int)PyTuple_Size(names);
     s->rest = rest;
+    spec_prepare(s, PyType_GetModuleState(type));
+    if (PyErr_Occurred()) {
+        PyErr_Clear(); /* a name that is no UTF-8: never straight */
+        s->straight = false;
+    }
     PyObject_GC_Track((PyObject *)s);
     return (PyObject *)s;
 }
@@ -346,6 +351,8 @@ static void spec_dealloc(PyObject *self)
     Py_XDECREF(s->classes);
     Py_XDECREF(s->defaults);
     Py_XDECREF(s->missing);
+    Py_XDECREF(s->named);
+    Py_XDECREF(s->seen);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }

@@ -29,10 +29,13 @@ PyObject *context_of(Msg *msg)
     c->msg = NULL;
     c->node = (NodeObj *)Py_NewRef((PyObject *)n);
     c->ref = ref_new(n, msg->rec->pid);
-    c->sender = sender.actor ? ref_new(n, sender) : Py_NewRef(Py_None);
-    c->name = PyUnicode_FromString(msg->kind == MSG_HANDLER ? shoal_cx_name(msg->cx) : "");
+    c->sender = NULL;
+    c->sender_pid = sender;
+    c->name = msg->parcel
+                  ? Py_NewRef(msg->parcel->name)
+                  : PyUnicode_FromString(msg->kind == MSG_HANDLER ? shoal_cx_name(msg->cx) : "");
     PyObject_GC_Track((PyObject *)c);
-    if (!c->ref || !c->sender || !c->name) {
+    if (!c->ref || !c->name) {
         Py_DECREF((PyObject *)c);
         return NULL;
     }
@@ -104,8 +107,12 @@ static PyObject *context_reply(PyObject *self, PyObject *value)
     Buf b;
     buf_init(&b);
     PyObject *out = NULL;
-    if (msg && encode(c->node, &b, value, "reply") == 0) {
-        out = done_or_raise(c, shoal_reply(msg->cx, buf_bytes(&b)));
+    int code = msg ? msg_give(msg, value) : 0;
+    if (code == SHOAL_E_UNSUPPORTED && encode(c->node, &b, value, "reply") == 0) {
+        code = shoal_reply(msg->cx, buf_bytes(&b));
+    }
+    if (msg && !PyErr_Occurred()) {
+        out = done_or_raise(c, code);
         msg->answered |= out != NULL;
     }
     buf_free(&b);
@@ -157,7 +164,11 @@ static PyObject *context_forward(PyObject *self, PyObject *const *args, Py_ssize
     Buf b;
     buf_init(&b);
     PyObject *out = NULL;
-    if (same || pack_message(c->node, "forward", args + 2, nargs - 2, names, &b) == 0) {
+    if (same && msg->parcel) { /* it was taken: as a packed message of the same name */
+        name = PyUnicode_AsUTF8AndSize(msg->parcel->name, NULL);
+    }
+    if (same ? !msg->parcel || parcel_pack(msg->parcel, &b) == 0
+             : pack_message(c->node, "forward", args + 2, nargs - 2, names, &b) == 0) {
         out =
             done_or_raise(c, shoal_forward(msg->cx, ((RefObj *)args[0])->pid, name, buf_bytes(&b)));
         msg->answered |= out != NULL;
@@ -290,6 +301,16 @@ static PyObject *context_node(PyObject *self, void *unused)
     return Py_NewRef((PyObject *)((ContextObj *)self)->node);
 }
 
+static PyObject *context_sender(PyObject *self, void *unused)
+{
+    (void)unused;
+    ContextObj *c = (ContextObj *)self;
+    if (!c->sender) {
+        c->sender = c->sender_pid.actor ? ref_new(c->node, c->sender_pid) : Py_NewRef(Py_None);
+    }
+    return Py_XNewRef(c->sender);
+}
+
 static int context_traverse(PyObject *self, visitproc visit, void *arg)
 {
     ContextObj *c = (ContextObj *)self;
@@ -362,12 +383,12 @@ static PyMethodDef context_methods[] = {
 };
 static PyGetSetDef context_getset[] = {
     {"node", context_node, NULL, "The node of this actor. Since 0.1.0.", NULL},
+    {"sender", context_sender, NULL, "The actor that sent the message, or None. Since 0.1.0.",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyMemberDef context_members[] = {
     {"ref", T_OBJECT, offsetof(ContextObj, ref), READONLY, "This actor. Since 0.1.0."},
-    {"sender", T_OBJECT, offsetof(ContextObj, sender), READONLY,
-     "The actor that sent the message, or None. Since 0.1.0."},
     {"name", T_OBJECT, offsetof(ContextObj, name), READONLY,
      "The name of the message; \"\" in hooks. Since 0.1.0."},
     {NULL, 0, 0, 0, NULL},

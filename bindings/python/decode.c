@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-typedef struct Dec {
-    NodeObj *node;
-    const unsigned char *at, *end;
-} Dec;
-
 static PyObject *dec_value(Dec *d, int depth);
 
 static uint64_t dec_number(Dec *d, size_t bytes)
@@ -185,4 +180,38 @@ PyObject *decode(NodeObj *n, shoal_bytes value)
     }
     Dec d = {n, value.data, (const unsigned char *)value.data + value.len};
     return dec_value(&d, 1);
+}
+
+/* --- piece by piece: for handlers that take a map's values as their arguments --- */
+
+PyObject *decode_next(Dec *d, int depth)
+{
+    return dec_value(d, depth);
+}
+
+bool decode_map(Dec *d, size_t *count)
+{
+    if (d->at >= d->end || (*d->at & 0xf0) != 0x80) {
+        return false;
+    }
+    *count = *d->at++ & 15u;
+    return true;
+}
+
+bool decode_key(Dec *d, const char **text, size_t *len)
+{
+    size_t left = (size_t)(d->end - d->at);
+    size_t n = left && (*d->at & 0xe0) == 0xa0 ? *d->at & 31u : 0;
+    size_t head = 1;
+    if (n == 0 && left > 1 && *d->at == 0xd9) {
+        n = d->at[1];
+        head = 2;
+    }
+    if (n == 0 || n > left - head) {
+        return false;
+    }
+    *text = (const char *)d->at + head;
+    *len = n;
+    d->at += head + n;
+    return true;
 }

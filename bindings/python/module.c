@@ -1,7 +1,23 @@
 /* module.c - the C part of the package shoal: its state, its types, its few functions. */
 #include "pyshoal.h"
 
+#include <dlfcn.h>
 #include <string.h>
+
+#ifdef SHOAL_PY_CHECKS
+#include <stdio.h>
+#include <stdlib.h>
+
+void gil_held(void)
+{
+    int (*check)(void) = NULL;
+    *(void **)&check = dlsym(RTLD_DEFAULT, "PyGILState_Check"); /* not in the stable ABI */
+    if (check && !check()) {
+        fprintf(stderr, "shoal: Python is touched without the GIL\n");
+        abort();
+    }
+}
+#endif
 
 double seconds_now(NodeObj *n)
 {
@@ -90,14 +106,15 @@ static int types_init(PyObject *module, Mod *m)
         PyType_Spec *spec;
     } types[] = {
         {&m->node, &node_spec},       {&m->ref, &ref_spec},         {&m->verb, &verb_spec},
-        {&m->pending, &pending_spec}, {&m->actor, &actor_spec},     {&m->spec, &spec_spec},
-        {&m->task, &task_spec},       {&m->context, &context_spec}, {&m->promise, &promise_spec},
-        {&m->timer, &timer_spec},     {&m->sim, &sim_spec},
+        {&m->sender, &sender_spec},   {&m->pending, &pending_spec}, {&m->actor, &actor_spec},
+        {&m->spec, &spec_spec},       {&m->task, &task_spec},       {&m->context, &context_spec},
+        {&m->promise, &promise_spec}, {&m->timer, &timer_spec},     {&m->sim, &sim_spec},
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, types[i].spec, NULL);
         *types[i].slot = (PyTypeObject *)type;
-        if (!type || PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+        bool shown = types[i].spec != &sender_spec;
+        if (!type || (shown && PyModule_AddType(module, (PyTypeObject *)type) < 0)) {
             return -1;
         }
     }
@@ -126,6 +143,7 @@ static int module_exec(PyObject *module)
 {
     Mod *m = PyModule_GetState(module);
     m->module = module;
+    *(void **)&m->vectorcall = dlsym(RTLD_DEFAULT, "PyObject_Vectorcall");
     if (errors_init(m) < 0 || names_init(m) < 0 || fetches_init(m) < 0 ||
         types_init(module, m) < 0 || kinds_init(module) < 0) {
         return -1;

@@ -211,6 +211,7 @@ void node_free_core(NodeObj *n)
     n->drainer = 0;
     n->freeing = false;
     Py_CLEAR(n->failures);
+    parcels_fini(n);
     Py_DECREF((PyObject *)n);
 }
 
@@ -402,6 +403,7 @@ static void node_dealloc(PyObject *self)
     Py_XDECREF((PyObject *)n->sim);
     Py_XDECREF(n->logger);
     node_logs_free(n);
+    parcels_fini(n);
     if (n->log_lock) {
         PyThread_free_lock(n->log_lock);
     }

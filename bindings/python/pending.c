@@ -174,7 +174,10 @@ static PyObject *pending_result(PendingObj *p, const shoal_result *r)
 {
     NodeObj *n = p->node;
     switch ((enum wants)p->want) {
-    case WANT_VALUE: return decode(n, r->value);
+    case WANT_VALUE: {
+        PyObject *value = r->value.len ? NULL : shoal_result_object(r);
+        return value ? value : decode(n, r->value);
+    }
     case WANT_REF: return ref_new(n, r->pid);
     case WANT_REASON: return reason_new(n, &r->reason);
     case WANT_TEXT:

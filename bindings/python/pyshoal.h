@@ -20,6 +20,7 @@
 #include <shoal.h>
 
 enum { PY_CODES = 17, PY_DEPTH_MAX = 32, PY_NAME_MAX = 255, PY_SLICE_MS = 100 };
+enum { PY_PARAMS_MAX = 8, PY_PARCEL_MAX = 8, PY_PARCELS_KEPT = 1024, PY_NEAR = 8 };
 
 /* Kinds of a value as hints name them: bits. */
 enum {
@@ -36,10 +37,14 @@ enum {
     K_ANY = 1024
 };
 
+/* PyObject_Vectorcall: in every CPython from 3.9 on, in the stable ABI from 3.12 on, so it is looked up. */
+typedef PyObject *vectorcall_fn(PyObject *fn, PyObject *const *args, size_t nargs, PyObject *names);
+
 /* Module state: one per interpreter, kept alive by every type of the module. */
 typedef struct Mod {
     PyObject *module;
-    PyTypeObject *node, *ref, *verb, *pending, *actor, *spec, *task, *context;
+    vectorcall_fn *vectorcall; /* NULL: this interpreter does not show it */
+    PyTypeObject *node, *ref, *verb, *sender, *pending, *actor, *spec, *task, *context;
     PyTypeObject *promise, *timer, *sim;
     PyObject *error, *errors[PY_CODES]; /* class of each code, index -code */
     PyObject *make_error;               /* (class, text, delivery, type, value) -> exception */
@@ -54,6 +59,7 @@ typedef struct Mod {
 } Mod;
 
 typedef struct NodeObj NodeObj;
+typedef struct SpecObj SpecObj;
 typedef struct PendingObj PendingObj;
 typedef struct TaskObj TaskObj;
 typedef struct ContextObj ContextObj;
@@ -76,6 +82,24 @@ typedef struct ActorRec {
     bool ended;
 } ActorRec;
 
+/* A message by reference, between actors of one node: its values are immutable, or copies of its own. Owned by
+ * the sender, then by core, then by the Msg that handles it. */
+typedef struct Parcel {
+    struct Parcel *next; /* of node->parcels, when free */
+    NodeObj *node;       /* borrowed: core gives all back before the node goes */
+    PyObject *name;      /* of the message */
+    PyObject *names;     /* tuple: the values are a map with these keys; NULL: one value, or none */
+    Py_ssize_t count;
+    bool is_ask, copied; /* copied: there is a list or a map among them */
+    PyObject *values[PY_PARCEL_MAX];
+} Parcel;
+
+/* A handler as it is found by the text of a message's name. */
+typedef struct Entry {
+    const char *text; /* NULL: free */
+    SpecObj *spec;    /* borrowed from TypeRec.handlers */
+} Entry;
+
 /* An actor class as this node's core knows it. */
 typedef struct TypeRec {
     struct TypeRec *next;
@@ -86,6 +110,12 @@ typedef struct TypeRec {
     PyObject *on_start, *on_stop, *on_error, *on_down, *on_undelivered,
         *on_message; /* functions or NULL */
     NodeObj *node;
+    Entry *entries; /* open addressing over handlers */
+    size_t entry_mask;
+    struct {
+        PyObject *name;
+        SpecObj *spec;
+    } near[PY_NEAR]; /* handlers by the very object that names them */
 } TypeRec;
 
 /* What shoal.Actor is made of. */
@@ -102,6 +132,7 @@ typedef struct Msg {
     ActorRec *rec; /* NULL once the actor is gone */
     ContextObj *context;
     TaskObj *task;
+    Parcel *parcel; /* what came by reference, until the end: forward sends it on */
     enum msg_kind kind;
     bool answered; /* replied, deferred or forwarded */
 } Msg;
@@ -110,7 +141,9 @@ struct ContextObj {
     PyObject_HEAD Mod *mod;
     Msg *msg; /* NULL once the message has ended */
     NodeObj *node;
-    PyObject *ref, *sender, *name;
+    PyObject *ref, *name;
+    PyObject *sender; /* made when somebody asks for it */
+    shoal_pid sender_pid;
 };
 
 enum wants { WANT_VALUE, WANT_REF, WANT_REASON, WANT_NONE, WANT_TEXT, WANT_ITEMS, WANT_STOP };
@@ -179,7 +212,9 @@ struct NodeObj {
     PendingObj *calls;
     double next_due; /* the earliest due of calls, 0 none */
     TaskObj *tasks, *ready, *ready_last;
-    Msg *current; /* the message whose handler runs now, on the thread that drains */
+    Msg *current;    /* the message whose handler runs now, on the thread that drains */
+    Parcel *parcels; /* free ones */
+    unsigned parcel_count;
     PyThread_type_lock log_lock;
     LogLine *log_first, *log_last;
     unsigned log_count;
@@ -205,26 +240,51 @@ typedef struct RefObj {
     PyObject_HEAD Mod *mod;
     NodeObj *node;
     shoal_pid pid;
-    PyObject *ask, *tell; /* Verbs, made at first use */
+    PyObject *ask, *tell; /* Verbs */
     PyObject *text;
     PyObject *weak;
 } RefObj;
 
-/* ref.ask and ref.tell. */
+/* ref.ask and ref.tell: made with the ref, as an attribute in a slot is what the interpreter reads fastest. None of
+ * these points back at the ref: there are no cycles, a ref goes when its last user does. */
 typedef struct VerbObj {
     PyObject_HEAD Mod *mod;
-    RefObj *ref;     /* borrowed when cached in the ref, which then lives as long */
-    PyObject *cache; /* dict name -> builtin */
+    NodeObj *node;
+    shoal_pid pid;
+    PyObject *cache;            /* dict name -> builtin, whose self is a Sender */
+    PyObject *last, *last_made; /* the name asked for last, and its builtin */
     bool is_ask;
 } VerbObj;
 
-typedef struct SpecObj { /* how a handler takes its message */
+/* ref.ask.name and ref.tell.name. */
+typedef struct SenderObj {
+    PyObject_HEAD Mod *mod;
+    NodeObj *node;
+    shoal_pid pid;
+    PyObject *name;
+    const char *text; /* of name; NULL: it is none that can be sent */
+    PyObject
+        *plain; /* the keywords of the last call that had no options: most calls have them again */
+    size_t plain_bytes; /* of their packed form */
+    bool is_ask;
+} SenderObj;
+
+struct SpecObj { /* how a handler takes its message */
     PyObject_HEAD PyObject *func, *names, *masks, *classes, *defaults, *missing;
     int positional, total; /* parameters in order; after `positional` keyword only */
     int mode;              /* 0 by name, 1 the whole value */
     int rest;              /* mask of **rest, 0: none taken */
     PyObject *label;
-} SpecObj;
+    /* layout.c: the straight way to a call */
+    bool straight;   /* few parameters, no **rest */
+    PyObject *named; /* tuple of the names after `positional`, or NULL */
+    PyObject *seen;  /* the keywords of the last message ... */
+    signed char
+        at[PY_PARAMS_MAX]; /* ... and which of its values each parameter takes, -1: its default */
+    int mask[PY_PARAMS_MAX];
+    const char *text[PY_PARAMS_MAX]; /* of names */
+    size_t text_len[PY_PARAMS_MAX];
+};
 
 /* --- errors.c --- */
 int errors_init(Mod *m);
@@ -261,7 +321,48 @@ static inline shoal_bytes buf_bytes(const Buf *b)
 }
 
 /* --- decode.c --- */
+typedef struct Dec {
+    NodeObj *node;
+    const unsigned char *at, *end;
+} Dec;
 PyObject *decode(NodeObj *n, shoal_bytes value);
+PyObject *decode_next(Dec *d, int depth);
+/* The next value as a map's header, or as text: false (nothing is read) if it is something else, or too big for us. */
+bool decode_map(Dec *d, size_t *count);
+bool decode_key(Dec *d, const char **text, size_t *len);
+
+/* --- copy.c --- */
+/* The value as a receiver in this interpreter would get it: itself if it is immutable, or a copy; new. NULL without an
+ * exception: only the codec can tell (it may be too big, cannot be sent, or is of a kind that is made anew).
+ * bytes: grows by the size of its packed form. */
+PyObject *copy_value(NodeObj *n, PyObject *value, int depth, size_t *bytes);
+size_t copy_text_bytes(PyObject *text); /* packed size of a str, 0: it is not UTF-8 */
+
+/* --- parcel.c --- */
+#ifdef SHOAL_PY_CHECKS /* of debug builds: core drops objects only where Python may be touched */
+void gil_held(void);
+#else
+#define gil_held() ((void)0)
+#endif
+/* By reference if that is possible; NULL without an exception: not. One value (nargs 1), keywords, or nothing. */
+Parcel *parcel_new(NodeObj *n, PyObject *name, PyObject *const *args, Py_ssize_t nargs,
+                   PyObject *names, size_t names_bytes);
+void parcel_free(Parcel *p);
+void parcel_drop(void *p); /* as core calls it */
+void parcels_fini(NodeObj *n);
+PyObject *parcel_value(Parcel *p);       /* as the codec would have given it, new */
+int parcel_pack(Parcel *p, Buf *b);      /* -1 raised */
+shoal_object object_of(PyObject *value); /* a reply by reference; steals it */
+
+/* --- layout.c --- */
+void spec_prepare(SpecObj *s, Mod *m);
+/* The arguments of the call, all of them: from a parcel (borrowed), or from bytes (new). How many, or -1 without an
+ * exception: only spec_bind can tell. */
+int spec_take(Mod *m, SpecObj *s, const Parcel *p, PyObject **args);
+int spec_read(NodeObj *n, SpecObj *s, shoal_bytes value, PyObject **args);
+PyObject *spec_call(Mod *m, SpecObj *s, PyObject **args,
+                    int count); /* args[-1] may be written to */
+int kind_of(Mod *m, PyObject *v);
 
 /* --- ref.c --- */
 extern PyType_Spec ref_spec;
@@ -273,9 +374,16 @@ const char *message_name(Mod *m, PyObject *name);
 int kept_timeout(Mod *m, PyObject *seconds, bool zero, uint32_t *ms);
 
 /* --- send.c --- */
-extern PyType_Spec verb_spec;
-PyObject *ref_ask(PyObject *self, void *unused);
-PyObject *ref_tell(PyObject *self, void *unused);
+/* key: the name (str), or NULL: args[0] is the message. */
+PyObject *send_message(NodeObj *n, shoal_pid pid, bool is_ask, PyObject *key, PyObject *const *args,
+                       Py_ssize_t nargs, PyObject *names);
+/* The keywords of a call are all a map's; bytes: what they take when packed. */
+bool send_is_plain(PyObject *names, size_t *bytes);
+PyObject *send_plain(SenderObj *s, PyObject *const *args, PyObject *names);
+
+/* --- verb.c --- */
+extern PyType_Spec verb_spec, sender_spec;
+PyObject *verb_new(NodeObj *n, shoal_pid pid, bool is_ask);
 
 /* --- pending.c --- */
 PendingObj *pending_new(NodeObj *n, enum wants want);
@@ -313,6 +421,10 @@ void msg_end(Msg *msg);
 int msg_result(
     Msg *msg,
     PyObject *value); /* what a handler returned; code for core; value may be NULL: raised */
+/* A reply by reference; SHOAL_E_UNSUPPORTED: only packed. No exception. */
+int msg_give(Msg *msg, PyObject *value);
+SpecObj *type_handler(TypeRec *t, PyObject *name); /* borrowed, or NULL */
+SpecObj *type_handler_by_text(const TypeRec *t, const char *name);
 void actor_start(ActorRec *rec);   /* spawns; settles rec->starting unless its start hook waits */
 void actor_release(ActorRec *rec); /* frees it if it has ended and nothing of it waits */
 void start_ended(ActorRec *rec, PyObject *failure);

@@ -1,4 +1,4 @@
-/* ref.c - Ref: an actor anywhere. Its ask and tell are send.c. */
+/* ref.c - Ref: an actor anywhere. Its ask and tell are verb.c and send.c. */
 #include "pyshoal.h"
 
 #include <string.h>
@@ -14,8 +14,14 @@ PyObject *ref_new(NodeObj *n, shoal_pid pid)
     r->mod = n->mod;
     r->node = (NodeObj *)Py_NewRef((PyObject *)n);
     r->pid = pid;
-    r->ask = r->tell = r->text = r->weak = NULL;
+    r->text = r->weak = NULL;
+    r->ask = verb_new(n, pid, true);
+    r->tell = verb_new(n, pid, false);
     PyObject_GC_Track((PyObject *)r);
+    if (!r->ask || !r->tell) {
+        Py_DECREF((PyObject *)r);
+        return NULL;
+    }
     return (PyObject *)r;
 }
 
@@ -191,14 +197,6 @@ static int ref_traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
-static int ref_clear(PyObject *self)
-{
-    RefObj *r = (RefObj *)self;
-    Py_CLEAR(r->ask);
-    Py_CLEAR(r->tell);
-    return 0;
-}
-
 static void ref_dealloc(PyObject *self)
 {
     RefObj *r = (RefObj *)self;
@@ -207,7 +205,8 @@ static void ref_dealloc(PyObject *self)
     if (r->weak) {
         PyObject_ClearWeakRefs(self);
     }
-    ref_clear(self);
+    Py_XDECREF(r->ask);
+    Py_XDECREF(r->tell);
     Py_XDECREF(r->text);
     Py_XDECREF((PyObject *)r->node);
     PyObject_GC_Del(self);
@@ -247,21 +246,19 @@ static PyMethodDef ref_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 static PyGetSetDef ref_getset[] = {
-    {"ask", ref_ask, NULL,
-     "ask(name, value) or ask(name, key=...) or ask.name(...) or ask(Message(...)) -> Pending of "
-     "the reply\n\n"
-     "_timeout: seconds, default the node's ask_timeout. Any thread. Since 0.1.0.",
-     NULL},
-    {"tell", ref_tell, NULL,
-     "tell(name, value) or tell(name, key=...) or tell.name(...) or tell(Message(...)) -> None\n\n"
-     "Never waits. Raises MailboxFull, NotRunning, BadValue, Unreachable, Closed. Any thread. "
-     "Since 0.1.0.",
-     NULL},
     {"id", ref_id, NULL, "The actor's number on its node: 16 hex digits. Since 0.1.0.", NULL},
     {"peer_id", ref_peer_id, NULL, "The peer id of the actor's node. Since 0.1.0.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyMemberDef ref_members[] = {
+    {"ask", T_OBJECT_EX, offsetof(RefObj, ask), READONLY,
+     "ask(name, value) or ask(name, key=...) or ask.name(...) or ask(Message(...)) -> Pending of "
+     "the reply\n\n"
+     "_timeout: seconds, default the node's ask_timeout. Any thread. Since 0.1.0."},
+    {"tell", T_OBJECT_EX, offsetof(RefObj, tell), READONLY,
+     "tell(name, value) or tell(name, key=...) or tell.name(...) or tell(Message(...)) -> None\n\n"
+     "Never waits. Raises MailboxFull, NotRunning, BadValue, Unreachable, Closed. Any thread. "
+     "Since 0.1.0."},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(RefObj, weak), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -276,7 +273,6 @@ static PyType_Slot ref_slots[] = {
     {Py_tp_hash, ref_hash},
     {Py_tp_richcompare, ref_compare},
     {Py_tp_traverse, ref_traverse},
-    {Py_tp_clear, ref_clear},
     {Py_tp_dealloc, ref_dealloc},
     {0, NULL},
 };

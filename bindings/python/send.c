@@ -1,7 +1,4 @@
-/* send.c - ref.ask and ref.tell: packing a message, sending it, and the names below them.
- *
- * `ref.tell.inc` is a builtin made once per ref and name (the limited API of 3.11 has no vectorcall for own
- * types, but builtins have it), so its keywords go straight from the caller's stack into MessagePack. */
+/* send.c - a message on its way out: its options, its value by reference or packed, the call to core. */
 #include "pyshoal.h"
 
 #include <string.h>
@@ -28,9 +25,10 @@ int kept_timeout(Mod *m, PyObject *seconds, bool zero, uint32_t *ms)
     return 0;
 }
 
-typedef struct Call { /* one ask or tell, its value packed */
+typedef struct Call { /* one ask or tell, its value as a parcel or packed */
     const char *name;
     uint32_t timeout_ms;
+    Parcel *parcel;
     Buf buf;
 } Call;
 
@@ -84,25 +82,36 @@ static int call_by_class(NodeObj *n, PyObject *message, Call *c)
     return c->name ? encode_fields(n, &c->buf, message, "value") : -1;
 }
 
-/* Packs the arguments that follow the name. */
-static int call_value(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs,
-                      PyObject *names, Call *c)
+/* One value or keywords: how many of the keywords are options, or -1. */
+static Py_ssize_t call_shape(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *names, Call *c)
 {
     Py_ssize_t options = call_options(n->mod, what, args + nargs, names, c);
     Py_ssize_t keywords = options < 0 ? 0 : (names ? PyTuple_Size(names) : 0) - options;
-    if (options < 0) {
-        return -1;
-    }
-    if (nargs > 1 || (nargs == 1 && keywords > 0)) {
+    if (options >= 0 && (nargs > 1 || (nargs == 1 && keywords > 0))) {
         PyErr_SetString(
             PyExc_TypeError,
             "a message has one value: one positional argument, or keywords that make a map");
         return -1;
     }
-    if (keywords > 0) {
+    return options;
+}
+
+/* Packs the arguments that follow the name. */
+static int call_pack(NodeObj *n, PyObject *const *args, Py_ssize_t nargs, PyObject *names,
+                     Py_ssize_t options, Call *c)
+{
+    if (names && PyTuple_Size(names) > options) {
         return encode_kw(n, &c->buf, args + nargs, names, options);
     }
     return nargs == 1 ? encode(n, &c->buf, args[0], "value") : 0;
+}
+
+static int call_value(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *names, Call *c)
+{
+    Py_ssize_t options = call_shape(n, what, args, nargs, names, c);
+    return options < 0 ? -1 : call_pack(n, args, nargs, names, options, c);
 }
 
 int pack_message(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t nargs,
@@ -120,78 +129,262 @@ int pack_message(NodeObj *n, const char *what, PyObject *const *args, Py_ssize_t
 
 /* --- sending --- */
 
-static PyObject *send_tell(RefObj *r, Call *c)
+/* The message whose handler runs on this thread, for calls in its name. */
+static Msg *sending_msg(NodeObj *n)
 {
-    NodeObj *n = r->node;
     Msg *msg = n->current;
+    return msg && msg->node == n && node_inside(n) ? msg : NULL;
+}
+
+/* By reference: 1 sent, 0 the other side is elsewhere (the parcel is still ours), -1 raised. */
+static int tell_parcel(NodeObj *n, shoal_pid pid, Call *c)
+{
+    Msg *msg = sending_msg(n);
+    shoal_object object = {c->parcel, parcel_drop};
     int code;
-    if (msg && msg->cx && msg->node == n && node_inside(n)) {
-        code = shoal_cx_tell(msg->cx, r->pid, c->name, buf_bytes(&c->buf));
+    if (msg && msg->cx) {
+        code = shoal_cx_tell_object(msg->cx, pid, c->name, object);
     } else {
-        code = shoal_tell(n->node, r->pid, c->name, buf_bytes(&c->buf));
+        code = shoal_tell_object(n->node, pid, c->name, object);
+    }
+    if (code == SHOAL_E_UNSUPPORTED) {
+        return 0;
+    }
+    if (code >= 0) {
+        c->parcel = NULL;
+        node_soon(n);
+        return 1;
+    }
+    error_last(n, code);
+    return -1;
+}
+
+static PyObject *tell_packed(NodeObj *n, shoal_pid pid, const Call *c)
+{
+    Msg *msg = sending_msg(n);
+    int code;
+    if (msg && msg->cx) {
+        code = shoal_cx_tell(msg->cx, pid, c->name, buf_bytes(&c->buf));
+    } else {
+        code = shoal_tell(n->node, pid, c->name, buf_bytes(&c->buf));
         node_soon(n);
     }
     return code < 0 ? error_last(n, code) : Py_NewRef(Py_None);
 }
 
-static bool asks_itself(const Msg *msg, const RefObj *r)
+static bool asks_itself(const Msg *msg, shoal_pid pid)
 {
-    return msg && msg->rec && shoal_pid_equal(msg->rec->pid, r->pid) &&
+    return msg && msg->rec && shoal_pid_equal(msg->rec->pid, pid) &&
            !(msg->rec->type->type.flags & SHOAL_REENTRANT);
 }
 
-static PyObject *send_ask(RefObj *r, Call *c)
+static PendingObj *ask_begin(NodeObj *n, shoal_pid pid)
 {
-    NodeObj *n = r->node;
-    Msg *msg = n->current;
-    msg = msg && msg->node == n && node_inside(n) ? msg : NULL;
-    if (asks_itself(msg, r)) {
-        return error_raise(n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
-                           "an actor that asks itself would wait for ever; make its class "
-                           "reentrant, or call the method");
+    if (asks_itself(sending_msg(n), pid)) {
+        return (PendingObj *)error_raise(
+            n->mod, SHOAL_E_USAGE, SHOAL_NOT_SENT,
+            "an actor that asks itself would wait for ever; make its class "
+            "reentrant, or call the method");
     }
     PendingObj *p = pending_new(n, WANT_VALUE);
-    if (!p) {
-        return NULL;
+    if (p) {
+        p->target = pid;
     }
-    p->target = r->pid;
-    /* Only what waits may keep its message open: a handler that is no coroutine asks as the node. */
-    if (msg && msg->cx && msg->task) {
-        return pending_begun(p, shoal_cx_ask(msg->cx, r->pid, c->name, buf_bytes(&c->buf),
-                                             c->timeout_ms, pending_then, p));
-    }
-    return pending_begun(
-        p, shoal_ask(n->node, r->pid, c->name, buf_bytes(&c->buf), c->timeout_ms, pending_done, p));
+    return p;
 }
 
-static PyObject *send(RefObj *r, bool is_ask, const char *name, PyObject *const *args,
-                      Py_ssize_t nargs, PyObject *names)
+/* Only what waits may keep its message open: a handler that is no coroutine asks as the node. */
+static shoal_cx *asking_cx(NodeObj *n)
 {
-    Call c = {.name = name};
-    PyObject *out = NULL;
-    if (node_open(r->node) < 0) {
-        return NULL;
+    Msg *msg = sending_msg(n);
+    return msg && msg->task ? msg->cx : NULL;
+}
+
+/* As tell_parcel; p: its Pending. */
+static int64_t ask_parcel(NodeObj *n, PendingObj *p, Call *c)
+{
+    shoal_cx *cx = asking_cx(n);
+    shoal_object object = {c->parcel, parcel_drop};
+    int64_t id =
+        cx ? shoal_cx_ask_object(cx, p->target, c->name, object, c->timeout_ms, pending_then, p)
+           : shoal_ask_object(n->node, p->target, c->name, object, c->timeout_ms, pending_done, p);
+    if (id >= 0) {
+        c->parcel = NULL;
     }
-    buf_init(&c.buf);
-    int rc;
-    if (!name && nargs >= 1 && !PyUnicode_Check(args[0])) {
-        rc = call_options(r->node->mod, is_ask ? "ask" : "tell", args + nargs, names, &c) < 0 ? -1
-                                                                                              : 0;
-        Py_ssize_t keywords = names ? PyTuple_Size(names) : 0;
-        if (rc == 0 && (nargs > 1 || keywords > (c.timeout_ms ? 1 : 0))) {
-            PyErr_SetString(PyExc_TypeError,
-                            "a dataclass is the whole message: nothing follows it but options");
-            rc = -1;
+    return id;
+}
+
+static PyObject *ask_packed(NodeObj *n, PendingObj *p, const Call *c)
+{
+    shoal_cx *cx = asking_cx(n);
+    return pending_begun(p, cx ? shoal_cx_ask(cx, p->target, c->name, buf_bytes(&c->buf),
+                                              c->timeout_ms, pending_then, p)
+                               : shoal_ask(n->node, p->target, c->name, buf_bytes(&c->buf),
+                                           c->timeout_ms, pending_done, p));
+}
+
+/* A message that is a parcel, if it can go as one: *out is the result. false: it must be packed. */
+static bool send_parcel(NodeObj *n, shoal_pid pid, bool is_ask, Call *c, PyObject **out)
+{
+    c->parcel->is_ask = is_ask;
+    if (!is_ask) {
+        int sent = tell_parcel(n, pid, c);
+        *out = sent > 0 ? Py_NewRef(Py_None) : NULL;
+        return sent != 0;
+    }
+    PendingObj *p = ask_begin(n, pid);
+    int64_t id = p ? ask_parcel(n, p, c) : 0;
+    if (id == SHOAL_E_UNSUPPORTED) {
+        Py_DECREF((PyObject *)p);
+        return false;
+    }
+    *out = p ? pending_begun(p, id) : NULL;
+    return true;
+}
+
+static PyObject *send_packed(NodeObj *n, shoal_pid pid, bool is_ask, Call *c)
+{
+    if (!is_ask) {
+        return tell_packed(n, pid, c);
+    }
+    PendingObj *p = ask_begin(n, pid);
+    return p ? ask_packed(n, p, c) : NULL;
+}
+
+/* The keywords without the options, new. */
+static PyObject *names_less(PyObject *names, PyObject *const *values, PyObject **kept)
+{
+    Py_ssize_t count = PyTuple_Size(names), used = 0;
+    PyObject *list = PyList_New(0);
+    for (Py_ssize_t i = 0; i < count && list; i++) {
+        PyObject *key = PyTuple_GetItem(names, i);
+        if (PyUnicode_GetLength(key) > 0 && PyUnicode_ReadChar(key, 0) == '_') {
+            continue;
         }
-        rc = rc == 0 ? call_by_class(r->node, args[0], &c) : rc;
-    } else {
-        rc = call_value(r->node, is_ask ? "ask" : "tell", args, nargs, names, &c);
+        if (used == PY_PARCEL_MAX || PyList_Append(list, key) < 0) {
+            Py_CLEAR(list);
+            break;
+        }
+        kept[used++] = values[i];
     }
-    if (rc == 0) {
-        out = is_ask ? send_ask(r, &c) : send_tell(r, &c);
+    PyObject *out = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    PyErr_Clear();
+    return out;
+}
+
+/* Packed size of a map with these keys (few: they are for a parcel), less its values; 0: a key is not UTF-8. */
+static size_t names_bytes(PyObject *names)
+{
+    size_t bytes = 1;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++) {
+        size_t key = copy_text_bytes(PyTuple_GetItem(names, i));
+        if (!key) {
+            return 0;
+        }
+        bytes += key;
     }
+    return bytes;
+}
+
+static Parcel *call_parcel(NodeObj *n, PyObject *key, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *names, Py_ssize_t options)
+{
+    PyObject *kept[PY_PARCEL_MAX];
+    Py_ssize_t count = names ? PyTuple_Size(names) : 0;
+    if (count == options) {
+        return parcel_new(n, key, args, nargs, NULL, 0);
+    }
+    if (options == 0) {
+        size_t bytes = names_bytes(names);
+        return bytes ? parcel_new(n, key, args, nargs, names, bytes) : NULL;
+    }
+    PyObject *rest = names_less(names, args + nargs, kept);
+    size_t bytes = rest ? names_bytes(rest) : 0;
+    Parcel *p = bytes ? parcel_new(n, key, kept, 0, rest, bytes) : NULL;
+    Py_XDECREF(rest);
+    return p;
+}
+
+static PyObject *send_by_class(NodeObj *n, shoal_pid pid, bool is_ask, PyObject *const *args,
+                               Py_ssize_t nargs, PyObject *names)
+{
+    Call c = {.name = NULL};
+    buf_init(&c.buf);
+    int rc = call_options(n->mod, is_ask ? "ask" : "tell", args + nargs, names, &c) < 0 ? -1 : 0;
+    Py_ssize_t keywords = names ? PyTuple_Size(names) : 0;
+    if (rc == 0 && (nargs > 1 || keywords > (c.timeout_ms ? 1 : 0))) {
+        PyErr_SetString(PyExc_TypeError,
+                        "a dataclass is the whole message: nothing follows it but options");
+        rc = -1;
+    }
+    rc = rc == 0 ? call_by_class(n, args[0], &c) : rc;
+    PyObject *out = rc == 0 ? send_packed(n, pid, is_ask, &c) : NULL;
     buf_free(&c.buf);
     return out;
+}
+
+PyObject *send_message(NodeObj *n, shoal_pid pid, bool is_ask, PyObject *key, PyObject *const *args,
+                       Py_ssize_t nargs, PyObject *names)
+{
+    if (node_open(n) < 0) {
+        return NULL;
+    }
+    if (!key) {
+        return send_by_class(n, pid, is_ask, args, nargs, names);
+    }
+    Call c = {.name = message_name(n->mod, key)};
+    PyObject *out = NULL;
+    Py_ssize_t options =
+        c.name ? call_shape(n, is_ask ? "ask" : "tell", args, nargs, names, &c) : -1;
+    if (options < 0) {
+        return NULL;
+    }
+    if (pid.node == 0) {
+        c.parcel = call_parcel(n, key, args, nargs, names, options);
+    }
+    if (!c.parcel || !send_parcel(n, pid, is_ask, &c, &out)) {
+        buf_init(&c.buf);
+        out = call_pack(n, args, nargs, names, options, &c) == 0 ? send_packed(n, pid, is_ask, &c)
+                                                                 : NULL;
+        buf_free(&c.buf);
+    }
+    if (c.parcel) {
+        parcel_free(c.parcel);
+    }
+    return out;
+}
+
+PyObject *send_plain(SenderObj *s, PyObject *const *args, PyObject *names)
+{
+    NodeObj *n = s->node;
+    PyObject *out = NULL;
+    if (node_open(n) < 0) {
+        return NULL;
+    }
+    Call c = {.name = s->text, .parcel = parcel_new(n, s->name, args, 0, names, s->plain_bytes)};
+    if (c.parcel && send_parcel(n, s->pid, s->is_ask, &c, &out)) {
+        if (c.parcel) {
+            parcel_free(c.parcel);
+        }
+        return out;
+    }
+    if (c.parcel) {
+        parcel_free(c.parcel);
+    }
+    return send_message(n, s->pid, s->is_ask, s->name, args, 0, names);
+}
+
+bool send_is_plain(PyObject *names, size_t *bytes)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++) {
+        PyObject *key = PyTuple_GetItem(names, i);
+        if (PyUnicode_GetLength(key) > 0 && PyUnicode_ReadChar(key, 0) == '_') {
+            return false;
+        }
+    }
+    *bytes = names_bytes(names);
+    return *bytes != 0;
 }
 
 /* The text of a message name; core checks its length. */
@@ -206,146 +399,4 @@ const char *message_name(Mod *m, PyObject *name)
         return NULL;
     }
     return text;
-}
-
-/* --- ref.ask, ref.tell --- */
-
-static PyObject *sender_call(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                             PyObject *names)
-{
-    VerbObj *v = (VerbObj *)PyTuple_GetItem(self, 0);
-    const char *name = message_name(v->mod, PyTuple_GetItem(self, 1));
-    return name ? send(v->ref, v->is_ask, name, args, nargs, names) : NULL;
-}
-
-static PyMethodDef sender_def =
-    METHOD("message", sender_call, METH_FASTCALL | METH_KEYWORDS,
-           "Sends this message: one positional value, or keywords that make a map.");
-
-static PyObject *verb_getattr(PyObject *self, PyObject *name)
-{
-    VerbObj *v = (VerbObj *)self;
-    PyObject *found = v->cache ? PyDict_GetItemWithError(v->cache, name) : NULL;
-    if (found) {
-        return Py_NewRef(found);
-    }
-    if (PyErr_Occurred() || PyUnicode_GetLength(name) == 0 || PyUnicode_ReadChar(name, 0) == '_') {
-        return PyErr_Occurred() ? NULL : PyObject_GenericGetAttr(self, name);
-    }
-    PyObject *bound = PyTuple_Pack(2, self, name);
-    PyObject *made = bound ? PyCFunction_NewEx(&sender_def, bound, NULL) : NULL;
-    Py_XDECREF(bound);
-    if (made && !v->cache) {
-        v->cache = PyDict_New();
-    }
-    if (made && v->cache && PyDict_Size(v->cache) < 64) {
-        PyDict_SetItem(v->cache, name, made);
-    }
-    return PyErr_Occurred() ? (Py_XDECREF(made), NULL) : made;
-}
-
-static PyObject *verb_call(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    VerbObj *v = (VerbObj *)self;
-    Py_ssize_t nargs = PyTuple_Size(args), nkw = kwargs ? PyDict_Size(kwargs) : 0, at = 0;
-    PyObject *stack[16], **all = stack, *key, *value, *out = NULL;
-    PyObject *names = nkw ? PyTuple_New(nkw) : NULL;
-    if (nargs < 1) {
-        PyErr_SetString(PyExc_TypeError, "which message? ask(name, ...) or ask.name(...)");
-        return NULL;
-    }
-    if ((nkw && !names) ||
-        (nargs + nkw > 16 && !(all = PyMem_Malloc((size_t)(nargs + nkw) * sizeof *all)))) {
-        Py_XDECREF(names);
-        return PyErr_NoMemory();
-    }
-    Py_ssize_t i = 0;
-    for (; i < nargs; i++) {
-        all[i] = PyTuple_GetItem(args, i);
-    }
-    for (Py_ssize_t k = 0; nkw && PyDict_Next(kwargs, &at, &key, &value); k++) {
-        all[i++] = value;
-        PyTuple_SetItem(names, k, Py_NewRef(key));
-    }
-    if (PyUnicode_Check(all[0])) {
-        const char *name = message_name(v->mod, all[0]);
-        out = name ? send(v->ref, v->is_ask, name, all + 1, nargs - 1, names) : NULL;
-    } else {
-        out = send(v->ref, v->is_ask, NULL, all, nargs, names);
-    }
-    if (all != stack) {
-        PyMem_Free(all);
-    }
-    Py_XDECREF(names);
-    return out;
-}
-
-static int verb_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    VerbObj *v = (VerbObj *)self;
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(v->ref);
-    Py_VISIT(v->cache);
-    return 0;
-}
-
-static int verb_clear(PyObject *self)
-{
-    Py_CLEAR(((VerbObj *)self)->cache);
-    return 0;
-}
-
-static void verb_dealloc(PyObject *self)
-{
-    VerbObj *v = (VerbObj *)self;
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    verb_clear(self);
-    Py_XDECREF((PyObject *)v->ref);
-    PyObject_GC_Del(self);
-    Py_DECREF(type);
-}
-
-static PyType_Slot verb_slots[] = {
-    {Py_tp_doc,
-     "Sends messages: verb(name, value), verb(name, key=...), verb.name(...), verb(Message(...))."},
-    {Py_tp_getattro, verb_getattr},
-    {Py_tp_call, verb_call},
-    {Py_tp_traverse, verb_traverse},
-    {Py_tp_clear, verb_clear},
-    {Py_tp_dealloc, verb_dealloc},
-    {0, NULL},
-};
-PyType_Spec verb_spec = {
-    "shoal._shoal.Verb", sizeof(VerbObj), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, verb_slots};
-
-static PyObject *ref_verb(RefObj *r, PyObject **slot, bool is_ask)
-{
-    if (*slot) {
-        return Py_NewRef(*slot);
-    }
-    VerbObj *v = PyObject_GC_New(VerbObj, r->mod->verb);
-    if (!v) {
-        return NULL;
-    }
-    v->mod = r->mod;
-    v->ref = (RefObj *)Py_NewRef((PyObject *)r);
-    v->cache = NULL;
-    v->is_ask = is_ask;
-    PyObject_GC_Track((PyObject *)v);
-    *slot = Py_NewRef((PyObject *)v);
-    return (PyObject *)v;
-}
-
-PyObject *ref_ask(PyObject *self, void *unused)
-{
-    (void)unused;
-    return ref_verb((RefObj *)self, &((RefObj *)self)->ask, true);
-}
-
-PyObject *ref_tell(PyObject *self, void *unused)
-{
-    (void)unused;
-    return ref_verb((RefObj *)self, &((RefObj *)self)->tell, false);
 }
