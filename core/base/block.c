@@ -45,6 +45,16 @@ int sh_block_get(sh_block_pool *pool, sh_quota *quota, sh_block **out)
     return 0;
 }
 
+void sh_block_pool_trim(sh_block_pool *pool, uint32_t keep)
+{
+    for (int i = 0; i < 2 && pool->free_count > keep; i++) {
+        sh_block *b = pool->free;
+        pool->free = b->next;
+        pool->free_count--;
+        sh_mem_free(pool->mem, b, sizeof *b);
+    }
+}
+
 void sh_block_put(sh_block_pool *pool, sh_block *block)
 {
     if (!block) {

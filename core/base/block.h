@@ -39,6 +39,9 @@ void sh_block_pool_fini(sh_block_pool *pool);
  * Returns 0; SH_E_LIMIT: the quota refuses; SH_E_NOMEM. */
 int sh_block_get(sh_block_pool *pool, sh_quota *quota, sh_block **out);
 
+/* Frees kept blocks down to `keep` of them, at most two a call: a burst's blocks go as its connections come to rest. */
+void sh_block_pool_trim(sh_block_pool *pool, uint32_t keep);
+
 /* Gives one block back; NULL is ignored. */
 void sh_block_put(sh_block_pool *pool, sh_block *block);
 

@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 
-enum { MAP_CAP_START = 16 };
+enum { MAP_CAP_START = 4 }; /* most maps of a connection hold two or three */
 
 /* May an entry whose home is `home` and that sits at `at` move back into `hole`? */
 static bool map_may_fill(size_t hole, size_t at, size_t home, size_t mask)

@@ -8,11 +8,12 @@
 
 /* base */
 enum {
-    SH_BLOCK_BYTES = 67584,      /* 66 KiB: one Noise frame of 65,535 with its length and headers */
-    SH_BLOCKS_KEPT = 64,         /* free blocks a pool keeps: 4 MiB, a burst of 64 connections */
-    SH_MP_DEPTH_MAX = 32,        /* nested lists and maps in a value: API page */
-    SH_RADIX_BYTES_MAX = 128,    /* base58 and base36 are quadratic: ids need 44 bytes */
-    SH_LOG_LINE_MAX = 512,       /* one log line on the stack, longer ones are cut */
+    SH_BLOCK_BYTES = 67584,   /* 66 KiB: one Noise frame of 65,535 with its length and headers */
+    SH_BLOCKS_KEPT = 64,      /* free blocks a pool keeps: 4 MiB, a burst of 64 connections */
+    SH_BLOCKS_RESTING = 8,    /* of those when connections come to rest: one busy one needs six */
+    SH_MP_DEPTH_MAX = 32,     /* nested lists and maps in a value: API page */
+    SH_RADIX_BYTES_MAX = 128, /* base58 and base36 are quadratic: ids need 44 bytes */
+    SH_LOG_LINE_MAX = 512,    /* one log line on the stack, longer ones are cut */
     SH_SLAB_COUNT_MAX = 1 << 24, /* slot numbers are 24 bits of a pid */
 };
 
@@ -103,6 +104,7 @@ enum {
     SH_PUBLISH_EVERYONE_MAX = 256,  /* so few names are sent to every DHT peer that connects */
     SH_PUBLICATIONS_MAX = 65536,    /* own names */
     SH_BOOTSTRAP_MS = 600000,       /* self lookup: go refreshes every 10 min */
+    SH_LINK_REST_MS = 100,          /* so long idle, a connection gives back its cipher contexts */
     SH_PAUSE_MS = 500,              /* so late a deadline means that this node stood still */
     SH_IDENTIFY_PUSHES_MAX = 8      /* inbound pushes in a burst, one more each second */
 };

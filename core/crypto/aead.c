@@ -5,28 +5,50 @@
 #include <openssl/evp.h>
 
 #include "base/sh_limits.h"
+#include "crypto/secret.h"
 
 enum { AEAD_NONCE_BYTES = 12 };
 
-int sh_aead_init(sh_aead *a, const uint8_t key[SH_AEAD_KEY_BYTES], bool seals)
+static bool aead_wake(sh_aead *a)
 {
+    if (a->ctx || !a->keyed) {
+        return a->ctx != NULL;
+    }
     ERR_set_mark();
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    bool ok = ctx && EVP_CipherInit_ex(ctx, EVP_chacha20_poly1305(), NULL, key, NULL, seals) == 1;
+    bool ok =
+        ctx && EVP_CipherInit_ex(ctx, EVP_chacha20_poly1305(), NULL, a->key, NULL, a->seals) == 1;
     ERR_pop_to_mark();
     if (!ok) {
         EVP_CIPHER_CTX_free(ctx);
-        *a = (sh_aead){NULL, seals};
+        return false;
+    }
+    a->ctx = ctx;
+    return true;
+}
+
+int sh_aead_init(sh_aead *a, const uint8_t key[SH_AEAD_KEY_BYTES], bool seals)
+{
+    *a = (sh_aead){.seals = seals, .keyed = true};
+    memcpy(a->key, key, sizeof a->key);
+    if (!aead_wake(a)) {
+        sh_aead_fini(a);
         return SH_E_NOMEM;
     }
-    *a = (sh_aead){ctx, seals};
     return 0;
+}
+
+void sh_aead_rest(sh_aead *a)
+{
+    EVP_CIPHER_CTX_free(a->ctx); /* cleanses its copy of the key; accepts NULL */
+    a->ctx = NULL;
 }
 
 void sh_aead_fini(sh_aead *a)
 {
-    EVP_CIPHER_CTX_free(a->ctx); /* cleanses the key; accepts NULL */
-    a->ctx = NULL;
+    sh_aead_rest(a);
+    a->keyed = false;
+    sh_wipe(a->key, sizeof a->key);
 }
 
 /* Nonce (Noise: 4 zero bytes, then the counter), associated data, the data in place. */
@@ -55,7 +77,7 @@ int sh_aead_seal(sh_aead *a, uint64_t nonce, sh_span ad, uint8_t *buf, size_t n,
 {
     uint8_t rest[SH_AEAD_TAG_BYTES];
     int done = 0;
-    if (!a->ctx || !a->seals || ad.n > INT32_MAX) {
+    if (!a->seals || ad.n > INT32_MAX || !aead_wake(a)) {
         return SH_E_CRYPTO;
     }
     ERR_set_mark();
@@ -71,7 +93,7 @@ int sh_aead_open(sh_aead *a, uint64_t nonce, sh_span ad, uint8_t *buf, size_t n,
     uint8_t expected[SH_AEAD_TAG_BYTES]; /* the control call wants it writable */
     uint8_t rest[SH_AEAD_TAG_BYTES];
     int done = 0;
-    if (!a->ctx || a->seals || ad.n > INT32_MAX) {
+    if (a->seals || ad.n > INT32_MAX || !aead_wake(a)) {
         return SH_E_CRYPTO;
     }
     memcpy(expected, tag, sizeof expected);

@@ -68,7 +68,8 @@ struct sh_conn_ops {
     void (*filled)(sh_conn *c, size_t n, uint64_t now_us);
     void (*eof)(sh_conn *c, uint64_t now_us); /* the pipe ended (err 0) */
     bool (*event)(sh_conn *c, struct sh_conn_ev *ev, uint64_t now_us);
-    void (*flush)(sh_conn *c);        /* seal what is open */
+    void (*flush)(sh_conn *c); /* seal what is open */
+    void (*rest)(sh_conn *c);  /* idle for now: gives back what can be made again; may be NULL */
     sh_span (*out)(const sh_conn *c); /* raw bytes waiting to be written, contiguous part */
     void (*sent)(sh_conn *c, size_t n);
     uint64_t (*deadline)(const sh_conn *c); /* absolute us, UINT64_MAX: never */

@@ -19,7 +19,7 @@
 enum {
     SH_FRAME_VERSION = 1,
     SH_FRAME_HEAD_MAX = 2048, /* everything but the value: two texts, one name, numbers */
-    SH_FRAME_SMALL = 512      /* gathered without an allocation */
+    SH_FRAME_SMALL = 96       /* gathered without an allocation: what an idle session holds */
 };
 
 enum sh_frame_type {

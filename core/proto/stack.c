@@ -220,6 +220,13 @@ static void stack_flush(sh_conn *c)
     stack_release_input(s);
 }
 
+static void stack_rest(sh_conn *c)
+{
+    sh_stack *s = stack_of(c);
+    sh_aead_rest(&s->seal);
+    sh_aead_rest(&s->open);
+}
+
 static sh_span stack_out(const sh_conn *c)
 {
     return sh_outq_out(&stack_of_const(c)->out);
@@ -330,6 +337,7 @@ static const struct sh_conn_ops STACK_OPS = {
     .eof = stack_eof,
     .event = stack_event,
     .flush = stack_flush,
+    .rest = stack_rest,
     .out = stack_out,
     .sent = stack_sent,
     .deadline = stack_deadline,

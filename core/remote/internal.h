@@ -106,6 +106,16 @@ struct sh_remote {
     size_t scratch_n;
     struct native *scratch_owner;
 
+    struct {                  /* the LOST being counted, of one session */
+        struct native *owner; /* NULL: none */
+        uint64_t target;
+        uint32_t count;
+        int code;
+        uint8_t name_n;
+        uint8_t name[SH_NAME_MAX];
+        const char *text;
+    } lost;
+
     struct sh_exports exports;
     struct sh_names names;
 

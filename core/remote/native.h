@@ -139,16 +139,6 @@ struct native {
     uint32_t names_in_cap, yours_in_cap, mine_in_cap; /* entries; they grow as they are used */
     size_t tables_bytes;                              /* charged for them */
     uint64_t credit_us;                               /* when credits leave at the latest */
-
-    /* the LOST being counted */
-    struct {
-        uint64_t target;
-        uint32_t count;
-        int code;
-        uint8_t name_n;
-        uint8_t name[SH_NAME_MAX];
-        const char *text;
-    } lost;
 };
 
 /* native.c */

@@ -105,7 +105,7 @@ void native_in_reset(struct native *n)
     n->last_call_in = 0;
     n->in_bytes = n->due_bytes = 0;
     n->credit_us = UINT64_MAX;
-    n->lost.count = 0;
+    n->r->lost.owner = n->r->lost.owner == n ? NULL : n->r->lost.owner;
 }
 
 void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask)
@@ -234,31 +234,37 @@ void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
 
 void native_lost_flush(struct native *n)
 {
-    if (n->lost.count == 0) {
+    sh_remote *r = n->r;
+    if (r->lost.owner != n) {
         return;
     }
     struct sh_frame f = {.type = SH_FRAME_LOST,
-                         .target = native_mine(n, n->lost.target),
-                         .count = n->lost.count,
-                         .code = n->lost.code,
-                         .text = sh_span_str(n->lost.text)};
-    n->lost.count = 0;
-    native_name(n, &f, sh_span_of(n->lost.name, n->lost.name_n));
+                         .target = native_mine(n, r->lost.target),
+                         .count = r->lost.count,
+                         .code = r->lost.code,
+                         .text = sh_span_str(r->lost.text)};
+    r->lost.owner = NULL;
+    native_name(n, &f, sh_span_of(r->lost.name, r->lost.name_n));
     native_frame(n, &f);
 }
 
 void native_lost_add(struct native *n, uint64_t target, sh_span name, int code, const char *text)
 {
-    bool same = n->lost.count && n->lost.target == target && n->lost.code == code &&
-                sh_span_eq(sh_span_of(n->lost.name, n->lost.name_n), name);
+    sh_remote *r = n->r;
+    bool same = r->lost.owner == n && r->lost.target == target && r->lost.code == code &&
+                sh_span_eq(sh_span_of(r->lost.name, r->lost.name_n), name);
     if (!same) {
-        native_lost_flush(n);
-        n->lost.target = target;
-        n->lost.code = code < SH_E_USAGE ? SH_E_LIMIT : code;
-        n->lost.text = text;
-        n->lost.name_n = (uint8_t)name.n;
-        memcpy(n->lost.name, name.p, name.n);
+        if (r->lost.owner) {
+            native_lost_flush(r->lost.owner);
+        }
+        r->lost.owner = n;
+        r->lost.target = target;
+        r->lost.count = 0;
+        r->lost.code = code < SH_E_USAGE ? SH_E_LIMIT : code;
+        r->lost.text = text;
+        r->lost.name_n = (uint8_t)name.n;
+        memcpy(r->lost.name, name.p, name.n);
     }
-    n->lost.count++;
+    r->lost.count++;
     sh_remote_touch(n->peer);
 }

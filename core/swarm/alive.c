@@ -8,7 +8,7 @@ static uint64_t alive_limit(const struct sh_swarm *s, const struct sh_link *l)
     return l->peer->holds > 0 ? s->cfg.peer_timeout_us : 3 * s->cfg.peer_timeout_us;
 }
 
-uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l)
+static uint64_t alive_ping(struct sh_swarm *s, struct sh_link *l)
 {
     uint64_t limit = alive_limit(s, l);
     /* Often enough that a peer which stands still for nearly the whole limit has it nearly whole. */
@@ -32,6 +32,31 @@ uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l)
         asked = s->now_us;
     }
     return asked + every < heard + limit ? asked + every : heard + limit;
+}
+
+/* An idle connection holds the least it can; when it is due to, or UINT64_MAX. */
+static uint64_t alive_rest(const struct sh_swarm *s, struct sh_link *l)
+{
+    uint64_t rest_us = l->heard_us + SH_LINK_REST_MS * UINT64_C(1000);
+    if (s->now_us < rest_us) {
+        l->resting = false;
+        return rest_us;
+    }
+    if (!l->resting) {
+        if (l->conn->ops->rest) {
+            l->conn->ops->rest(l->conn);
+        }
+        sh_block_pool_trim(s->cfg.pool, SH_BLOCKS_RESTING);
+    }
+    l->resting = true;
+    return UINT64_MAX;
+}
+
+uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l)
+{
+    uint64_t ping_us = alive_ping(s, l);
+    uint64_t rest_us = l->state == SH_LINK_UP ? alive_rest(s, l) : UINT64_MAX;
+    return rest_us < ping_us ? rest_us : ping_us;
 }
 
 void sh_alive_clock(struct sh_swarm *s, uint64_t now_us)

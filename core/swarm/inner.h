@@ -142,6 +142,7 @@ struct sh_link {
     enum sh_link_state state;
     bool dialer;
     bool starved;    /* room() said 0: READ is owed */
+    bool resting;    /* nothing was heard for a while: the connection holds the least it can */
     bool pipe_gone;  /* the driver said closed */
     bool known_dead; /* silence: PEER_LOST needs no grace */
     bool job;        /* a dial of its target's job, counted there */
