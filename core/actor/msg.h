@@ -194,7 +194,7 @@ static inline bool sh_pid_is_slot(sh_pid p)
 
 /* --- within this room: the pool of one executor --- */
 
-enum { SH_POOL_CLASSES = 7, SH_POOL_GROW = 64 };
+enum { SH_POOL_CLASSES = 8, SH_POOL_GROW = 64 };
 
 typedef struct sh_msg_pool {
     const sh_mem *mem;

@@ -63,6 +63,9 @@ static void io_look(struct sh_io *io, bool look)
         io->fresh = false;
         return;
     }
+    if (!io->fresh && !late && !io->handles_changed && sh_tcp_read_hot(io, io->calls.now_us())) {
+        return;
+    }
     io->fresh = false;
     io->handles_changed = false;
     uv_run(&io->uv, UV_RUN_NOWAIT);
@@ -132,7 +135,7 @@ int sh_io_until_ms(uint64_t deadline_us, uint64_t now_us)
 static bool io_try_hot(struct sh_io *io, uint64_t now_us)
 {
     uint64_t token = sh_io_token();
-    if (!io->hot || !sh_exec_enter(io->loop, token)) {
+    if (!sh_exec_enter(io->loop, token)) {
         return false;
     }
     sh_node_set_token(io->node, token);
@@ -148,7 +151,7 @@ void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint6
     struct pollfd p = {.fd = loop ? uv_backend_fd(&io->uv) : io->host_fd, .events = POLLIN};
     uint64_t now_us = io->calls.now_us();
     for (unsigned i = 0; now_us < deadline_us && now_us - traffic_us < io->spin_us; i++) {
-        bool look = !io->hot || i % SH_IO_SPIN_LOOKS == SH_IO_SPIN_LOOKS - 1;
+        bool look = !loop || i % SH_IO_SPIN_LOOKS == SH_IO_SPIN_LOOKS - 1;
         if (!sh_exec_asleep(x) || (loop && io_try_hot(io, now_us)) ||
             (look && io->calls.poll(&p, 1, 0) != 0)) {
             return;

@@ -172,15 +172,24 @@ static bool frame_is_known(const struct sh_frame *f)
 
 static int frame_put_known(const struct sh_frame *f, uint8_t *out)
 {
+    uint64_t target = (uint64_t)f->target.entry + 3;
+    uint64_t other = f->other.kind == SH_WHO_ENTRY ? (uint64_t)f->other.entry + 3 : 0;
+    uint64_t name = (uint64_t)f->name_entry + 1;
+    if (f->type == SH_FRAME_TELL && (target | other | name) < 0x80 && f->value.n < 0x7c) {
+        const uint8_t head[] = {(uint8_t)(4 + f->value.n), SH_FRAME_TELL, (uint8_t)target,
+                                (uint8_t)other, (uint8_t)name};
+        memcpy(out, head, sizeof head);
+        return sizeof head;
+    }
     uint64_t numbers[5];
     size_t count = 0;
     if (f->type == SH_FRAME_ASK) {
         numbers[count++] = f->call;
         numbers[count++] = f->left_ms;
     }
-    numbers[count++] = (uint64_t)f->target.entry + 3;
-    numbers[count++] = f->other.kind == SH_WHO_ENTRY ? (uint64_t)f->other.entry + 3 : 0;
-    numbers[count++] = (uint64_t)f->name_entry + 1;
+    numbers[count++] = target;
+    numbers[count++] = other;
+    numbers[count++] = name;
     uint64_t length = 1 + f->value.n;
     for (size_t i = 0; i < count; i++) {
         length += number_len(numbers[i]);

@@ -110,7 +110,7 @@ static void kad_pump(struct sh_swarm *s, struct sh_link *l)
         n = n == 0 ? request_encode(s, r, buf, sizeof buf) : n;
         n = n > 0 ? sh_stream_send(l->kad_out, sh_span_of(buf, (size_t)n)) : n;
         if (n < 0) {
-            sh_alarm_set(s, &r->alarm, s->now_us);
+            sh_alarm_set(s, &r->alarm, 0); /* at once */
             return;
         }
         sh_list_remove(&r->at);

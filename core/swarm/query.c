@@ -70,7 +70,7 @@ static void query_done(struct sh_swarm *s, struct sh_query *q, int err)
         sh_wheel_cancel(&s->wheel, &q->alarm.t);
         sh_note_queue(s, &q->note);
     } else {
-        sh_alarm_set(s, &q->alarm, s->now_us);
+        sh_alarm_set(s, &q->alarm, 0); /* at once: the wheel would round now up to its tick */
     }
 }
 
