@@ -103,6 +103,7 @@ static int hook_message(shoal_cx *cx, void *state, const char *name, shoal_bytes
     }
     c->name = name;
     c->value = value;
+    c->object = value.len ? NULL : shoal_cx_object(cx);
     return lcoro_start(c);
 }
 
@@ -149,6 +150,7 @@ struct lost {
     lactor *a;
     const char *name;
     shoal_bytes value;
+    lobj *object;
 };
 
 static int lost_add(lua_State *L)
@@ -156,15 +158,20 @@ static int lost_add(lua_State *L)
     struct lost *lost = lua_touserdata(L, 1);
     lactor *a = lost->a;
     lnode_push_box(L, a->node, BOX_ANCHOR);
+    int box = lua_gettop(L);
     if (a->undelivered_ref == LUA_NOREF) {
         lua_newtable(L);
-        a->undelivered_ref = luaL_ref(L, -2);
+        a->undelivered_ref = lbox_ref(L, a->node, box);
     }
-    lua_rawgeti(L, -1, a->undelivered_ref);
+    lua_rawgeti(L, box, a->undelivered_ref);
     lua_createtable(L, 0, 2);
     lua_pushstring(L, lost->name);
     lua_setfield(L, -2, "name");
-    if (!lcodec_push(L, a->node, lost->value)) {
+    if (lost->object) {
+        lobj *o = lost->object;
+        lost->object = NULL;
+        lobject_take(L, o, box);
+    } else if (!lcodec_push(L, a->node, lost->value)) {
         lua_pop(L, 1);
         lua_pushnil(L); /* no Lua value: the name is told */
     }
@@ -176,10 +183,12 @@ static int lost_add(lua_State *L)
 /* The library tells one at a time, all before on_stop; Lua gets them together. */
 static void hook_undelivered(shoal_cx *cx, void *state, const char *name, shoal_bytes value)
 {
-    (void)cx;
-    struct lost lost = {state_actor(state), name, value};
+    struct lost lost = {state_actor(state), name, value, shoal_cx_object(cx)};
     if (!lprotect(lost.a->node, lost_add, &lost)) {
         levent_write(lost.a->node, SHOAL_LOG_WARN, "an undelivered message could not be kept");
+    }
+    if (lost.object) {
+        lobject_drop(lost.object);
     }
 }
 
@@ -237,10 +246,11 @@ static ltype *type_of(lua_State *L, lnode *n, int idx)
     n->types = t; /* from here on the node frees it */
     type_fill(L, t, spec);
     lnode_push_box(L, n, BOX_ANCHOR);
+    int box = lua_gettop(L);
     lua_pushvalue(L, idx);
-    t->class_ref = luaL_ref(L, -2);
+    t->class_ref = lbox_ref(L, n, box);
     lua_getfield(L, spec, "meta");
-    t->meta_ref = luaL_ref(L, -2);
+    t->meta_ref = lbox_ref(L, n, box);
     lua_settop(L, spec - 2);
     return t;
 }
@@ -319,10 +329,11 @@ void lactor_release(lactor *a)
     a->failure = NULL;
     lua_State *L = n->vm->L;
     lnode_push_box(L, n, BOX_ANCHOR);
-    luaL_unref(L, -1, a->self_ref);
-    luaL_unref(L, -1, a->arg_ref);
-    luaL_unref(L, -1, a->undelivered_ref);
-    luaL_unref(L, -1, a->cx_ref); /* last: the struct lies in it */
+    int box = lua_gettop(L), cx_ref = a->cx_ref;
+    lbox_unref(L, n, box, a->self_ref);
+    lbox_unref(L, n, box, a->arg_ref);
+    lbox_unref(L, n, box, a->undelivered_ref);
+    lbox_unref(L, n, box, cx_ref); /* last: the struct lies in it */
     lua_pop(L, 1);
 }
 
@@ -388,20 +399,22 @@ static lactor *actor_new(lua_State *L, lnode *n, ltype *t, int arg)
     a->type = t;
     a->self_ref = a->cx_ref = a->arg_ref = a->undelivered_ref = LUA_NOREF;
     luaL_setmetatable(L, "shoal.cx");
-    lnode_push(L, n);
+    lnode_push_box(L, n, BOX_ANCHOR);
     lcompat_setowned(L, cx);
     lnode_push_box(L, n, BOX_ANCHOR);
-    int anchor = lua_gettop(L);
+    int box = lua_gettop(L);
     lua_createtable(L, 0, 4);
     lua_pushvalue(L, cx);
     lua_setfield(L, -2, "cx");
-    lua_rawgeti(L, anchor, t->meta_ref);
+    lua_rawgeti(L, box, t->meta_ref);
     lua_setmetatable(L, -2);
-    a->self_ref = luaL_ref(L, anchor);
-    lua_pushvalue(L, arg);
-    a->arg_ref = luaL_ref(L, anchor);
+    a->self_ref = lbox_ref(L, n, box);
+    if (!lua_isnil(L, arg)) {
+        lua_pushvalue(L, arg);
+        a->arg_ref = lbox_ref(L, n, box);
+    }
     lua_pushvalue(L, cx);
-    a->cx_ref = luaL_ref(L, anchor);
+    a->cx_ref = lbox_ref(L, n, box);
     a->next = n->actors;
     if (a->next) {
         a->next->prev = a;
@@ -415,7 +428,7 @@ static bool may_wait(lua_State *L, const lnode *n)
 {
     lcoro *c = n->vm->running;
     return c && c->co == L && (c->node == n || (c->node->home && c->node->sim == n->sim)) &&
-           lua_isyieldable(L) && lnode_usable(n);
+           lcompat_yieldable(L) && lnode_usable(n);
 }
 
 /* (node or cx, class [, argument [, options]]) -> ref */
@@ -458,7 +471,7 @@ int lactor_spawn(lua_State *L, lnode *n, lactor *parent)
         a->spawner = n->vm->running;
         a->spawner->on = n;
         a->spawner->spawned = a;
-        return lcoro_wait(L, a->spawner, WAIT_SPAWN, lcoro_ended, (void *)(intptr_t)WHAT_REF);
+        return lcoro_wait(L, a->spawner, WAIT_SPAWN, WHAT_REF);
     }
     lref_push(L, n, pid);
     return 1;

@@ -64,5 +64,6 @@ void lbytes_open(lua_State *L)
     luaL_newmetatable(L, "shoal.bytes");
     luaL_setfuncs(L, meta, 0);
     lmeta_index(L, methods, NULL);
+    lvm_of(L)->bytes = lua_topointer(L, -1);
     lua_pop(L, 1);
 }

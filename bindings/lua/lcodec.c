@@ -7,7 +7,7 @@
 
 #include "lshoal.h"
 
-enum { DEPTH_MAX = 32, SIZED_MAX = 65536 };
+enum { SIZED_MAX = 65536 };
 
 /* What is wrong, and where: the path is put together from its end while the walk returns. */
 struct fault {
@@ -85,7 +85,7 @@ static enum shape table_keys(lua_State *L, int idx, lua_Integer *count, bool *in
     while (lua_next(L, idx)) {
         lua_pop(L, 1);
         n++;
-        if (*indexes && lua_isinteger(L, -1) && lua_tointeger(L, -1) > 0) {
+        if (*indexes && lcompat_isinteger(L, -1) && lua_tointeger(L, -1) > 0) {
             lua_Integer key = lua_tointeger(L, -1);
             most = key > most ? key : most;
         } else {
@@ -149,7 +149,7 @@ static bool put_pair(struct walk *w, int key, int depth)
         }
         return put_value(w, key + 1, depth + 1) || fault_at_key(w, text, n);
     }
-    if (lua_isinteger(L, key)) {
+    if (lcompat_isinteger(L, key)) {
         shoal_put_i64(w->p, lua_tointeger(L, key));
         return put_value(w, key + 1, depth + 1) || fault_at_index(w, lua_tointeger(L, key));
     }
@@ -213,9 +213,9 @@ static bool put_hole(struct walk *w, int idx)
 
 static bool put_table(struct walk *w, int idx, int depth)
 {
-    if (depth >= DEPTH_MAX) {
+    if (depth >= LDEPTH_MAX) {
         return fault_set(w, SHOAL_E_BAD_VALUE, "more than %d lists and maps inside each other",
-                         DEPTH_MAX);
+                         LDEPTH_MAX);
     }
     if (!lua_checkstack(w->L, 10)) {
         return fault_set(w, SHOAL_E_LIMIT, "out of memory");
@@ -262,7 +262,7 @@ static bool put_value(struct walk *w, int idx, int depth)
     case LUA_TNIL: shoal_put_nil(w->p); break;
     case LUA_TBOOLEAN: shoal_put_bool(w->p, lua_toboolean(L, idx)); break;
     case LUA_TNUMBER:
-        if (lua_isinteger(L, idx)) {
+        if (lcompat_isinteger(L, idx)) {
             shoal_put_i64(w->p, lua_tointeger(L, idx));
         } else {
             shoal_put_f64(w->p, (double)lua_tonumber(L, idx));
@@ -385,7 +385,7 @@ static bool push_key(struct walk *w, shoal_bytes key, bool *whole)
 static bool fault_at_pushed(struct walk *w)
 {
     size_t n;
-    if (lua_isinteger(w->L, -1)) {
+    if (lcompat_isinteger(w->L, -1)) {
         return fault_at_index(w, lua_tointeger(w->L, -1));
     }
     const char *text = lua_tolstring(w->L, -1, &n);
@@ -510,7 +510,7 @@ static const char *value_type(lua_State *L)
     switch (lua_type(L, 1)) {
     case LUA_TNIL: return "nil";
     case LUA_TBOOLEAN: return "bool";
-    case LUA_TNUMBER: return lua_isinteger(L, 1) ? "integer" : "float";
+    case LUA_TNUMBER: return lcompat_isinteger(L, 1) ? "integer" : "float";
     case LUA_TSTRING: return "text";
     case LUA_TTABLE: return table_type(L);
     case LUA_TUSERDATA:

@@ -44,8 +44,11 @@ static int coro_thread(lua_State *L)
 {
     lcoro *c = lua_touserdata(L, 1);
     lnode_push_box(L, c->node, BOX_ANCHOR);
+    int box = lua_gettop(L);
     lua_State *co = lua_newthread(L);
-    c->co_ref = luaL_ref(L, -2);
+    lua_pushvalue(L, box);
+    lua_xmove(L, co, 1);
+    c->co_ref = lbox_ref(L, c->node, box);
     c->co = co;
     return 0;
 }
@@ -64,7 +67,14 @@ lcoro *lcoro_new(lnode *n, enum lkind kind, lactor *a, shoal_cx *cx)
     if (!c) {
         return NULL;
     }
-    *c = (lcoro){.node = n, .kind = kind, .actor = a, .cx = cx, .co = co, .co_ref = co_ref};
+    *c = (lcoro){.node = n,
+                 .kind = kind,
+                 .actor = a,
+                 .cx = cx,
+                 .co = co,
+                 .co_ref = co_ref,
+                 .base = 2,
+                 .box_ref = LUA_NOREF};
     if (!co && !lprotect(n, coro_thread, c) && !c->co && n->vm->hooked) {
         lprotect(n, coro_thread, c); /* a hook's error is kept; it says nothing of this coroutine */
     }
@@ -76,23 +86,41 @@ lcoro *lcoro_new(lnode *n, enum lkind kind, lactor *a, shoal_cx *cx)
     return c;
 }
 
-/* The thread is not used again. */
-static void coro_unanchor(lcoro *c)
+static void coro_unref(lcoro *c, int *ref)
 {
     lua_State *L = c->node->vm->L;
     lnode_push_box(L, c->node, BOX_ANCHOR);
     if (lua_istable(L, -1)) {
-        luaL_unref(L, -1, c->co_ref);
+        lbox_unref(L, c->node, lua_gettop(L), *ref);
     }
     lua_pop(L, 1);
+    *ref = LUA_NOREF;
+}
+
+/* The thread is not used again. */
+static void coro_unanchor(lcoro *c)
+{
+    coro_unref(c, &c->co_ref);
     c->co = NULL;
+}
+
+/* What c was given, before it ends. */
+static void coro_let_go(lcoro *c)
+{
+    if (c->box_ref != LUA_NOREF) {
+        coro_unref(c, &c->box_ref);
+    }
+    if (c->object) {
+        lobject_drop(c->object);
+        c->object = NULL;
+    }
 }
 
 static void coro_recycle(lcoro *c, bool fine)
 {
     lnode *n = c->node;
     if (fine && n->pool_count < LPOOL_MAX && !n->closing) {
-        lua_settop(c->co, 0);
+        lua_settop(c->co, 1); /* the box */
         c->next = n->pool;
         n->pool = c;
         n->pool_count++;
@@ -144,6 +172,21 @@ static void push_error_text(lua_State *L, int idx)
     luaL_tolstring(L, idx, NULL);
 }
 
+/* LuaJIT's hooks reach into coroutines: this text is its interpreter's Ctrl-C. */
+static void coro_interrupted(lua_State *L, const lcoro *c)
+{
+#ifdef LCOMPAT_LUAJIT
+    static const char said[] = "interrupted!";
+    size_t n;
+    const char *text = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &n) : NULL;
+    if (text && n >= sizeof said - 1 && strcmp(text + n - (sizeof said - 1), said) == 0) {
+        lprotect_keep(L, c->node);
+    }
+#else
+    (void)L, (void)c;
+#endif
+}
+
 /* (c): the raised value is on top of its coroutine. */
 static int coro_failed(lua_State *L)
 {
@@ -152,14 +195,19 @@ static int coro_failed(lua_State *L)
     if (lua_status(c->co) == LUA_YIELD) {
         lua_pushliteral(
             L, "coroutine.yield outside a coroutine of your own: what takes time waits by itself");
+    } else if (c->stolen) {
+        lua_pushliteral(L, "this coroutine belongs to shoal: only shoal may resume it");
     } else {
         lua_xmove(c->co, L, 1);
     }
+    coro_interrupted(L, c);
     push_error_text(L, 1);
     const char *text = lua_tostring(L, 2);
     luaL_traceback(L, c->co, text, 0);
     const char *trace = lua_tostring(L, 3);
-    if (c->kind == RUN_MESSAGE || c->kind == RUN_INIT) {
+    if (c->box_ref != LUA_NOREF && (c->kind == RUN_TASK || c->kind == RUN_FORK)) {
+        ljob_raised(L, c, 1);
+    } else if (c->kind == RUN_MESSAGE || c->kind == RUN_INIT) {
         const char *type =
             luaL_getmetafield(L, 1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : "error";
         shoal_bytes value = shoal_nil();
@@ -191,6 +239,13 @@ static void coro_fail(lcoro *c)
     }
 }
 
+/* What waits was resumed by somebody else, and has ended; only where nothing can see that before. */
+static int coro_stolen(lcoro *c)
+{
+    c->stolen = true;
+    return LUA_ERRRUN;
+}
+
 static int coro_resume(lcoro *c, int args)
 {
     lvm *vm = c->node->vm;
@@ -202,10 +257,14 @@ static int coro_resume(lcoro *c, int args)
     vm->running = c;
     vm->L = c->co;
     c->wait = WAIT_NONE;
+    c->results = args;
     if (a) {
         a->current = lcoro_cx(c);
     }
-    int status = lcompat_resume(c->co, from, args, &left);
+    int status = c->resumed && lua_status(c->co) != LUA_YIELD
+                     ? coro_stolen(c)
+                     : lcompat_resume(c->co, from, args, &left);
+    c->resumed = false;
     if (a) {
         a->current = outer_cx;
     }
@@ -229,6 +288,32 @@ void lcoro_close_forks(lcoro *parent)
     }
 }
 
+static void coro_unhook(lcoro *c)
+{
+    if (c->at) {
+        ltimer_remove(c);
+    }
+    if (c->iter) {
+        liter_forget(c->iter);
+        c->iter = NULL;
+    }
+    if (c->spawned) {
+        c->spawned->spawner = NULL;
+        c->spawned = NULL;
+    }
+    if (c->queued) {
+        lsim_forget(c);
+    }
+}
+
+/* A call is still open whose end nobody waits for: its callback frees c, maybe at once. */
+static void coro_abandon(lcoro *c)
+{
+    lcompat_close(c->co, c->node->vm->L);
+    coro_unanchor(c);
+    shoal_cancel(c->on->node, c->call);
+}
+
 /* c has ended: c is freed; what its hook answers. */
 static int coro_end(lcoro *c, int status)
 {
@@ -240,6 +325,8 @@ static int coro_end(lcoro *c, int status)
     if (c->forks) {
         lcoro_close_forks(c);
     }
+    coro_let_go(c);
+    coro_unhook(c); /* only if a wait was begun that the version could not do */
     int code = c->code;
     shoal_cx *cx = c->cx;
     bool held = c->held;
@@ -247,7 +334,11 @@ static int coro_end(lcoro *c, int status)
         c->parent->forks--;
     }
     coro_unlink(c);
-    coro_recycle(c, status == LUA_OK);
+    if (c->pending) {
+        coro_abandon(c);
+    } else {
+        coro_recycle(c, status == LUA_OK);
+    }
     if (cx && held) {
         shoal_finish(cx, code);
     }
@@ -264,11 +355,17 @@ int lcoro_step(lcoro *c, int args)
     lnode *n = c->node;
     lua_State *outer;
     lnode_enter(n->vm->L, n, &outer);
-    int status = coro_resume(c, args), code = 0;
+    int status = LUA_OK, code = 0;
+    while (args >= 0) {
+        status = coro_resume(c, args);
+        args = status == LUA_OK && c->direct ? ljob_returned(c) : LJOB_DONE;
+    }
+    status = args == LJOB_RAISED ? LUA_ERRRUN : status;
     if (status != LUA_YIELD || c->wait == WAIT_NONE) {
         lcoro *parent = c->parent;
         code = coro_end(c, status);
         if (parent && parent->woken && parent->wait == WAIT_PARK) {
+            parent->woken = false;
             parent->resumed = true;
             code = lcoro_step(parent, 0);
         }
@@ -279,9 +376,10 @@ int lcoro_step(lcoro *c, int args)
 
 int lcoro_start(lcoro *c)
 {
-    lua_pushcfunction(c->co, ljob_start);
-    lua_pushlightuserdata(c->co, c);
-    return lcoro_step(c, 1);
+    if (c->object && ljob_push_direct(c)) {
+        return lcoro_step(c, 2);
+    }
+    return lcoro_step(c, ljob_push(c));
 }
 
 /* --- waiting --- */
@@ -295,7 +393,9 @@ lcoro *lcoro_handler(const lnode *n)
 lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what)
 {
     lcoro *c = n ? n->vm->running : NULL;
-    if (!c) {
+    if (c && c->wait != WAIT_NONE) {
+        luaL_error(L, "%s waits, and this handler or task could not wait before", what);
+    } else if (!c) {
         luaL_error(
             L,
             "%s waits, and nothing can wait here: call it in a handler, or in a function given to "
@@ -307,7 +407,7 @@ lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what)
                    "handler or "
                    "task itself, or use shoal.all",
                    what);
-    } else if (!lua_isyieldable(L)) {
+    } else if (!lcompat_yieldable(L)) {
         luaL_error(L, "%s waits, and cannot inside table.sort, string.gsub or another C function",
                    what);
     } else if (n != c->node && lcoro_cx(c)) {
@@ -319,16 +419,19 @@ lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what)
     return c;
 }
 
-lcoro *lcoro_resumed(lua_State *L)
+#if LCOMPAT_CALLK
+/* Runs first when what waited is resumed. */
+static int coro_resumed(lua_State *L, int status, lua_KContext ctx)
 {
+    (void)status, (void)ctx;
     lcoro *c = lvm_of(L)->running;
     if (!c || c->co != L || !c->resumed) {
-        luaL_error(L, "this coroutine belongs to shoal: only shoal may resume it");
-        return NULL;
+        return luaL_error(L, "this coroutine belongs to shoal: only shoal may resume it");
     }
     c->resumed = false;
-    return c;
+    return c->results;
 }
+#endif
 
 static void coro_hold(const lcoro *c)
 {
@@ -339,11 +442,12 @@ static void coro_hold(const lcoro *c)
     }
 }
 
-int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait, lua_KFunction k, void *ctx)
+int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait, enum lwhat what)
 {
     coro_hold(c);
     c->wait = wait;
-    return lua_yieldk(L, 0, (lua_KContext)ctx, k);
+    c->what = what;
+    return lcompat_yield(L, coro_resumed);
 }
 
 static int push_rows(lua_State *L, lnode *n, shoal_bytes value)
@@ -354,27 +458,27 @@ static int push_rows(lua_State *L, lnode *n, shoal_bytes value)
     return lfail(L, SHOAL_E_BAD_VALUE, SHOAL_HANDLED, lua_tostring(L, -1));
 }
 
-static int push_result(lua_State *L, lcoro *c, enum lwhat what)
+/* What the one who waits gets; beside its coroutine. */
+static int push_result(lua_State *L, lcoro *c)
 {
     const shoal_result *r = c->result;
-    shoal_bytes text;
-    bool timed_out = c->timed_out;
-    c->result = NULL;
-    c->timed_out = false;
+    shoal_bytes text = shoal_nil();
+    if (c->what == WHAT_ITEM) {
+        return liter_push(L, c->iter_ended);
+    }
     if (!r) {
         lua_pushboolean(L, 1);
         return 1;
     }
     if (r->code < 0) {
-        return lfail_result(L, c->on, r, timed_out);
+        return lfail_result(L, c->on, r, c->timed_out);
     }
-    switch (what) {
+    switch (c->what) {
     case WHAT_REPLY:
     case WHAT_ROWS: return push_rows(L, c->on, r->value);
     case WHAT_REF: lref_push(L, c->on, r->pid); return 1;
     case WHAT_REASON: lactor_push_reason(L, c->on, &r->reason); return 1;
     case WHAT_TEXT:
-        text = shoal_nil();
         shoal_as_text(r->value, &text);
         lua_pushlstring(L, text.data ? text.data : "", text.len);
         return 1;
@@ -382,10 +486,44 @@ static int push_result(lua_State *L, lcoro *c, enum lwhat what)
     }
 }
 
-int lcoro_ended(lua_State *L, int status, lua_KContext what)
+/* (c): moves it to the coroutine. */
+static int result_move(lua_State *L)
 {
-    (void)status;
-    return push_result(L, lcoro_resumed(L), (enum lwhat)what);
+    lcoro *c = lua_touserdata(L, 1);
+    luaL_checkstack(L, 12, "result");
+    luaL_checkstack(c->co, 8, "result");
+    int count = push_result(L, c);
+    lua_xmove(L, c->co, count);
+    c->results = count;
+    return 0;
+}
+
+/* The values that c goes on with: how many. */
+static int coro_results(lcoro *c)
+{
+    const shoal_result *r = c->result;
+    lua_State *co = c->co;
+    c->results = 0;
+    if (c->what == WHAT_NOTHING || !lua_checkstack(co, 4)) {
+        return 0;
+    }
+    if (c->what == WHAT_TRUE && (!r || r->code >= 0)) {
+        lua_pushboolean(co, 1);
+        return 1;
+    }
+    lobj *o = c->what == WHAT_REPLY && r && r->code >= 0 ? shoal_result_object(r) : NULL;
+    if (o) {
+        lua_rawgetp(co, LUA_REGISTRYINDEX, c->node); /* stays below, as nothing */
+        lobject_take(co, o, lua_gettop(co));
+        return 1;
+    }
+    char why[64];
+    if (!lprotect_try(c->node, result_move, c, why, sizeof why)) {
+        lua_settop(co, lua_gettop(co) - c->results);
+        lua_pushnil(co);
+        return 1;
+    }
+    return c->results;
 }
 
 int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what)
@@ -399,7 +537,8 @@ int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what)
         coro_hold(c);
     }
     c->wait = WAIT_CALL;
-    return lua_yieldk(L, 0, (lua_KContext)what, lcoro_ended);
+    c->what = what;
+    return lcompat_yield(L, coro_resumed);
 }
 
 /* shoal.sleep(seconds) -> true */
@@ -414,7 +553,22 @@ int lcoro_sleep(lua_State *L)
     if (!ltimer_add(c, lnode_now_us(c->node) + us)) {
         return lfail(L, SHOAL_E_LIMIT, SHOAL_NOT_SENT, "out of memory");
     }
-    return lcoro_wait(L, c, WAIT_SLEEP, lcoro_ended, (void *)(intptr_t)WHAT_TRUE);
+    return lcoro_wait(L, c, WAIT_SLEEP, WHAT_TRUE);
+}
+
+int lcoro_go(lcoro *c, const shoal_result *result)
+{
+    lnode *n = c->node;
+    lua_State *outer;
+    lnode_enter(n->vm->L, n, &outer);
+    c->result = result;
+    int args = coro_results(c);
+    c->result = NULL;
+    c->timed_out = false;
+    c->resumed = true;
+    int code = lcoro_step(c, args);
+    lnode_leave(n, outer);
+    return code;
 }
 
 int lcoro_wake(lcoro *c, const shoal_result *result)
@@ -425,9 +579,7 @@ int lcoro_wake(lcoro *c, const shoal_result *result)
     if (lsim_defer(c, result)) {
         return 0;
     }
-    c->result = result;
-    c->resumed = true;
-    return lcoro_step(c, 0);
+    return lcoro_go(c, result);
 }
 
 void lcoro_done(void *ud, const shoal_result *result)
@@ -465,24 +617,6 @@ int lcoro_then(shoal_cx *cx, void *ud, const shoal_result *result)
 
 /* --- closing --- */
 
-static void coro_unhook(lcoro *c)
-{
-    if (c->at) {
-        ltimer_remove(c);
-    }
-    if (c->iter) {
-        liter_forget(c->iter);
-        c->iter = NULL;
-    }
-    if (c->spawned) {
-        c->spawned->spawner = NULL;
-        c->spawned = NULL;
-    }
-    if (c->queued) {
-        lsim_forget(c);
-    }
-}
-
 void lcoro_close(lcoro *c)
 {
     lnode *n = c->node;
@@ -494,6 +628,7 @@ void lcoro_close(lcoro *c)
     if (c->parent) {
         c->parent->forks--;
     }
+    coro_let_go(c);
     coro_unhook(c);
     coro_unlink(c);
     lcompat_close(c->co, n->vm->L);

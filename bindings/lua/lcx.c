@@ -34,13 +34,20 @@ static int answer(lua_State *L, const lnode *n, int code)
     return 1;
 }
 
-/* Notes that the handler's return value is not the reply. */
-static void answered(lua_State *L)
+/* The coroutine of the message that is handled; NULL. */
+static lcoro *handled(lua_State *L)
 {
     lcoro *c = lvm_of(L)->running;
     while (c && c->parent) {
         c = c->parent;
     }
+    return c;
+}
+
+/* Notes that the handler's return value is not the reply. */
+static void answered(lua_State *L)
+{
+    lcoro *c = handled(L);
     if (c) {
         c->answered = true;
     }
@@ -95,16 +102,35 @@ static int cx_random(lua_State *L)
 
 /* --- answering --- */
 
+/* The value at 2 as it is, if it can be. */
+static int reply_object(lua_State *L, lnode *n, shoal_cx *cx)
+{
+    lnode_push_box(L, n, BOX_ANCHOR);
+    lobj *o = lobject_of(L, n, 2, 3);
+    if (!o) {
+        return SHOAL_E_UNSUPPORTED;
+    }
+    int code = shoal_reply_object(cx, (shoal_object){o, lobject_drop});
+    if (code < 0) {
+        lobject_free(L, o, 3);
+    }
+    return code;
+}
+
 /* cx:reply([value]) -> true */
 static int cx_reply(lua_State *L)
 {
     lactor *a;
     shoal_bytes value;
     shoal_cx *cx = cx_of(L, &a, "cx:reply");
-    if (!lcodec_pack(L, a->node, 2, &value)) {
-        return 4;
+    lua_settop(L, 2);
+    int code = reply_object(L, a->node, cx);
+    if (code == SHOAL_E_UNSUPPORTED) {
+        if (!lcodec_pack(L, a->node, 2, &value)) {
+            return 4;
+        }
+        code = shoal_reply(cx, value);
     }
-    int code = shoal_reply(cx, value);
     if (code == 0) {
         answered(L);
     }
@@ -125,7 +151,7 @@ static int cx_defer(lua_State *L)
     memset(p, 0, sizeof *p);
     p->node = a->node;
     luaL_setmetatable(L, "shoal.Promise");
-    lnode_push(L, a->node);
+    lnode_push_box(L, a->node, BOX_ANCHOR);
     lcompat_setowned(L, -2);
     int code = shoal_defer(cx, &p->promise);
     if (code < 0) {
@@ -172,6 +198,15 @@ static int cx_forward(lua_State *L)
     if (lref_pid(to, a->node, &pid) < 0) {
         return lfail(L, SHOAL_E_UNREACHABLE, SHOAL_NOT_SENT,
                      "that actor's peer is not known any more");
+    }
+    lcoro *c = name ? NULL : handled(L);
+    lobj *o = c && c->cx == cx ? c->object : NULL;
+    if (o) { /* came as it is: goes packed */
+        name = o->name->text;
+        lua_settop(L, 3);
+        lnode_push_box(L, a->node, BOX_ANCHOR);
+        lobject_push(L, o, 4);
+        lua_replace(L, 4);
     }
     if (!lcodec_pack(L, a->node, 4, &value)) {
         return 4;
@@ -253,7 +288,9 @@ static int timer_new(lua_State *L, const char *what, bool again)
     t->actor = a;
     t->id = 0;
     luaL_setmetatable(L, "shoal.Timer");
+    lua_createtable(L, 1, 0);
     lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
     lcompat_setowned(L, -2);
     t->id = again ? shoal_every(cx, ms, name, value) : shoal_after(cx, ms, name, value);
     return t->id < 0 ? lfail_last(L, a->node, t->id) : 1;

@@ -72,6 +72,7 @@ static void iter_fed(void *ud, const shoal_result *result)
     if (c) {
         it->waiter = NULL;
         c->iter = NULL;
+        c->iter_ended = it; /* alive: its userdata is on the stack of c */
         lcoro_wake(c, result);
     }
 }
@@ -108,44 +109,41 @@ static int iter_gc(lua_State *L)
     return 0;
 }
 
-static int iter_again(lua_State *L, int status, lua_KContext ctx);
-
-/* it:next() -> ref, or nil at the end; raises failures */
-static int iter_next(lua_State *L)
+int liter_push(lua_State *L, liter *it)
 {
-    liter *it = iter_check(L, 1);
     if (it->count > 0) {
         it->count--;
         lref_push(L, it->node, it->items[it->first++]);
         return 1;
     }
-    if (it->code < 0) {
-        int code = it->code;
-        it->code = SHOAL_END; /* told once */
-        return lfail_raise(L, code, it->delivery, it->text);
-    }
+    lua_pushnil(L);
     if (it->code == SHOAL_END) {
-        lua_pushnil(L);
         return 1;
     }
-    if (!lnode_usable(it->node)) {
-        return lfail_raise(L, SHOAL_E_CLOSED, SHOAL_NOT_SENT, "the node is closed");
+    if (it->code < 0) {
+        lfail_table(L, it->code, it->delivery, it->text, 0);
+        it->code = SHOAL_END; /* told once */
+    } else {
+        lfail_table(L, SHOAL_E_CLOSED, SHOAL_NOT_SENT, "the node is closed", 0);
+    }
+    return 2;
+}
+
+/* iter_next(it) -> ref, or nil at the end, or nil and the failure that shoal.lua raises */
+static int iter_next(lua_State *L)
+{
+    liter *it = iter_check(L, 1);
+    if (it->count > 0 || it->code != 0 || !lnode_usable(it->node)) {
+        return liter_push(L, it);
     }
     lcoro *c = lcoro_waiter(L, it->node, "lookup_all");
     if (it->waiter) {
         return luaL_error(L, "lookup_all: another coroutine waits for the next item");
     }
+    lua_settop(L, 1);
     it->waiter = c;
     c->iter = it;
-    return lcoro_wait(L, c, WAIT_ITER, iter_again, NULL);
-}
-
-static int iter_again(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status, (void)ctx;
-    lcoro_resumed(L)->result = NULL;
-    lua_settop(L, 1);
-    return iter_next(L);
+    return lcoro_wait(L, c, WAIT_ITER, WHAT_ITEM);
 }
 
 /* node:lookup_all(name [, options]) -> iterator */
@@ -168,7 +166,7 @@ int liter_lookup_all(lua_State *L)
     it->node = n;
     it->held = true;
     luaL_setmetatable(L, "shoal.refs");
-    lua_pushvalue(L, 1);
+    lnode_push_box(L, n, BOX_ANCHOR);
     lcompat_setowned(L, -2);
     if (!lnode_usable(n)) {
         iter_end(it, SHOAL_E_CLOSED, SHOAL_NOT_SENT, "the node is closed");
@@ -187,11 +185,12 @@ int liter_lookup_all(lua_State *L)
 
 void liter_open(lua_State *L)
 {
-    static const luaL_Reg meta[] = {
-        {"__gc", iter_gc}, {"__close", iter_close}, {"__call", iter_next}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"next", iter_next}, {"close", iter_close}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__gc", iter_gc}, {"__close", iter_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"close", iter_close}, {NULL, NULL}}; /* next: shoal.lua */
+    static const luaL_Reg functions[] = {{"iter_next", iter_next}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0); /* the module's table is on top */
     luaL_newmetatable(L, "shoal.refs");
     luaL_setfuncs(L, meta, 0);
     lmeta_index(L, methods, NULL);
-    lua_pop(L, 1);
+    lua_setfield(L, -2, "refs_meta");
 }

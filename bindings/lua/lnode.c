@@ -5,78 +5,9 @@
 
 #include "lshoal.h"
 
-static char nodes_key; /* registry: address of lnode -> its userdata, values weak */
-
 lnode *lnode_check(lua_State *L, int arg)
 {
     return luaL_checkudata(L, arg, "shoal.node");
-}
-
-/* What a node keeps alive lies in one table, its box, owned by the userdata: references by number (luaL_ref), the rest
- * under these addresses. While inside the library the registry holds the box under the node's address, else false. */
-static char box_keys[BOX_KEYS];
-
-static void push_box(lua_State *L, lnode *n)
-{
-    luaL_checkstack(L, 6, "node");
-    if (n->entered) {
-        lua_rawgetp(L, LUA_REGISTRYINDEX, n);
-        return;
-    }
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &nodes_key);
-    if (lua_rawgetp(L, -1, n) == LUA_TUSERDATA) {
-        lcompat_pushowned(L, -1);
-        lua_remove(L, -2);
-    }
-    lua_remove(L, -2);
-}
-
-void lnode_push_box(lua_State *L, lnode *n, int field)
-{
-    push_box(L, n);
-    if (field != BOX_ANCHOR && lua_istable(L, -1)) {
-        lua_rawgetp(L, -1, &box_keys[field]);
-        lua_remove(L, -2);
-    }
-}
-
-void lnode_push(lua_State *L, lnode *n)
-{
-    lnode_push_box(L, n, BOX_NODE);
-}
-
-void lnode_enter(lua_State *L, lnode *n, lua_State **outer)
-{
-    *outer = n->vm->L;
-    if (n->entered == 0) {
-        push_box(L, n);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, n);
-    }
-    n->entered++;
-    n->vm->L = L;
-}
-
-void lnode_leave(lnode *n, lua_State *outer)
-{
-    lua_State *L = n->vm->L;
-    n->entered--;
-    if (n->entered == 0) {
-        lua_pushboolean(L, 0);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, n);
-    }
-    n->vm->L = outer;
-}
-
-bool lnode_set_box(lua_State *L, lnode *n, int field)
-{
-    push_box(L, n);
-    bool there = lua_istable(L, -1);
-    lua_insert(L, -2);
-    if (there) {
-        lua_rawsetp(L, -2, &box_keys[field]);
-    }
-    lua_pop(L, there ? 1 : 2);
-    return there;
 }
 
 uint64_t lnode_now_us(const lnode *n)
@@ -145,38 +76,12 @@ static void config_read(lua_State *L, lnode *n, shoal_node_config *c)
     n->max_message = c->max_message;
 }
 
-/* What the node keeps alive, owned by the userdata at idx. */
-static void box_new(lua_State *L, int idx)
-{
-    lua_newtable(L);
-    lua_pushvalue(L, idx);
-    lua_rawsetp(L, -2, &box_keys[BOX_NODE]);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, -2, &box_keys[BOX_REFS]);
-    lua_getfield(L, 1, "on_event");
-    lua_rawsetp(L, -2, &box_keys[BOX_EVENT]);
-    lua_getfield(L, 1, "on_log");
-    lua_rawsetp(L, -2, &box_keys[BOX_LOG]);
-    lua_pushboolean(L, 0);
-    lua_rawsetp(L, -2, &box_keys[BOX_RAISED]);
-    lcompat_setowned(L, idx);
-}
-
 void lnode_born(lua_State *L, lnode *n, const char *meta, int idx)
 {
     n->vm = lvm_of(L);
     atomic_init(&n->logs, NULL);
     luaL_setmetatable(L, meta);
-    box_new(L, idx);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &nodes_key);
-    lua_pushvalue(L, idx);
-    lua_rawsetp(L, -2, n);
-    lua_pushboolean(L, 0);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, n);
+    lbox_new(L, n, idx);
     lua_settop(L, idx);
 }
 
@@ -258,6 +163,8 @@ void lnode_end(lua_State *L, lnode *n, int idx, bool crash)
     ltimer_close(n);
     levent_deliver_logs(n);
     shoal_pack_free(&n->pack);
+    lobject_close(n);
+    lbox_free(n);
     if (n->sim) {
         lsim_leave(L, n);
     }
@@ -287,6 +194,7 @@ static int node_gc(lua_State *L)
         lnode_end(L, n, 1, false);
     }
     levent_free(n);
+    lbox_free(n);
     return 0;
 }
 
@@ -411,6 +319,45 @@ static int node_ended(lua_State *L)
     return 1;
 }
 
+/* kept(node) -> how many references its box holds, and how many values are on their way; for tests */
+static int node_kept(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    lua_pushinteger(L, n->slot_top - n->free_count);
+    lua_pushinteger(L, (lua_Integer)n->object_count);
+    return 2;
+}
+
+/* copied(node, value) -> the bytes it would be packed, the copy; nothing: the short cut does not know it; for tests */
+static int node_copied(lua_State *L)
+{
+    lua_settop(L, 2);
+    size_t size = lobject_copy(L, lnode_check(L, 1), 2);
+    if (size == 0) {
+        return 0;
+    }
+    lua_pushinteger(L, (lua_Integer)size);
+    lua_insert(L, 3);
+    return 2;
+}
+
+/* packed(node, value) -> whether it can be sent, what arrives or why not, its bytes; for tests */
+static int node_packed(lua_State *L)
+{
+    lnode *n = lnode_check(L, 1);
+    shoal_bytes bytes;
+    lua_settop(L, 2);
+    if (!lcodec_pack(L, n, 2, &bytes)) {
+        lua_pushboolean(L, 0);
+        lua_pushvalue(L, -4);
+        return 2;
+    }
+    lua_pushboolean(L, lcodec_push(L, n, bytes));
+    lua_insert(L, 3);
+    lua_pushinteger(L, (lua_Integer)bytes.len);
+    return 3;
+}
+
 /* --- calls --- */
 
 static int node_spawn(lua_State *L)
@@ -519,12 +466,7 @@ void lnode_open(lua_State *L)
     };
     static const luaL_Reg getters[] = {
         {"peer_id", node_peer_id}, {"addresses", node_addresses}, {NULL, NULL}};
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &nodes_key);
+    lbox_open(L);
     luaL_newmetatable(L, "shoal.node");
     luaL_setfuncs(L, meta, 0);
     lmeta_index(L, methods, getters);
@@ -533,4 +475,10 @@ void lnode_open(lua_State *L)
     lua_setfield(L, -2, "node");
     lua_pushcfunction(L, node_ended);
     lua_setfield(L, -2, "ended");
+    lua_pushcfunction(L, node_kept);
+    lua_setfield(L, -2, "kept");
+    lua_pushcfunction(L, node_copied);
+    lua_setfield(L, -2, "copied");
+    lua_pushcfunction(L, node_packed);
+    lua_setfield(L, -2, "packed");
 }

@@ -3,17 +3,12 @@
  * An interpreter says Ctrl-C (and a host its own limits) by raising from a debug hook. Such an error belongs to no
  * handler or callback: it is kept, and raised again when the library has returned to the host. */
 #include <stdio.h>
-#include <string.h>
 
 #include "lshoal.h"
 
 bool lprotect_hooked(lua_State *L)
 {
-    lua_Debug frame;
-    bool hooked = false;
-    for (int level = 0; !hooked && lua_getstack(L, level, &frame); level++) {
-        hooked = lua_getinfo(L, "n", &frame) && strcmp(frame.namewhat, "hook") == 0;
-    }
+    bool hooked = lcompat_in_hook(L);
     if (hooked) {
         lvm_of(L)->hooked = true; /* stays when it is raised on */
     }
@@ -26,11 +21,31 @@ static int protect_message(lua_State *L)
     return 1;
 }
 
-/* The raised value is on top, and stays there. Its place in the box is there from the start: no memory is needed. */
-static void protect_keep(lua_State *L, lnode *n)
+/* Its place in the box is there from the start: no memory is needed. */
+void lprotect_keep(lua_State *L, lnode *n)
 {
-    lua_pushvalue(L, -1);
-    n->raised = lnode_set_box(L, n, BOX_RAISED);
+    if (!n->raised) {
+        lua_pushvalue(L, -1);
+        n->raised = lnode_set_box(L, n, BOX_RAISED);
+    }
+}
+
+/* The raised value is on top when it is false. */
+static bool protect_call(lnode *n, lua_CFunction fn, void *ud)
+{
+    lua_State *L = n->vm->L;
+    n->vm->hooked = false;
+    lcompat_pushfunction(L, protect_message);
+    int handler = lua_gettop(L);
+    lcompat_pushfunction(L, fn);
+    lua_pushlightuserdata(L, ud);
+    int status = lua_pcall(L, 1, 0, handler);
+    lua_remove(L, handler);
+    n->vm->hooked = n->vm->hooked && status == LUA_ERRRUN;
+    if (n->vm->hooked) {
+        lprotect_keep(L, n);
+    }
+    return status == LUA_OK;
 }
 
 bool lprotect_try(lnode *n, lua_CFunction fn, void *ud, char *why, size_t size)
@@ -41,23 +56,27 @@ bool lprotect_try(lnode *n, lua_CFunction fn, void *ud, char *why, size_t size)
     if (!lua_checkstack(L, 12)) {
         return false;
     }
-    lua_pushcfunction(L, protect_message);
-    int handler = lua_gettop(L);
-    lua_pushcfunction(L, fn);
-    lua_pushlightuserdata(L, ud);
-    int status = lua_pcall(L, 1, 0, handler);
-    lua_remove(L, handler);
-    if (status == LUA_OK) {
+    if (protect_call(n, fn, ud)) {
         return true;
-    }
-    n->vm->hooked = n->vm->hooked && status == LUA_ERRRUN;
-    if (n->vm->hooked && !n->raised) {
-        protect_keep(L, n);
     }
     if (lua_type(L, -1) == LUA_TSTRING) {
         snprintf(why, size, "%s", lua_tostring(L, -1));
     }
     lua_pop(L, 1);
+    return false;
+}
+
+bool lprotect_to(lnode *n, lua_CFunction fn, void *ud, lua_State *co)
+{
+    lua_State *L = n->vm->L;
+    if (!lua_checkstack(L, 12) || !lua_checkstack(co, 4)) {
+        lua_pushnil(co);
+        return false;
+    }
+    if (protect_call(n, fn, ud)) {
+        return true;
+    }
+    lua_xmove(L, co, 1);
     return false;
 }
 

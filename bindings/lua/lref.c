@@ -42,7 +42,7 @@ void lref_push(lua_State *L, lnode *n, shoal_pid pid)
     lua_pop(L, 1);
     lref *r = lcompat_newuserdata(L, sizeof *r);
     *r = (lref){n, pid};
-    lnode_push(L, n);
+    lnode_push_box(L, n, BOX_ANCHOR);
     lcompat_setowned(L, -2);
     luaL_setmetatable(L, "shoal.ref");
     lua_insert(L, -2); /* refs, ref, key */
@@ -116,19 +116,35 @@ static int ref_peer_id(lua_State *L)
 
 /* --- messages --- */
 
-/* ref:tell(name [, value]) -> true */
-static int ref_tell(lua_State *L)
+/* The ref at 1 if it is one; upvalue 1 is the VM. */
+static lref *ref_arg(lua_State *L, const lvm *vm)
 {
-    lref *r = lref_check(L, 1);
+    lref *r = lua_touserdata(L, 1);
+    if (r && lua_getmetatable(L, 1)) {
+        bool same = lua_topointer(L, -1) == vm->ref;
+        lua_pop(L, 1);
+        if (same) {
+            return r;
+        }
+    }
+    return lref_check(L, 1);
+}
+
+/* The message of name (2) and value (3) as an object; the box is pushed. NULL: it must be packed. */
+static lobj *message_object(lua_State *L, const lref *r)
+{
+    if (r->pid.node != 0) {
+        return NULL;
+    }
+    lcompat_pushowned(L, 1);
+    return lobject_message(L, r->node, 2, 3, lua_gettop(L));
+}
+
+static int tell_packed(lua_State *L, lref *r)
+{
     lnode *n = r->node;
     const char *name = lcheck_name(L, 2, "the message name");
     shoal_bytes value;
-    if (!lua_isnoneornil(L, 4)) {
-        return luaL_error(L, "tell takes a name and one value, no options");
-    }
-    if (!n->node) {
-        return lfail_closed(L);
-    }
     if (!lcodec_pack(L, n, 3, &value)) {
         return 4;
     }
@@ -142,27 +158,97 @@ static int ref_tell(lua_State *L)
     return 1;
 }
 
+/* ref:tell(name [, value]) -> true */
+static int ref_tell(lua_State *L)
+{
+    lvm *vm = lua_touserdata(L, lua_upvalueindex(1));
+    lref *r = ref_arg(L, vm);
+    lnode *n = r->node;
+    if (lua_gettop(L) != 3) {
+        if (!lua_isnoneornil(L, 4)) {
+            return luaL_error(L, "tell takes a name and one value, no options");
+        }
+        lua_settop(L, 3);
+    }
+    if (!n->node) {
+        lcheck_name(L, 2, "the message name");
+        return lfail_closed(L);
+    }
+    lobj *o = message_object(L, r);
+    if (!o) {
+        return tell_packed(L, r);
+    }
+    lcoro *c = lcoro_handler(n);
+    lua_State *outer = vm->L;
+    vm->L = L; /* for drop */
+    shoal_object object = {o, lobject_drop};
+    int code = c ? shoal_cx_tell_object(lcoro_cx(c), r->pid, o->name->text, object)
+                 : shoal_tell_object(n->node, r->pid, o->name->text, object);
+    vm->L = outer;
+    if (code < 0) {
+        lobject_free(L, o, 4);
+        return code == SHOAL_E_UNSUPPORTED ? tell_packed(L, r) : lfail_last(L, n, code);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int64_t ask_packed(lua_State *L, lref *r, lcoro *c, uint32_t ms)
+{
+    lnode *n = r->node;
+    const char *name = lua_tostring(L, 2);
+    shoal_bytes value;
+    if (!lcodec_pack(L, n, 3, &value)) {
+        return 0;
+    }
+    shoal_cx *cx = lcoro_cx(c);
+    return cx ? shoal_cx_ask(cx, r->pid, name, value, ms, lcoro_then, c)
+              : shoal_ask(n->node, r->pid, name, value, ms, lcoro_done, c);
+}
+
+static int64_t ask_object(lua_State *L, lref *r, lcoro *c, uint32_t ms)
+{
+    lobj *o = message_object(L, r);
+    if (!o) {
+        return SHOAL_E_UNSUPPORTED;
+    }
+    lvm *vm = r->node->vm;
+    lua_State *outer = vm->L;
+    vm->L = L;
+    shoal_cx *cx = lcoro_cx(c);
+    const char *name = o->name->text;
+    shoal_object object = {o, lobject_drop};
+    int64_t id = cx ? shoal_cx_ask_object(cx, r->pid, name, object, ms, lcoro_then, c)
+                    : shoal_ask_object(r->node->node, r->pid, name, object, ms, lcoro_done, c);
+    vm->L = outer;
+    if (id < 0) {
+        lobject_free(L, o, lua_gettop(L));
+    }
+    return id;
+}
+
 /* ref:ask(name [, value [, options]]) -> reply */
 static int ref_ask(lua_State *L)
 {
     static const char *const allowed[] = {"timeout", NULL};
-    lref *r = lref_check(L, 1);
+    lref *r = ref_arg(L, lua_touserdata(L, lua_upvalueindex(1)));
     lnode *n = r->node;
-    const char *name = lcheck_name(L, 2, "the message name");
-    shoal_bytes value;
-    lopt_check(L, 4, "ask", allowed);
-    uint32_t ms = lopt_ms(L, 4, "timeout", 1, 0);
+    uint32_t ms = 0;
+    lcheck_name(L, 2, "the message name");
+    if (!lua_isnoneornil(L, 4)) {
+        lopt_check(L, 4, "ask", allowed);
+        ms = lopt_ms(L, 4, "timeout", 1, 0);
+    }
+    lua_settop(L, 3);
     lcoro *c = lcoro_waiter(L, n, "ask");
     if (!lnode_usable(n)) {
         return lfail_closed(L);
     }
-    if (!lcodec_pack(L, n, 3, &value)) {
-        return 4;
+    int64_t id = ask_object(L, r, c, ms);
+    if (id == SHOAL_E_UNSUPPORTED) {
+        id = ask_packed(L, r, c, ms);
     }
-    shoal_cx *cx = lcoro_cx(c);
-    int64_t id = cx ? shoal_cx_ask(cx, r->pid, name, value, ms, lcoro_then, c)
-                    : shoal_ask(n->node, r->pid, name, value, ms, lcoro_done, c);
-    return lcoro_call(L, c, id, WHAT_REPLY);
+    return id ? lcoro_call(L, c, id, WHAT_REPLY) : 4; /* 0: four values say why not */
 }
 
 /* ref:drain([options]) -> true */
@@ -264,19 +350,19 @@ void lref_open(lua_State *L)
 {
     static const luaL_Reg meta[] = {{"__tostring", ref_tostring}, {"__eq", ref_eq}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"tell", ref_tell},
-        {"ask", ref_ask},
-        {"drain", ref_drain},
-        {"register", ref_register},
-        {"unregister", ref_unregister},
-        {"stop", ref_stop},
-        {"kill", ref_kill},
-        {"done", ref_done},
+        {"drain", ref_drain}, {"register", ref_register}, {"unregister", ref_unregister},
+        {"stop", ref_stop},   {"kill", ref_kill},         {"done", ref_done},
         {NULL, NULL},
     };
     static const luaL_Reg getters[] = {{"id", ref_id}, {"peer_id", ref_peer_id}, {NULL, NULL}};
+    static const luaL_Reg messages[] = {{"tell", ref_tell}, {"ask", ref_ask}, {NULL, NULL}};
     luaL_newmetatable(L, "shoal.ref");
     luaL_setfuncs(L, meta, 0);
     lmeta_index(L, methods, getters);
+    lua_getfield(L, -1, "methods");
+    lua_pushlightuserdata(L, lvm_of(L));
+    luaL_setfuncs(L, messages, 1);
+    lua_pop(L, 1);
+    lvm_of(L)->ref = lua_topointer(L, -1);
     lua_pop(L, 1);
 }

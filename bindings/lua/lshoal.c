@@ -191,20 +191,15 @@ uint32_t lopt_mailbox(lua_State *L, int arg)
 
 /* --- metatables --- */
 
-/* __index(object, key): upvalue 1 methods, upvalue 2 getters. */
+/* __index(object, key); upvalue 1: methods, and under the names of getters a pointer to them. */
 static int meta_get(lua_State *L)
 {
-    lua_settop(L, 2);
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) {
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TLIGHTUSERDATA) {
         return 1;
     }
-    if (lua_rawget(L, (lua_pushvalue(L, 2), lua_upvalueindex(2))) == LUA_TNIL) {
-        return 1;
-    }
-    lua_pushvalue(L, 1);
-    lua_call(L, 1, 1);
-    return 1;
+    const luaL_Reg *getter = lua_touserdata(L, -1);
+    lua_settop(L, 1);
+    return getter->func(L);
 }
 
 void lmeta_index(lua_State *L, const luaL_Reg *methods, const luaL_Reg *getters)
@@ -217,11 +212,11 @@ void lmeta_index(lua_State *L, const luaL_Reg *methods, const luaL_Reg *getters)
         lua_setfield(L, -2, "__index");
         return;
     }
-    lua_newtable(L);
-    luaL_setfuncs(L, getters, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -4, "getters");
-    lua_pushcclosure(L, meta_get, 2);
+    for (const luaL_Reg *at = getters; at->name; at++) {
+        lua_pushlightuserdata(L, (void *)(uintptr_t)at);
+        lua_setfield(L, -2, at->name);
+    }
+    lua_pushcclosure(L, meta_get, 1);
     lua_setfield(L, -2, "__index");
 }
 
@@ -308,10 +303,9 @@ int luaopen_shoal_core(lua_State *L);
 int luaopen_shoal_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"actor", lactor_class}, {"bytes", lbytes_new}, {"list", mark_list},
-        {"map", mark_map},       {"type", lcodec_type}, {"sleep", lcoro_sleep},
-        {"fork", ltask_fork},    {"park", ltask_park},  {"unpark", ltask_unpark},
-        {"drop", ltask_drop},    {"busy", ltask_busy},  {NULL, NULL},
+        {"actor", lactor_class}, {"bytes", lbytes_new},  {"list", mark_list},  {"map", mark_map},
+        {"type", lcodec_type},   {"sleep", lcoro_sleep}, {"fork", ltask_fork}, {"park", ltask_park},
+        {"task", ltask_run},     {"drop", ltask_drop},   {"busy", ltask_busy}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
     vm_open(L);

@@ -25,6 +25,8 @@ typedef struct lactor lactor;
 typedef struct lnode lnode;
 typedef struct liter liter;
 typedef struct lsim lsim;
+typedef struct lobj lobj;
+typedef struct lchunk lchunk;
 
 /* One per VM, in its registry. */
 typedef struct lvm {
@@ -34,14 +36,16 @@ typedef struct lvm {
     const void *null; /* shoal.null */
     const void *list; /* metatables that mark tables */
     const void *map;
+    const void *ref; /* metatables of userdata */
+    const void *bytes;
 } lvm;
 
 /* A class as one node knows it: a set of hooks and the flags it had when first spawned with them. */
 typedef struct ltype {
     struct ltype *next;
     const void *class; /* the table's address, kept alive by the node's box */
-    int class_ref;     /* in the anchor */
-    int meta_ref;      /* metatable of instances, in the anchor */
+    int class_ref;     /* in the box */
+    int meta_ref;      /* metatable of instances, in the box */
     unsigned hooks;
     shoal_actor_type def;
     char id[256];
@@ -62,7 +66,29 @@ typedef struct ltrace {
     char *text;
 } ltrace;
 
-enum { LTRACES = 32, LPOOL_MAX = 64 };
+/* The name of a message between actors of this VM. */
+typedef struct lname {
+    const char *text; /* the VM's own, kept in the box */
+    int ref;
+    bool handler; /* a class field of that name is one */
+} lname;
+
+enum lobj_kind { OBJ_NIL, OBJ_FALSE, OBJ_TRUE, OBJ_INTEGER, OBJ_NUMBER, OBJ_SLOT };
+
+/* A value on its way between actors of this VM: shoal_object.ptr. */
+struct lobj {
+    lnode *node;
+    lobj *next;
+    const lname *name; /* of a message */
+    enum lobj_kind kind;
+    int slot; /* in the box, its own for good */
+    union {
+        lua_Integer integer;
+        lua_Number number;
+    } as;
+};
+
+enum { LTRACES = 32, LPOOL_MAX = 64, LNAMES = 256, LDEPTH_MAX = 32 };
 
 struct lnode {
     shoal_node *node; /* NULL: closed, or home */
@@ -80,6 +106,14 @@ struct lnode {
     lcoro *tasks; /* coroutines that belong to no actor */
     lcoro *pool;
     unsigned pool_count;
+    int *free_slots; /* of the box */
+    int free_count, free_cap, slot_top;
+    lobj *objects; /* free ones */
+    lobj *dropped; /* outside of enter and leave: their slots are still full */
+    lchunk *chunks;
+    size_t object_count; /* on their way */
+    lname names[LNAMES]; /* a hash table, never more than half full */
+    unsigned name_count;
     lcoro **sleepers; /* binary heap by due_us */
     size_t sleeper_count, sleeper_cap;
     shoal_pid nobody; /* an actor that is not: its end is known at once */
@@ -110,7 +144,7 @@ struct lactor {
     shoal_pid pid;
     shoal_cx *current; /* of the running handler; NULL: none runs */
     lcoro *coros;
-    int self_ref, cx_ref, arg_ref, undelivered_ref; /* in the anchor */
+    int self_ref, cx_ref, arg_ref, undelivered_ref; /* in the box */
     lcoro *spawner;                                 /* waits for a held init */
     char *failure;                                  /* of a held init, for it */
     bool spawning, started, ended;
@@ -119,13 +153,21 @@ struct lactor {
 enum lkind { RUN_TASK, RUN_FORK, RUN_MESSAGE, RUN_INIT, RUN_STOP, RUN_ERROR, RUN_DOWN };
 enum lwait { WAIT_NONE, WAIT_CALL, WAIT_SLEEP, WAIT_ITER, WAIT_SPAWN, WAIT_PARK };
 /* What the result of a wait is to the one who waits. */
-enum lwhat { WHAT_TRUE, WHAT_REPLY, WHAT_REF, WHAT_REASON, WHAT_ROWS, WHAT_TEXT };
-
+enum lwhat {
+    WHAT_TRUE,
+    WHAT_REPLY,
+    WHAT_REF,
+    WHAT_REASON,
+    WHAT_ROWS,
+    WHAT_TEXT,
+    WHAT_ITEM,
+    WHAT_NOTHING
+};
 struct lcoro {
     lnode *node;
     lnode *on;     /* whose call it waits for: of a task maybe another's */
-    lua_State *co; /* NULL: closed; only a callback is still due */
-    int co_ref;    /* in the anchor */
+    lua_State *co; /* NULL: closed; only a callback is still due. Its stack begins with the box */
+    int co_ref;    /* in the box */
     lcoro *prev, *next;
     lactor *actor; /* NULL: a task */
     lcoro *parent; /* of RUN_FORK */
@@ -140,10 +182,18 @@ struct lcoro {
     shoal_result *kept; /* of home: of a call that ended in a turn */
     lcoro *ready_next;
     liter *iter;
+    liter *iter_ended; /* for whose next item it waited */
     lactor *spawned;
-    bool held, answered, pending, resumed, timed_out, woken, queued;
+    bool held, answered, pending, resumed, timed_out, woken, queued, stolen;
+    bool
+        direct; /* the handler is the coroutine's first function: who resumes looks at its results */
+    int base;   /* where they begin */
+    int results; /* how many values it was resumed with */
+    int box_ref; /* of a task or fork: the table that gets what its function returned or raised */
+    unsigned phase;
     unsigned forks;
     int code;
+    lobj *object; /* the message's value, until it ends */
     /* What a hook was given; until it first waits. */
     const char *name;
     shoal_bytes value;
@@ -184,7 +234,7 @@ uint32_t lopt_ms(lua_State *L, int arg, const char *key, uint32_t least, uint32_
 uint32_t lopt_mailbox(lua_State *L, int arg);
 uint64_t lcheck_ms(lua_State *L, int arg, uint64_t least);
 uint64_t lcheck_us(lua_State *L, int arg);
-/* Sets __index of the metatable on top: methods, then getters (both may have a NULL functions field). */
+/* Sets __index of the metatable on top: methods, and getters (static; NULL: none). */
 void lmeta_index(lua_State *L, const luaL_Reg *methods, const luaL_Reg *getters);
 
 /* --- lcodec.c --- */
@@ -201,14 +251,42 @@ int lbytes_new(lua_State *L); /* shoal.bytes */
 void lbytes_push(lua_State *L, const void *data, size_t len);
 void lbytes_open(lua_State *L);
 
-/* --- lnode.c --- */
-lnode *lnode_check(lua_State *L, int arg); /* maybe closed */
-void lnode_push(lua_State *L, lnode *n);   /* its userdata; nil while it is collected */
+/* --- lbox.c --- */
+void lnode_push(lua_State *L, lnode *n); /* its userdata; nil while it is collected */
 void lnode_push_box(lua_State *L, lnode *n, int field);
 bool lnode_set_box(lua_State *L, lnode *n,
                    int field); /* to the popped top; false: no box any more */
 void lnode_enter(lua_State *L, lnode *n, lua_State **outer);
 void lnode_leave(lnode *n, lua_State *outer);
+/* Makes the box of n, whose userdata is at idx; the options are at 1. */
+void lbox_new(lua_State *L, lnode *n, int idx);
+/* Keeps the popped top, not nil: its number. The box is at the (positive) index box. */
+int lbox_ref(lua_State *L, lnode *n, int box);
+void lbox_unref(lua_State *L, lnode *n, int box, int slot); /* LUA_NOREF: nothing */
+void lbox_free(lnode *n);
+void lbox_open(lua_State *L);
+
+/* --- lobject.c --- */
+bool lobject_hidden(const char *name); /* never a handler's */
+/* The value at idx, or its copy, for another actor of n; NULL: it must be packed. Positive indexes. */
+lobj *lobject_of(lua_State *L, lnode *n, int idx, int box);
+/* The same with the name of a message. */
+lobj *lobject_message(lua_State *L, lnode *n, int name, int value, int box);
+/* The same of what needs no copy, without memory: nothing is raised. */
+lobj *lobject_simple(lua_State *L, lnode *n, int idx, int box);
+/* Pushes the value of one that has arrived. No memory. */
+void lobject_push(lua_State *L, const lobj *o, int box);
+void lobject_free(lua_State *L, lobj *o, int box); /* gives it back */
+void lobject_take(lua_State *L, lobj *o, int box); /* both */
+void lobject_drop(void *ptr);                      /* shoal_object.drop */
+/* Inside enter: empties the slots of what was dropped outside. */
+void lobject_sweep(lua_State *L, lnode *n);
+/* Pushes it: how many bytes it would be packed; 0: not one for a short cut. */
+size_t lobject_copy(lua_State *L, lnode *n, int idx);
+void lobject_close(lnode *n);
+
+/* --- lnode.c --- */
+lnode *lnode_check(lua_State *L, int arg); /* maybe closed */
 /* Open, and not about to close: a call may begin. */
 static inline bool lnode_usable(const lnode *n)
 {
@@ -250,6 +328,10 @@ void lsim_open(lua_State *L);
 bool lprotect(lnode *n, lua_CFunction fn, void *ud);
 /* The same, with the text of what it raised; n->vm->hooked: a debug hook did, and it is kept. */
 bool lprotect_try(lnode *n, lua_CFunction fn, void *ud, char *why, size_t size);
+/* The same; what it raised is on top of co. */
+bool lprotect_to(lnode *n, lua_CFunction fn, void *ud, lua_State *co);
+/* Keeps the value on top of L for lprotect_raise. */
+void lprotect_keep(lua_State *L, lnode *n);
 /* In a message handler: whether a debug hook raised, which vm->hooked tells too. */
 bool lprotect_hooked(lua_State *L);
 /* Outside the library: raises what was kept, if anything was. */
@@ -298,16 +380,14 @@ lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what);
 /* The handler of n that runs, wherever in its code; NULL. */
 lcoro *lcoro_handler(const lnode *n);
 shoal_cx *lcoro_cx(const lcoro *c);
-/* Waits for a call that was begun (id) or failed to (negative). */
+/* Waits for a call that was begun (id) or failed to (negative). The C function that waits returns what these return: it
+ * does not go on itself. */
 int lcoro_call(lua_State *L, lcoro *c, int64_t id, enum lwhat what);
-/* Yields; k runs when lcoro_wake has been called, and begins with lcoro_resumed. */
-int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait, lua_KFunction k, void *ctx);
-lcoro *lcoro_resumed(lua_State *L);
-/* The k of waits that end with a result; ctx: enum lwhat. */
-int lcoro_ended(lua_State *L, int status, lua_KContext what);
+int lcoro_wait(lua_State *L, lcoro *c, enum lwait wait, enum lwhat what);
 int lcoro_sleep(lua_State *L);
 /* Goes on; what its message answers, if that ended. */
 int lcoro_wake(lcoro *c, const shoal_result *result);
+int lcoro_go(lcoro *c, const shoal_result *result); /* the same at once, for who is of home too */
 void lcoro_done(void *ud, const shoal_result *result);
 int lcoro_then(shoal_cx *cx, void *ud, const shoal_result *result);
 void lcoro_close(lcoro *c);
@@ -316,15 +396,26 @@ void lcoro_pool_free(lnode *n);
 void lcoro_close_forks(lcoro *parent);
 
 /* --- ljob.c --- */
-int ljob_start(lua_State *L); /* (lightuserdata: lcoro): what a message's coroutine runs */
+/* Instead of a number of arguments: nothing is (or is left) to call; something was raised, on top of the coroutine. */
+enum { LJOB_DONE = -1, LJOB_RAISED = -2 };
+/* Pushes the function that c runs, and its arguments: how many, or LJOB_*. */
+int ljob_push(lcoro *c);
+bool ljob_push_direct(lcoro *c); /* of an object, with one argument besides self; false: not so */
+/* A direct function has returned: LJOB_*, or the arguments of the next one. */
+int ljob_returned(lcoro *c);
+/* Pushes a function and its arguments: how many, negative: nothing to call. */
+int ljob_begin(lua_State *L, lcoro *c);
+bool ljob_end(lua_State *L, lcoro *c); /* its result is on top; true: begin again */
+/* Of a task or fork with a table: the value that it raised. */
+void ljob_raised(lua_State *L, lcoro *c, int value);
 const char *ljob_name(enum lkind kind);
 
 /* --- ltask.c --- */
 int ltask_new(lua_State *L);             /* node:task */
-int ltask_begin(lua_State *L, lnode *n); /* the same for (any, fn) */
+int ltask_begin(lua_State *L, lnode *n); /* the same for (any, fn [, into]) */
+int ltask_run(lua_State *L);             /* node:task(fn, into) */
 int ltask_fork(lua_State *L);            /* the rest: for shoal.all */
 int ltask_park(lua_State *L);
-int ltask_unpark(lua_State *L);
 int ltask_drop(lua_State *L);
 int ltask_busy(lua_State *L);
 
@@ -339,6 +430,7 @@ void lref_open(lua_State *L);
 /* --- liter.c --- */
 int liter_lookup_all(lua_State *L);
 void liter_forget(liter *it);
+int liter_push(lua_State *L, liter *it); /* its next: how many values */
 void liter_open(lua_State *L);
 
 /* --- lcx.c --- */

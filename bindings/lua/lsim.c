@@ -146,9 +146,7 @@ static void run_ready(lua_State *L, lsim *s)
         shoal_result *kept = c->kept;
         c->kept = NULL;
         lsim_forget(c);
-        c->result = kept;
-        c->resumed = true;
-        lcoro_step(c, 0);
+        lcoro_go(c, kept);
         shoal_result_free(kept);
     }
     lnode_leave(&s->home, outer);
@@ -402,7 +400,7 @@ const lkey *lsim_keys(lua_State *L, int idx, lua_Integer count)
         keys[n] = (lkey){0};
         if (lua_type(L, -1) == LUA_TSTRING) {
             keys[n].text = lua_tolstring(L, -1, &keys[n].len);
-        } else if (lua_isinteger(L, -1)) {
+        } else if (lcompat_isinteger(L, -1)) {
             keys[n].number = lua_tointeger(L, -1);
         } else {
             lua_pop(L, 2);
@@ -442,7 +440,9 @@ static int sim_digest(lua_State *L)
 static int sim_tostring(lua_State *L)
 {
     const lsim *s = sim_check(L, 1);
-    lua_pushfstring(L, "shoal.sim %I%s", (LUAI_UACINT)s->seed, s->sim ? "" : " (closed)");
+    char text[64];
+    snprintf(text, sizeof text, "shoal.sim %lld%s", (long long)s->seed, s->sim ? "" : " (closed)");
+    lua_pushstring(L, text);
     return 1;
 }
 
@@ -487,6 +487,7 @@ static void sim_end(lua_State *L, lsim *s, int idx)
     shoal_sim_free(s->sim);
     s->sim = NULL;
     lcoro_pool_free(&s->home);
+    lbox_free(&s->home);
     ltimer_close(&s->home);
     lnode_end_done(L, &s->home, outer);
 }

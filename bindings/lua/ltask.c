@@ -4,7 +4,30 @@
 /* node:task(fn) -> true */
 int ltask_new(lua_State *L)
 {
+    lua_settop(L, 2);
     return ltask_begin(L, lnode_check(L, 1));
+}
+
+/* task(node, fn, into) -> true: the same; what fn returns or raises is put into a table */
+int ltask_run(lua_State *L)
+{
+    lua_settop(L, 3);
+    return ltask_begin(L, lnode_check(L, 1));
+}
+
+/* Begins c with the function at fn; the table at into, if there is one, gets what comes of it. */
+static void task_start(lua_State *L, lcoro *c, int fn, int into)
+{
+    c->direct = true;
+    if (lua_istable(L, into)) {
+        lnode_push_box(L, c->node, BOX_ANCHOR);
+        lua_pushvalue(L, into);
+        c->box_ref = lbox_ref(L, c->node, lua_gettop(L) - 1);
+        lua_pop(L, 1);
+    }
+    lua_pushvalue(L, fn);
+    lua_xmove(L, c->co, 1);
+    lcoro_step(c, 0);
 }
 
 int ltask_begin(lua_State *L, lnode *n)
@@ -17,9 +40,7 @@ int ltask_begin(lua_State *L, lnode *n)
     lnode_enter(L, n, &outer);
     lcoro *c = lcoro_new(n, RUN_TASK, NULL, NULL);
     if (c) {
-        lua_pushvalue(L, 2);
-        lua_xmove(L, c->co, 1);
-        lcoro_step(c, 0);
+        task_start(L, c, 2, 3);
     }
     lnode_leave(n, outer);
     lprotect_raise(L, n);
@@ -30,10 +51,12 @@ int ltask_begin(lua_State *L, lnode *n)
     return 1;
 }
 
-/* fork(fn): runs it beside the running coroutine, in the same message */
+/* fork(fn, into, i): runs it beside the running coroutine, in the same message; its result is put under i */
 int ltask_fork(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int number = (int)luaL_checkinteger(L, 3);
     lcoro *running = lvm_of(L)->running;
     lcoro *parent = lcoro_waiter(L, running ? running->node : NULL, "shoal.all");
     lnode *n = parent->node;
@@ -42,23 +65,15 @@ int ltask_fork(lua_State *L)
     lcoro *c = lcoro_new(n, RUN_FORK, parent->actor, NULL);
     if (c) {
         c->parent = parent;
+        c->code = number;
         parent->forks++;
-        lua_pushvalue(L, 1);
-        lua_xmove(L, c->co, 1);
-        lcoro_step(c, 0);
+        task_start(L, c, 1, 2);
     }
     lnode_leave(n, outer);
     return c ? 0 : luaL_error(L, "out of memory");
 }
 
-static int parked(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status, (void)ctx;
-    lcoro_resumed(L)->woken = false;
-    return 0;
-}
-
-/* park(): waits until a fork has called unpark */
+/* park(): waits until all forks have ended, or one has failed */
 int ltask_park(lua_State *L)
 {
     lcoro *running = lvm_of(L)->running;
@@ -67,17 +82,7 @@ int ltask_park(lua_State *L)
         c->woken = false;
         return 0;
     }
-    return lcoro_wait(L, c, WAIT_PARK, parked, NULL);
-}
-
-/* unpark(): in a fork; its parent goes on when the fork has ended */
-int ltask_unpark(lua_State *L)
-{
-    lcoro *c = lvm_of(L)->running;
-    if (c && c->parent) {
-        c->parent->woken = true;
-    }
-    return 0;
+    return lcoro_wait(L, c, WAIT_PARK, WHAT_NOTHING);
 }
 
 /* drop(): ends the forks that still wait */

@@ -2,6 +2,12 @@
 -- The C part is shoal.core; here is what is easier said in Lua: options of a node, node:run, shoal.all, shoal.assert.
 -- What each name does is told in library/shoal.lua.
 local core = require "shoal.core"
+local unpack = table.unpack or unpack -- luacheck: ignore
+
+-- What 5.3 and later have: whole numbers.
+local tointeger = math.tointeger or function(n)
+  return n == math.floor(n) and n >= -2 ^ 53 and n <= 2 ^ 53 and n or nil
+end
 
 local shoal = {
   _VERSION = core._VERSION,
@@ -39,7 +45,7 @@ local function texts(name, value)
 end
 
 local function whole(name, value)
-  local n = type(value) == "number" and math.tointeger(value)
+  local n = type(value) == "number" and tointeger(value)
   if not n or n < 0 then
     misuse(4, "shoal.node: option '%s' must be a whole number from 0, not %s", name, tostring(value))
   end
@@ -50,7 +56,7 @@ local function seconds(name, value)
   if type(value) ~= "number" or not (value > 0) then
     misuse(4, "shoal.node: option '%s' must be a number of seconds above 0, not %s", name, tostring(value))
   end
-  return math.tointeger(math.ceil(math.min(value * 1000, 4294967295)))
+  return tointeger(math.ceil(math.min(value * 1000, 4294967295)))
 end
 
 local function text(name, value)
@@ -120,6 +126,14 @@ local function poll(node)
   end
 end
 
+--- What the function of a task returned, or what it raised.
+local function outcome(results)
+  if not results.ok then
+    error(results[1], 0)
+  end
+  return unpack(results, 1, results.n)
+end
+
 --- Runs the node until fn has returned (its results), or without fn until node:stop().
 function core.node_methods.run(node, fn)
   if fn ~= nil and type(fn) ~= "function" then
@@ -134,34 +148,29 @@ function core.node_methods.run(node, fn)
     end
     return true
   end
-  local results
-  local started, message, code, delivery = node:task(function()
-    results = table.pack(pcall(fn))
-  end)
+  local results = {}
+  local started, message, code, delivery = core.task(node, fn, results)
   if not started then
     return started, message, code, delivery
   end
-  while not results do
+  while results.ok == nil do
     if core.ended(node) then
       node:poll(0)
-      if not results then
+      if results.ok == nil then
         error("node:run: the node was stopped before its function had returned", 2)
       end
     else
       poll(node)
     end
   end
-  if not results[1] then
-    error(results[2], 0)
-  end
-  return table.unpack(results, 2, results.n)
+  return outcome(results)
 end
 
 -- simulations ---------------------------------------------------------------------------------------------------------
 
 --- Makes a simulation.
 function shoal.sim(seed)
-  local n = type(seed) == "number" and math.tointeger(seed)
+  local n = type(seed) == "number" and tointeger(seed)
   if not n then
     misuse(2, "shoal.sim: the seed must be a whole number, not %s", tostring(seed))
   end
@@ -210,29 +219,37 @@ function core.sim_methods.run(sim, fn)
     misuse(2, "sim:run inside a handler or task: something runs already")
   end
   core.sim_drop(sim) -- what Ctrl-C left
-  local results
-  local started, message, code, delivery = core.sim_task(sim, function()
-    results = table.pack(pcall(fn))
-  end)
+  local results = {}
+  local started, message, code, delivery = core.sim_task(sim, fn, results)
   if not started then
     return started, message, code, delivery
   end
   local fine, more = true, true
-  while fine and more and not results do
+  while fine and more and results.ok == nil do
     fine, more = pcall(core.sim_turn, sim)
   end
-  if not fine or not results then
+  if not fine or results.ok == nil then
     core.sim_drop(sim)
     if not fine then
       error(more, 0)
     end
     misuse(2, "sim:run: its function waits for what never comes: nothing is left to happen in the simulation")
   end
-  if not results[1] then
-    error(results[2], 0)
-  end
-  return table.unpack(results, 2, results.n)
+  return outcome(results)
 end
+
+-- lookup_all ----------------------------------------------------------------------------------------------------------
+
+--- The next ref, nil at the end; raises a failure.
+local function next_ref(refs)
+  local ref, failure = core.iter_next(refs)
+  if failure then
+    error(failure, 0)
+  end
+  return ref
+end
+core.refs_meta.__call = next_ref
+core.refs_meta.methods.next = next_ref
 
 -- shoal ---------------------------------------------------------------------------------------------------------------
 
@@ -241,36 +258,26 @@ function shoal.all(functions)
   if type(functions) ~= "table" then
     misuse(2, "shoal.all: expected a list of functions, not a %s", type(functions))
   end
-  local results, left, failed = { n = #functions }, #functions, nil
+  local results = { n = #functions, left = #functions }
   for i = 1, #functions do
     if type(functions[i]) ~= "function" then
       misuse(2, "shoal.all: item %d is a %s, not a function", i, type(functions[i]))
     end
   end
   for i = 1, #functions do
-    core.fork(function()
-      local ok, value = pcall(functions[i])
-      left = left - 1
-      if ok then
-        results[i] = value
-      else
-        failed = failed or { value }
-      end
-      if left == 0 or failed then
-        core.unpark()
-      end
-    end)
-    if failed then
+    core.fork(functions[i], results, i)
+    if results.failed then
       break
     end
   end
-  if left > 0 and not failed then
+  if results.left > 0 and not results.failed then
     core.park()
   end
   core.drop()
-  if failed then
-    error(failed[1], 0)
+  if results.failed then
+    error(results.failed[1], 0)
   end
+  results.left = nil
   return results
 end
 
