@@ -16,7 +16,6 @@ EXCUSED = {
         r"shoal_(wait|keep|result_free)": NO_WAIT,
         r"shoal_put_(?!ref).*|shoal_as_(?!ref).*|shoal_field.*|shoal_(item|count|next|nil|pack_error)": CODEC,
         r"shoal_reply_.*": CODEC,
-        r"shoal_.*_object": REFERENCE,
         r"shoal_listen": "an option of Node",
         r"shoal_version": "__version__ is the text",
         r"shoal_clock_us": "time.monotonic is there, also after the node has gone",

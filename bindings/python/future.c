@@ -172,14 +172,32 @@ static PyObject *pending_make_cancelled(PyObject *self, PyObject *unused)
     return pending_cancelled((PendingObj *)self);
 }
 
-static PyObject *pending_add_callback(PyObject *self, PyObject *args, PyObject *kwargs)
+/* Whether this is the wake-up of asyncio's own tasks: its C function is the same for all of them. */
+static void learn_wakeup(Mod *m, PyObject *fn)
 {
-    static char *names[] = {"fn", "context", NULL};
+    if (m->task_wakeup || !Py_IS_TYPE(fn, &PyCFunction_Type)) {
+        return;
+    }
+    PyObject *name = PyObject_GetAttrString(fn, "__name__"), *owner = PyCFunction_GetSelf(fn);
+    if (name && owner && (PyObject *)Py_TYPE(owner) == m->task_type && PyUnicode_Check(name) &&
+        PyUnicode_CompareWithASCIIString(name, "task_wakeup") == 0) {
+        m->task_wakeup = PyCFunction_GetFunction(fn);
+    }
+    PyErr_Clear();
+    Py_XDECREF(name);
+}
+
+static PyObject *pending_add_callback(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                      PyObject *names)
+{
     PendingObj *p = (PendingObj *)self;
-    PyObject *fn, *context = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:add_done_callback", names, &fn, &context)) {
+    Py_ssize_t named = names ? PyTuple_Size(names) : 0;
+    if (nargs != 1 || named > 1 ||
+        (named && PyUnicode_Compare(PyTuple_GetItem(names, 0), p->mod->s_context) != 0)) {
+        PyErr_SetString(PyExc_TypeError, "add_done_callback() takes a function and context=");
         return NULL;
     }
+    PyObject *fn = args[0], *context = named ? args[1] : Py_None;
     if (!p->loop) {
         p->loop = pending_loop(p->node);
     }
@@ -196,6 +214,12 @@ static PyObject *pending_add_callback(PyObject *self, PyObject *args, PyObject *
         Py_DECREF(context);
         Py_RETURN_NONE;
     }
+    if (!p->fn && !p->callbacks) {
+        p->fn = Py_NewRef(fn);
+        p->fn_context = context;
+        learn_wakeup(p->mod, fn);
+        Py_RETURN_NONE;
+    }
     if (!p->callbacks) {
         p->callbacks = PyList_New(0);
     }
@@ -209,7 +233,14 @@ static PyObject *pending_add_callback(PyObject *self, PyObject *args, PyObject *
 static PyObject *pending_remove_callback(PyObject *self, PyObject *fn)
 {
     PendingObj *p = (PendingObj *)self;
-    long removed = 0;
+    long removed = p->fn ? PyObject_RichCompareBool(p->fn, fn, Py_EQ) : 0;
+    if (removed < 0) {
+        return NULL;
+    }
+    if (removed) {
+        Py_CLEAR(p->fn);
+        Py_CLEAR(p->fn_context);
+    }
     for (Py_ssize_t i = p->callbacks ? PyList_Size(p->callbacks) : 0; i-- > 0;) {
         int same = PyObject_RichCompareBool(PyTuple_GetItem(PyList_GetItem(p->callbacks, i), 0), fn,
                                             Py_EQ);
@@ -269,6 +300,8 @@ static int pending_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(p->node);
     Py_VISIT(p->loop);
     Py_VISIT(p->result);
+    Py_VISIT(p->fn);
+    Py_VISIT(p->fn_context);
     Py_VISIT(p->callbacks);
     Py_VISIT(p->otherwise);
     Py_VISIT(p->waiter);
@@ -279,6 +312,8 @@ static int pending_clear(PyObject *self)
 {
     PendingObj *p = (PendingObj *)self;
     Py_CLEAR(p->loop);
+    Py_CLEAR(p->fn);
+    Py_CLEAR(p->fn_context);
     Py_CLEAR(p->callbacks);
     Py_CLEAR(p->waiter);
     return 0; /* node and result stay: a call back may still come */
@@ -325,7 +360,7 @@ static PyMethodDef pending_methods[] = {
     METHOD("exception", pending_exception, METH_NOARGS,
            "exception() -> exception or None\n\nRaises asyncio.InvalidStateError before the end. "
            "Since 0.1.0."),
-    METHOD("add_done_callback", pending_add_callback, METH_VARARGS | METH_KEYWORDS,
+    METHOD("add_done_callback", pending_add_callback, METH_FASTCALL | METH_KEYWORDS,
            "add_done_callback(fn, *, context=None) -> None\n\nCalls fn(pending) at its end, on the "
            "asyncio loop if there is one.\n"
            "Since 0.1.0."),
@@ -357,3 +392,46 @@ static PyType_Slot pending_slots[] = {
 PyType_Spec pending_spec = {
     "shoal.Pending", sizeof(PendingObj), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, pending_slots};
+
+/* --- Woken --- */
+
+static PyObject *woken_getattr(PyObject *self, PyObject *name)
+{
+    (void)name; /* a task asks for "result" */
+    Mod *m = PyType_GetModuleState(Py_TYPE(self));
+    return Py_NewRef(m->no_result);
+}
+
+static void woken_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot woken_slots[] = {
+    {Py_tp_doc, "What asyncio's tasks are woken with."},
+    {Py_tp_getattro, woken_getattr},
+    {Py_tp_dealloc, woken_dealloc},
+    {0, NULL},
+};
+PyType_Spec woken_spec = {"shoal._shoal.Woken", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT,
+                          woken_slots};
+
+static PyObject *no_result(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef no_result_def =
+    METHOD("result", no_result, METH_NOARGS, "The task finds the result itself, when it goes on.");
+
+int woken_init(Mod *m)
+{
+    allocfunc alloc = (allocfunc)PyType_GetSlot(m->woken, Py_tp_alloc);
+    m->is_woken = alloc(m->woken, 0);
+    m->no_result = PyCFunction_NewEx(&no_result_def, NULL, NULL);
+    return m->is_woken && m->no_result ? 0 : -1;
+}

@@ -77,6 +77,7 @@ static int fetches_init(Mod *m)
     } wanted[] = {
         {&m->cancelled, "asyncio", "CancelledError"},
         {&m->invalid_state, "asyncio", "InvalidStateError"},
+        {&m->task_type, "asyncio", "Task"},
         {&m->enter_task, "asyncio", "_enter_task"},
         {&m->leave_task, "asyncio", "_leave_task"},
         {&m->current_task, "asyncio", "current_task"},
@@ -106,14 +107,15 @@ static int types_init(PyObject *module, Mod *m)
         PyType_Spec *spec;
     } types[] = {
         {&m->node, &node_spec},       {&m->ref, &ref_spec},         {&m->verb, &verb_spec},
-        {&m->sender, &sender_spec},   {&m->pending, &pending_spec}, {&m->actor, &actor_spec},
-        {&m->spec, &spec_spec},       {&m->task, &task_spec},       {&m->context, &context_spec},
-        {&m->promise, &promise_spec}, {&m->timer, &timer_spec},     {&m->sim, &sim_spec},
+        {&m->sender, &sender_spec},   {&m->woken, &woken_spec},     {&m->pending, &pending_spec},
+        {&m->actor, &actor_spec},     {&m->spec, &spec_spec},       {&m->task, &task_spec},
+        {&m->context, &context_spec}, {&m->promise, &promise_spec}, {&m->timer, &timer_spec},
+        {&m->sim, &sim_spec},
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, types[i].spec, NULL);
         *types[i].slot = (PyTypeObject *)type;
-        bool shown = types[i].spec != &sender_spec;
+        bool shown = types[i].spec != &sender_spec && types[i].spec != &woken_spec;
         if (!type || (shown && PyModule_AddType(module, (PyTypeObject *)type) < 0)) {
             return -1;
         }
@@ -139,13 +141,28 @@ static int kinds_init(PyObject *module)
     return 0;
 }
 
+/* What every CPython since 3.9 has, with this signature, but not its stable ABI of 3.11: a little faster than what is in it. */
+static void lookups_init(Mod *m)
+{
+    const struct {
+        void *slot;
+        const char *name;
+    } wanted[] = {{&m->vectorcall, "PyObject_Vectorcall"},
+                  {&m->context_enter, "PyContext_Enter"},
+                  {&m->context_exit, "PyContext_Exit"}};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        void *found = dlsym(RTLD_DEFAULT, wanted[i].name);
+        memcpy(wanted[i].slot, &found, sizeof found);
+    }
+}
+
 static int module_exec(PyObject *module)
 {
     Mod *m = PyModule_GetState(module);
     m->module = module;
-    *(void **)&m->vectorcall = dlsym(RTLD_DEFAULT, "PyObject_Vectorcall");
+    lookups_init(m);
     if (errors_init(m) < 0 || names_init(m) < 0 || fetches_init(m) < 0 ||
-        types_init(module, m) < 0 || kinds_init(module) < 0) {
+        types_init(module, m) < 0 || woken_init(m) < 0 || kinds_init(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "version", shoal_version_string());

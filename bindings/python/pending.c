@@ -85,14 +85,29 @@ PyObject *pending_begun(PendingObj *p, int64_t id)
 
 /* --- ending --- */
 
+PyObject *run_in(Mod *m, PyObject *context, PyObject *fn, PyObject *arg)
+{
+    if (!context || !m->context_enter || !m->context_exit || !m->vectorcall) {
+        return context ? PyObject_CallMethodObjArgs(context, m->s_run, fn, arg, NULL)
+                       : PyObject_CallFunctionObjArgs(fn, arg, NULL);
+    }
+    if (m->context_enter(context) < 0) {
+        return NULL;
+    }
+    PyObject *out = m->vectorcall(fn, &arg, 1, NULL);
+    if (m->context_exit(context) < 0) {
+        Py_CLEAR(out);
+    }
+    return out;
+}
+
 void call_back(NodeObj *n, PyObject *loop, PyObject *fn, PyObject *arg, PyObject *context,
                bool direct)
 {
     Mod *m = n->mod;
     PyObject *out;
     if (direct) {
-        out = context ? PyObject_CallMethodObjArgs(context, m->s_run, fn, arg, NULL)
-                      : PyObject_CallFunctionObjArgs(fn, arg, NULL);
+        out = run_in(m, context, fn, arg);
     } else if (loop) {
         PyObject *how =
             PyObject_GetAttr(loop, loop == n->loop && PyThread_get_thread_ident() == n->loop_thread
@@ -116,6 +131,14 @@ void call_back(NodeObj *n, PyObject *loop, PyObject *fn, PyObject *arg, PyObject
         PyErr_WriteUnraisable(fn);
     }
     Py_XDECREF(out);
+}
+
+/* Is it what a task of asyncio (the one written in C) waits with? It would ask the future for its result, find the method
+ * by a string of its own each time, and throw the result away: Woken answers faster. */
+static bool wakes_task(Mod *m, PyObject *fn)
+{
+    return m->task_wakeup && Py_IS_TYPE(fn, &PyCFunction_Type) &&
+           PyCFunction_GetFunction(fn) == m->task_wakeup;
 }
 
 void pending_settle(PendingObj *p, enum pending_state state, PyObject *result)
@@ -142,9 +165,15 @@ void pending_settle(PendingObj *p, enum pending_state state, PyObject *result)
         }
         Py_DECREF((PyObject *)t);
     }
-    PyObject *callbacks = p->callbacks;
-    p->callbacks = NULL;
+    PyObject *callbacks = p->callbacks, *fn = p->fn, *fn_context = p->fn_context;
+    p->callbacks = p->fn = p->fn_context = NULL;
     bool direct = inside && p->loop && p->loop == n->loop && !n->current && !n->sim;
+    if (fn) {
+        bool task = direct && state == P_DONE && wakes_task(p->mod, fn);
+        call_back(n, p->loop, fn, task ? p->mod->is_woken : (PyObject *)p, fn_context, direct);
+        Py_DECREF(fn);
+        Py_XDECREF(fn_context);
+    }
     for (Py_ssize_t i = 0; callbacks && i < PyList_Size(callbacks); i++) {
         PyObject *pair = PyList_GetItem(callbacks, i), *context = PyTuple_GetItem(pair, 1);
         call_back(n, p->loop, PyTuple_GetItem(pair, 0), (PyObject *)p,

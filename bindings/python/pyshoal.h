@@ -44,13 +44,18 @@ typedef PyObject *vectorcall_fn(PyObject *fn, PyObject *const *args, size_t narg
 typedef struct Mod {
     PyObject *module;
     vectorcall_fn *vectorcall; /* NULL: this interpreter does not show it */
-    PyTypeObject *node, *ref, *verb, *sender, *pending, *actor, *spec, *task, *context;
+    int (*context_enter)(PyObject *context), (*context_exit)(PyObject *context); /* likewise */
+    PyCFunction
+        task_wakeup; /* what asyncio's tasks register with a future: known from the first on */
+    PyTypeObject *node, *ref, *verb, *sender, *pending, *actor, *spec, *task, *context, *woken;
     PyTypeObject *promise, *timer, *sim;
     PyObject *error, *errors[PY_CODES]; /* class of each code, index -code */
     PyObject *make_error;               /* (class, text, delivery, type, value) -> exception */
     PyObject *reason;
     PyObject *cancelled, *invalid_state;
-    PyObject *enter_task, *leave_task, *current_task, *running_loop, *copy_context, *current_var;
+    PyObject *task_type, *enter_task, *leave_task, *current_task, *running_loop, *copy_context,
+        *current_var;
+    PyObject *is_woken, *no_result; /* what a task is woken with, and its result() */
     PyObject *coroutine, *dataclass_make, *lonely, *field_names, *traceback_text, *log, *memoryview,
         *monotonic;
     PyObject *s_blocking, *s_add_done, *s_context, *s_run, *s_call_soon, *s_call_soon_safe,
@@ -152,10 +157,11 @@ enum pending_state { P_WAITING, P_DONE, P_FAILED, P_CANCELLED };
 struct PendingObj {
     PyObject_HEAD Mod *mod;
     NodeObj *node;
-    PendingObj *prev, *next; /* of node->calls while core will call back */
-    PyObject *loop;          /* asyncio loop of its awaiter, or NULL */
-    PyObject *result;        /* value or exception */
-    PyObject *callbacks;     /* list of (fn, context) or NULL */
+    PendingObj *prev, *next;   /* of node->calls while core will call back */
+    PyObject *loop;            /* asyncio loop of its awaiter, or NULL */
+    PyObject *result;          /* value or exception */
+    PyObject *fn, *fn_context; /* the first callback; context may be NULL */
+    PyObject *callbacks;       /* list of (fn, context) of further ones, or NULL */
     PyObject
         *otherwise; /* default= of lookup; of lookup_all the function that takes items; or NULL */
     PyObject *cancel_text;
@@ -398,21 +404,28 @@ PyObject *pending_cancelled(PendingObj *p); /* its CancelledError, new */
 PyObject *pending_loop(NodeObj *n);         /* of the caller, new, or NULL without an exception */
 
 /* --- future.c: the type --- */
-extern PyType_Spec pending_spec;
-
+extern PyType_Spec pending_spec, woken_spec;
+int woken_init(Mod *m);
 void pending_link(PendingObj *p);
 bool pending_cancel(PendingObj *p, PyObject *text);
 void pendings_due(NodeObj *n); /* settles what is due */
 void call_back(NodeObj *n, PyObject *loop, PyObject *fn, PyObject *arg, PyObject *context,
                bool direct);
+PyObject *run_in(Mod *m, PyObject *context, PyObject *fn, PyObject *arg); /* context.run(fn, arg) */
 
-/* --- actor.c, bind.c --- */
-extern PyType_Spec actor_spec, spec_spec;
+/* --- class.c --- */
+extern PyType_Spec actor_spec;
 TypeRec *type_of(NodeObj *n, PyObject *cls); /* made at the first spawn; NULL: raised */
+void type_free(TypeRec *t);
+SpecObj *type_handler(TypeRec *t, PyObject *name); /* borrowed, or NULL */
+SpecObj *type_handler_by_text(const TypeRec *t, const char *name);
+
+/* --- actor.c, spawn.c, bind.c --- */
+extern PyType_Spec spec_spec;
+void hooks_of(TypeRec *t); /* fills t->type */
 PyObject *actor_spawn(NodeObj *n, ActorRec *parent, PyObject *const *args, Py_ssize_t nargs,
                       PyObject *kwnames);
 void actor_free(ActorRec *rec);
-void type_free(TypeRec *t);
 /* The function to call and, new, its arguments; NULL: raised BadValue. */
 PyObject *spec_bind(NodeObj *n, SpecObj *s, PyObject *self, PyObject *value, PyObject **args,
                     PyObject **kwargs);
@@ -423,8 +436,6 @@ int msg_result(
     PyObject *value); /* what a handler returned; code for core; value may be NULL: raised */
 /* A reply by reference; SHOAL_E_UNSUPPORTED: only packed. No exception. */
 int msg_give(Msg *msg, PyObject *value);
-SpecObj *type_handler(TypeRec *t, PyObject *name); /* borrowed, or NULL */
-SpecObj *type_handler_by_text(const TypeRec *t, const char *name);
 void actor_start(ActorRec *rec);   /* spawns; settles rec->starting unless its start hook waits */
 void actor_release(ActorRec *rec); /* frees it if it has ended and nothing of it waits */
 void start_ended(ActorRec *rec, PyObject *failure);
