@@ -13,7 +13,8 @@ static shoal_cx *cx_out(sh_cx *cx)
 /* A message that does not fit is told apart from a handler that failed. */
 static int handler_code(sh_cx *cx, int code)
 {
-    bool unfit = code == SHOAL_E_BAD_VALUE || code == SHOAL_E_NO_HANDLER || code == SHOAL_E_REFUSED;
+    bool unfit = code < 0 && (code == SHOAL_E_BAD_VALUE || code == SHOAL_E_NO_HANDLER ||
+                              code == SHOAL_E_REFUSED);
     return unfit ? sh_cx_reject(cx, code, sh_span_none()) : code;
 }
 

@@ -1,6 +1,7 @@
 /* abi/cx.c - what a handler may do. */
 #include <string.h>
 
+#include "base/mp.h"
 #include "internal.h"
 
 static sh_cx *cx_in(shoal_cx *cx)
@@ -64,7 +65,12 @@ uint64_t shoal_random_u64(shoal_cx *cx)
 
 int shoal_cx_tell(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes value)
 {
-    shoal_node *node = shoal_cx_node(cx);
+    sh_span plain = abi_bytes_in(value);
+    if ((!value.len || (value.data && sh_mp_is_plain(plain))) &&
+        sh_cx_tell_fast(cx_in(cx), abi_pid_in(pid), name, plain) == 0) {
+        return 0;
+    }
+    shoal_node *node = abi_cx_node(cx_in(cx));
     sh_span message, content;
     int code = abi_check_message(node, "shoal_cx_tell", pid, name, value, &message, &content);
     return code < 0 ? code

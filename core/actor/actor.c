@@ -13,24 +13,8 @@ sh_pid sh_actor_parent(const sh_exec *x, const sh_actor *a)
 
 /* --- mailbox --- */
 
-void sh_actor_enqueue(sh_exec *x, sh_actor *a, sh_msg *m)
+void sh_actor_room_back(sh_exec *x, sh_actor *a)
 {
-    sh_msg_queue_push(&a->mailbox, m);
-    a->queued++;
-    if (!(a->flags & SH_A_QUEUED)) {
-        sh_actor_poke(x, a);
-    }
-}
-
-/* A message left the mailbox: its room is free. */
-static void actor_room(sh_exec *x, sh_actor *a, sh_msg *m)
-{
-    a->queued--;
-    x->rescan |= !sh_list_empty(&x->wait_list);
-    if (!(m->flags & SH_MSG_GATED)) {
-        return;
-    }
-    m->flags &= (uint8_t)~SH_MSG_GATED;
     if (!(a->flags & SH_A_CLOSING) && sh_gate_give(sh_gates_at(&x->gates, sh_pid_slot(a->id)), 1)) {
         sh_exec_nudge_all(x);
     }
@@ -51,13 +35,14 @@ sh_msg *sh_actor_take_ask(sh_exec *x, sh_actor *a, sh_pid reply)
         if (a->mailbox.tail == m) {
             a->mailbox.tail = before;
         }
-        actor_room(x, a, m);
+        sh_actor_room(x, a, m);
         return m;
     }
     return NULL;
 }
 
-bool sh_actor_has_work(const sh_actor *a)
+/* Of an actor that starts, ends or has shut its door. */
+bool sh_actor_has_special_work(const sh_actor *a)
 {
     if (a->flags & SH_A_STOPPED) {
         return true;
@@ -65,21 +50,7 @@ bool sh_actor_has_work(const sh_actor *a)
     if (a->flags & (SH_A_STARTING | SH_A_ENDING)) {
         return false;
     }
-    bool open = !sh_list_empty(&a->open);
-    if (a->flags & SH_A_DYING) {
-        return true;
-    }
-    if (open && !(a->flags & SH_A_REENTRANT)) {
-        return false;
-    }
-    return a->mailbox.head || ((a->flags & SH_A_CLOSING) && !open);
-}
-
-void sh_actor_poke(sh_exec *x, sh_actor *a)
-{
-    if (sh_actor_has_work(a)) {
-        sh_exec_ready(x, a);
-    }
+    return (a->flags & SH_A_DYING) || sh_list_empty(&a->open);
 }
 
 /* --- reasons --- */
@@ -220,7 +191,7 @@ static void sweep_mailbox(sh_exec *x, sh_actor *a)
 {
     const struct sh_actor_type *def = &a->type->def;
     for (sh_msg *m = sh_msg_queue_pop(&a->mailbox); m; m = sh_msg_queue_pop(&a->mailbox)) {
-        actor_room(x, a, m);
+        sh_actor_room(x, a, m);
         bool told = m->kind == SH_MSG_TELL && def->on_undelivered && (a->flags & SH_A_STARTED);
         sh_cx *cx = told ? sh_cx_open(x, a, SH_HOOK_UNDELIVERED, m) : NULL;
         if (!cx) {
@@ -353,53 +324,16 @@ static void actor_restart(sh_exec *x, sh_actor *a)
     sh_actor_call_init(x, a);
 }
 
-/* --- the step --- */
-
-/* False: it ended before a handler ran. */
-static bool actor_begin(sh_exec *x, sh_actor *a, sh_msg *m)
+bool sh_actor_proceed(sh_exec *x, sh_actor *a)
 {
-    actor_room(x, a, m);
-    switch (m->kind) {
-    case SH_MSG_ASK:
-        if (m->deadline_us <= x->now_us) {
-            sh_post_reply_by(x, m, m->reply, SH_E_TIMEOUT, SH_NOT_SENT);
-            return false;
-        }
-        break;
-    case SH_MSG_TIMER:
-        if (!sh_timer_begin(x, m)) {
-            return false;
-        }
-        break;
-    default: break;
+    if (!(a->flags & SH_A_STOPPED)) {
+        actor_end(x, a);
+        return true;
     }
-    sh_cx_dispatch(x, a, m);
-    return true;
-}
-
-size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max)
-{
-    size_t n = 0;
-    while (n < max) {
-        if (a->flags & SH_A_STOPPED) {
-            if (a->flags & SH_A_RESTARTING) {
-                actor_restart(x, a);
-                continue;
-            }
-            actor_final(x, a);
-            return n;
-        }
-        if (!sh_actor_has_work(a)) {
-            return n;
-        }
-        bool ends = (a->flags & SH_A_DYING) || !a->mailbox.head;
-        if (ends) {
-            actor_end(x, a);
-            return n;
-        }
-        sh_msg *m = sh_msg_queue_pop(&a->mailbox);
-        n += actor_begin(x, a, m) ? 1 : 0;
+    if (a->flags & SH_A_RESTARTING) {
+        actor_restart(x, a);
+        return true;
     }
-    sh_actor_poke(x, a);
-    return n;
+    actor_final(x, a);
+    return false;
 }

@@ -9,7 +9,7 @@
 #include "actor/executor.h"
 
 enum {
-    SH_A_QUEUED = 1u << 0,   /* in the run queue */
+    SH_A_QUEUED = 1u << 0,   /* in the run queue, or in its step */
     SH_A_STARTING = 1u << 1, /* init has not ended */
     SH_A_CLOSING = 1u << 2,  /* the door is shut */
     SH_A_DYING = 1u << 3,    /* the queue is skipped */
@@ -20,6 +20,8 @@ enum {
     SH_A_SWEPT = 1u << 8,   /* continuations were cancelled, children told */
     SH_A_STOPPED = 1u << 9, /* on_stop has ended: the next step ends it */
     SH_A_SILENT = 1u << 10, /* spawn failed and said so: nobody else is told */
+    /* None of these: a message can be handled now, if it waits for no other. */
+    SH_A_SPECIAL = SH_A_STARTING | SH_A_DYING | SH_A_ENDING | SH_A_STOPPED,
 };
 
 /* What few actors need. */
@@ -39,9 +41,13 @@ struct sh_actor {
     sh_msg_queue mailbox;
     uint32_t queued; /* messages in it */
     uint32_t limit;  /* UINT32_MAX: only memory */
-    sh_actor *ready_next;
-    uint64_t id;  /* pid.actor */
+    uint16_t flags;
+    uint8_t reason_kind;
+    uint32_t restarts;
     sh_list open; /* contexts */
+    sh_actor *ready_next;
+    uint64_t id; /* pid.actor */
+    uint64_t handled;
     sh_msg *links;
     sh_list timers;
     sh_actor *parent;
@@ -49,10 +55,6 @@ struct sh_actor {
     sh_list siblings;
     void *user;
     struct sh_actor_more *more;
-    uint64_t handled;
-    uint32_t restarts;
-    uint16_t flags;
-    uint8_t reason_kind;
 };
 
 /* Names up to 16 bytes are told apart by this alone. */
@@ -94,13 +96,72 @@ static inline sh_pid sh_actor_pid(const sh_exec *x, const sh_actor *a)
     return sh_exec_pid(x, a->id);
 }
 
-void sh_actor_enqueue(sh_exec *x, sh_actor *a, sh_msg *m); /* no check; takes m */
 /* Takes the ask of that reply address out of the mailbox, not yet begun; NULL: not there. */
 sh_msg *sh_actor_take_ask(sh_exec *x, sh_actor *a, sh_pid reply);
-size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max); /* from the run queue; handled */
-bool sh_actor_has_work(const sh_actor *a);
-void sh_actor_poke(sh_exec *x,
-                   sh_actor *a); /* a context ended, or life goes on: ready if it has work */
+size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max); /* out of the run queue; handled */
+/* One step towards its end, or a restart; false: it is gone. */
+bool sh_actor_proceed(sh_exec *x, sh_actor *a);
+void sh_actor_room_back(sh_exec *x, sh_actor *a); /* room of its gate came back */
+bool sh_actor_has_special_work(const sh_actor *a);
+
+/* No message of it is being handled, or its type does not mind. */
+static inline bool sh_actor_is_free(const sh_actor *a)
+{
+    return sh_list_empty(&a->open) || (a->flags & SH_A_REENTRANT);
+}
+
+static inline bool sh_actor_has_work(const sh_actor *a)
+{
+    if (a->mailbox.head && !(a->flags & SH_A_SPECIAL) && sh_actor_is_free(a)) {
+        return true;
+    }
+    return (a->flags & (SH_A_SPECIAL | SH_A_CLOSING)) && sh_actor_has_special_work(a);
+}
+
+static inline void sh_exec_ready(sh_exec *x, sh_actor *a)
+{
+    if (a->flags & SH_A_QUEUED) {
+        return;
+    }
+    a->flags |= SH_A_QUEUED;
+    a->ready_next = NULL;
+    if (x->ready_head) {
+        x->ready_tail->ready_next = a;
+    } else {
+        x->ready_head = a;
+    }
+    x->ready_tail = a;
+    x->ready_count++;
+}
+
+/* A context ended, or life goes on: ready if it has work. */
+static inline void sh_actor_poke(sh_exec *x, sh_actor *a)
+{
+    if (sh_actor_has_work(a)) {
+        sh_exec_ready(x, a);
+    }
+}
+
+/* No check; takes m. */
+static inline void sh_actor_enqueue(sh_exec *x, sh_actor *a, sh_msg *m)
+{
+    sh_msg_queue_push(&a->mailbox, m);
+    a->queued++;
+    if (!(a->flags & SH_A_QUEUED)) {
+        sh_actor_poke(x, a);
+    }
+}
+
+/* A message left the mailbox: its room is free. */
+static inline void sh_actor_room(sh_exec *x, sh_actor *a, sh_msg *m)
+{
+    a->queued--;
+    x->rescan |= !sh_list_empty(&x->wait_list);
+    if (m->flags & SH_MSG_GATED) {
+        m->flags &= (uint8_t)~SH_MSG_GATED;
+        sh_actor_room_back(x, a);
+    }
+}
 void sh_actor_close(sh_exec *x, sh_actor *a, int kind, sh_span text); /* graceful */
 void sh_actor_die(sh_exec *x, sh_actor *a, int kind, sh_span text, sh_pid cause);
 /* An error decided this; STOP or RESTART. */
@@ -160,12 +221,46 @@ struct sh_cx {
     sh_pid subject; /* DOWN: the dead */
 };
 
-sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m); /* NULL: no memory */
-void sh_cx_free(sh_exec *x, sh_cx *cx);
-void sh_cx_enter(sh_cx *cx);
+sh_cx *sh_cx_make(sh_exec *x); /* a new one; NULL: no memory */
+
+/* NULL: no memory. */
+static inline sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m)
+{
+    sh_cx *cx = x->cx_free;
+    if (cx) {
+        x->cx_free = (sh_cx *)(void *)cx->link.next;
+    } else if ((cx = sh_cx_make(x)) == NULL) {
+        return NULL;
+    }
+    bool ask = m && m->kind == SH_MSG_ASK;
+    cx->x = x;
+    cx->a = a;
+    cx->m = m;
+    cx->reply = ask ? m->reply : sh_pid_none();
+    cx->failure = NULL;
+    cx->slots = NULL;
+    cx->code = 0;
+    cx->running = 0;
+    cx->hook = (uint8_t)hook;
+    cx->flags = ask ? SH_CX_WAS_ASK : 0;
+    sh_list_push_back(&a->open, &cx->link);
+    return cx;
+}
+
+static inline void sh_cx_free(sh_exec *x, sh_cx *cx)
+{
+    cx->link.next = (sh_list *)(void *)x->cx_free;
+    x->cx_free = cx;
+}
+
+static inline void sh_cx_enter(sh_cx *cx)
+{
+    cx->running++;
+}
+
+void sh_cx_dispatch_down(sh_exec *x, sh_actor *a, sh_msg *m);
 void sh_cx_returned(sh_cx *cx, int code);
 void sh_cx_orphan(sh_exec *x, sh_cx *cx); /* its actor ends */
-void sh_cx_dispatch(sh_exec *x, sh_actor *a, sh_msg *m);
 void sh_cx_call_init(sh_exec *x, sh_actor *a, sh_cx *cx);
 void sh_cx_call_stop(sh_exec *x, sh_actor *a, sh_cx *cx, const struct sh_reason *reason);
 uint64_t sh_cx_deadline(const sh_cx *cx, uint64_t us);

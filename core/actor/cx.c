@@ -4,40 +4,9 @@
  * cx_end exactly once; the reply is sent at most once (REPLIED). */
 #include "actor/ask.h"
 
-sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m)
+sh_cx *sh_cx_make(sh_exec *x)
 {
-    sh_cx *cx = x->cx_free;
-    if (cx) {
-        x->cx_free = (sh_cx *)(void *)cx->link.next;
-    } else {
-        cx = sh_mem_alloc(x->rt->cfg.mem, sizeof *cx);
-        if (!cx) {
-            return NULL;
-        }
-    }
-    cx->x = x;
-    cx->a = a;
-    cx->m = m;
-    cx->failure = NULL;
-    cx->slots = NULL;
-    cx->code = 0;
-    cx->running = 0;
-    cx->hook = (uint8_t)hook;
-    cx->flags = 0;
-    if (m && m->kind == SH_MSG_ASK) {
-        cx->flags = SH_CX_WAS_ASK;
-        cx->reply = m->reply;
-    } else {
-        cx->reply = sh_pid_none();
-    }
-    sh_list_push_back(&a->open, &cx->link);
-    return cx;
-}
-
-void sh_cx_free(sh_exec *x, sh_cx *cx)
-{
-    cx->link.next = (sh_list *)(void *)x->cx_free;
-    x->cx_free = cx;
+    return sh_mem_alloc(x->rt->cfg.mem, sizeof(sh_cx));
 }
 
 static void cx_close(sh_cx *cx)
@@ -53,11 +22,6 @@ static void cx_close(sh_cx *cx)
     }
     sh_cx_free(x, cx);
     sh_actor_poke(x, a);
-}
-
-void sh_cx_enter(sh_cx *cx)
-{
-    cx->running++;
 }
 
 /* --- the end of a context --- */
@@ -308,7 +272,7 @@ void sh_cx_call_stop(sh_exec *x, sh_actor *a, sh_cx *cx, const struct sh_reason 
     sh_cx_returned(cx, 0);
 }
 
-static void dispatch_down(sh_exec *x, sh_actor *a, sh_msg *m)
+void sh_cx_dispatch_down(sh_exec *x, sh_actor *a, sh_msg *m)
 {
     const struct sh_actor_type *def = &a->type->def;
     bool child = m->tag == SH_DOWN_CHILD;
@@ -331,28 +295,4 @@ static void dispatch_down(sh_exec *x, sh_actor *a, sh_msg *m)
     unsigned flags = (link ? (unsigned)SH_DOWN_LINK : 0) | (child ? (unsigned)SH_DOWN_CHILD : 0);
     sh_cx_enter(cx);
     sh_cx_returned(cx, def->on_down(def->ud, cx, a->state, m->from, &reason, flags));
-}
-
-void sh_cx_dispatch(sh_exec *x, sh_actor *a, sh_msg *m)
-{
-    const struct sh_actor_type *def = &a->type->def;
-    a->handled++;
-    if (m->kind == SH_MSG_DOWN) {
-        dispatch_down(x, a, m);
-        return;
-    }
-    sh_span name = sh_msg_name(m);
-    int index = sh_type_find(a->type, name);
-    if (index < 0 && !def->takes_any) {
-        sh_exec_undeliverable(x, m, SH_E_NO_HANDLER);
-        return;
-    }
-    x->last_name = index >= 0 ? def->names[index] : sh_span_none();
-    sh_cx *cx = sh_cx_open(x, a, SH_HOOK_HANDLE, m);
-    if (!cx) {
-        sh_exec_undeliverable(x, m, SH_E_LIMIT);
-        return;
-    }
-    sh_cx_enter(cx);
-    sh_cx_returned(cx, def->handle(def->ud, cx, a->state, index, name, sh_msg_value(m)));
 }

@@ -99,6 +99,10 @@ void sh_cx_hold(sh_cx *cx);
 void sh_cx_finish(sh_cx *cx, int code);
 
 /* --- sending --- */
+/* The tell that nearly every tell is: to an actor of this executor, of a short name and value, with room for it. The
+ * name is NUL-terminated and checked here, the value was. Anything but 0: nothing happened, go the long way to do it
+ * or to hear why not. */
+int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value);
 /* 0; MAILBOX_FULL, NOT_RUNNING, UNREACHABLE, BAD_VALUE (name), LIMIT, CLOSED. */
 int sh_cx_tell(sh_cx *cx, sh_pid to, sh_span name, sh_span value);
 /* > 0: a call id, then runs once. Negative: not begun, then never runs: USAGE asking oneself while

@@ -250,48 +250,36 @@ static void take_nudges(sh_exec *x)
 
 /* --- run queue --- */
 
-void sh_exec_ready(sh_exec *x, sh_actor *a)
-{
-    if (a->flags & SH_A_QUEUED) {
-        return;
-    }
-    a->flags |= SH_A_QUEUED;
-    a->ready_next = NULL;
-    if (x->ready_head) {
-        x->ready_tail->ready_next = a;
-    } else {
-        x->ready_head = a;
-    }
-    x->ready_tail = a;
-    x->ready_count++;
-}
-
+/* It stays marked as queued while it runs: what happens to it meanwhile is seen at the end of its step. */
 static sh_actor *ready_pop(sh_exec *x)
 {
-    sh_actor *before = NULL;
     sh_actor *a = x->ready_head;
-    const sh_rng *shuffle = x->rt->cfg.shuffle;
-    if (shuffle && a) {
-        uint32_t most = x->ready_count < SHUFFLE_MAX ? x->ready_count : SHUFFLE_MAX;
-        for (uint64_t skip = sh_rng_below(shuffle, most); skip > 0; skip--) {
-            before = a;
-            a = a->ready_next;
-        }
-    }
-    if (!a) {
-        return NULL;
-    }
-    if (before) {
-        before->ready_next = a->ready_next;
-    } else {
+    if (a) {
         x->ready_head = a->ready_next;
+        x->ready_count--;
     }
+    return a;
+}
+
+/* The simulator's: any of the first few. */
+static void ready_shuffle(sh_exec *x)
+{
+    uint32_t most = x->ready_count < SHUFFLE_MAX ? x->ready_count : SHUFFLE_MAX;
+    uint64_t skip = most ? sh_rng_below(x->rt->cfg.shuffle, most) : 0;
+    if (skip == 0) {
+        return;
+    }
+    sh_actor *before = x->ready_head;
+    for (; skip > 1; skip--) {
+        before = before->ready_next;
+    }
+    sh_actor *a = before->ready_next;
+    before->ready_next = a->ready_next;
     if (x->ready_tail == a) {
         x->ready_tail = before;
     }
-    x->ready_count--;
-    a->flags &= (uint16_t)~SH_A_QUEUED;
-    return a;
+    a->ready_next = x->ready_head;
+    x->ready_head = a;
 }
 
 void sh_exec_resume(sh_exec *x, sh_slot *s)
@@ -341,17 +329,20 @@ static bool run_call(sh_exec *x)
 static size_t run_actor(sh_exec *x, size_t max, uint64_t *clock)
 {
     const struct sh_runtime_config *cfg = &x->rt->cfg;
+    if (cfg->shuffle) {
+        ready_shuffle(x);
+    }
     sh_actor *a = ready_pop(x);
     if (!a) {
         return 0;
     }
     sh_pid pid = sh_actor_pid(x, a);
-    x->last_name = sh_span_none();
+    x->last_name = NULL;
     size_t n = sh_actor_step(x, a, max < SH_SLICE_MESSAGES_MAX ? max : SH_SLICE_MESSAGES_MAX);
     if (cfg->stall_clock) {
         uint64_t now = cfg->stall_clock(cfg->stall_ud);
         if (now > *clock && now - *clock > STALL_US) {
-            sh_event_stalled(x, pid, x->last_name, now - *clock);
+            sh_event_stalled(x, pid, x->last_name ? *x->last_name : sh_span_none(), now - *clock);
         }
         *clock = now;
     }

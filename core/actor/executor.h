@@ -16,6 +16,8 @@
 #include "base/slab.h"
 #include "base/wheel.h"
 
+enum { SH_NAMES_KNOWN = 64, SH_NAME_KNOWN_MAX = 31 }; /* names; bytes of one without its NUL */
+
 typedef struct sh_actor sh_actor;
 typedef struct sh_slot sh_slot;
 
@@ -23,6 +25,15 @@ typedef struct sh_slot sh_slot;
 struct sh_due {
     sh_timer timer;
     enum { SH_DUE_SLOT, SH_DUE_ACTOR_TIMER } what;
+};
+
+/* A message name seen before: checked, and with its handler in the type that got it last. */
+struct sh_name {
+    const char *at;      /* where the sender has it; what is there may have changed */
+    const sh_type *type; /* NULL: none yet */
+    uint32_t index;      /* of its handler there, and 1; 0: it takes no such name */
+    uint32_t n;
+    char text[SH_NAME_KNOWN_MAX + 1];
 };
 
 /* ROOM: came back somewhere an ask here may wait for. STOP: every actor without a parent stops. */
@@ -74,7 +85,8 @@ struct sh_exec {
         int code;
     } losses[64]; /* tells from here lost on arrival, for the next drain */
     uint32_t loss_at;
-    sh_span last_name; /* of the message begun last, in its type's table */
+    const sh_span *last_name; /* of the message begun last, in its type's table; NULL: not there */
+    struct sh_name names[SH_NAMES_KNOWN];
     sh_msg *last_text;
     struct sh_exec_stats stats;
 };
@@ -96,7 +108,6 @@ struct sh_runtime {
 int sh_exec_new(sh_runtime *rt, unsigned index, uint64_t now_us, sh_exec **out);
 void sh_exec_free(sh_exec *x);
 void sh_exec_drop_queues(sh_exec *x);
-void sh_exec_ready(sh_exec *x, sh_actor *a);
 void sh_exec_resume(sh_exec *x, sh_slot *s); /* its continuation is due */
 void sh_exec_wake(sh_exec *target);          /* after something was pushed to it */
 void sh_exec_take_homes(sh_exec *x);

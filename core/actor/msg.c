@@ -233,9 +233,7 @@ void sh_msg_free(sh_msg_pool *p, sh_msg *m)
     if (m->flags & SH_MSG_BESIDE) {
         pool_give_block(p, m->beside.at, m->beside.size, m->beside.block_class);
     }
-    m->next = p->free;
-    p->free = m;
-    p->live--;
+    sh_msg_give(p, m);
 }
 
 void sh_msg_free_mem(const sh_mem *mem, sh_msg *m)

@@ -104,7 +104,9 @@ struct sh_msg {
     uint8_t kind; /* enum sh_msg_kind */
     uint8_t flags;
     int8_t code; /* REPLY: 0 or SH_E_*; returned: why it was lost, 0 handled */
-    uint8_t why; /* REPLY: enum sh_delivery; DOWN: enum sh_reason_kind */
+    uint8_t
+        why; /* REPLY: enum sh_delivery; DOWN: enum sh_reason_kind; TELL, not injected: its handler's index and 1,
+                    0: not looked for */
     union {
         uint8_t bytes[SH_MSG_INLINE];
         struct {
@@ -223,6 +225,20 @@ sh_msg *sh_msg_new_mem(const sh_mem *mem, enum sh_msg_kind kind, const struct sh
 /* Replaces the payload of m, a message of p; on no memory texts that do not fit inside are dropped.
  */
 void sh_msg_set_text(sh_msg_pool *p, sh_msg *m, sh_span text);
+
+/* Of this pool, with nothing beside it, nobody's business but the pool's. */
+static inline bool sh_msg_is_simple(const sh_msg_pool *p, const sh_msg *m)
+{
+    return (m->flags & (SH_MSG_HOME | SH_MSG_INJECTED | SH_MSG_BESIDE | SH_MSG_OWNED)) == p->home;
+}
+
+/* Such a one back into its pool. */
+static inline void sh_msg_give(sh_msg_pool *p, sh_msg *m)
+{
+    m->next = p->free;
+    p->free = m;
+    p->live--;
+}
 
 /* Back into its pool; p must be its home. */
 void sh_msg_free(sh_msg_pool *p, sh_msg *m);

@@ -34,10 +34,24 @@ static const struct mp_form
                 {MP_MAP, 4, 0}, /* array, map 16 32 */
 };
 
+#define ONES_8  1, 1, 1, 1, 1, 1, 1, 1
+#define NONE_8  0, 0, 0, 0, 0, 0, 0, 0
+#define ONES_32 ONES_8, ONES_8, ONES_8, ONES_8
+const uint8_t sh_mp_plain_bytes[256] = {
+    ONES_32, ONES_32, ONES_32, ONES_32, /* 00..7f: the number itself */
+    NONE_8,  NONE_8,  NONE_8,  NONE_8,  /* 80..9f: lists, maps */
+    1,       0,       0,       0,       0, 0, 0, 0, NONE_8, NONE_8, NONE_8, /* a0: empty text */
+    1,       0,       1,       1,       0, 0, 0, 0, /* nil, -, false, true */
+    0,       0,       5,       9,       2, 3, 5, 9, /* float 32, 64; uint 8 .. 64 */
+    2,       3,       5,       9,       0, 0, 0, 0, /* int 8 .. 64 */
+    NONE_8,                                         /* d8..df */
+    ONES_32,                                        /* e0..ff: the number itself */
+};
+
 /* One element without its children. */
 struct mp_item {
     enum mp_kind kind;
-    uint8_t ext_type;
+    uint8_t ext_type;  /* of MP_EXT */
     uint64_t children; /* elements that follow inside it: of a map two an entry */
     sh_span body;      /* text, bytes, extension payload */
     size_t bytes;      /* head and body */
@@ -57,48 +71,44 @@ static struct mp_form mp_short_form(uint8_t lead)
     return (struct mp_form){MP_TEXT, 0, lead & 0x1f};
 }
 
-static int mp_length(sh_reader *r, struct mp_form form, uint64_t *n)
+/* A length field: 1, 2 or 4 bytes, big endian. */
+static uint64_t mp_length(const uint8_t *p, unsigned bytes)
 {
-    *n = form.fixed;
-    for (int i = 0; i < form.length_bytes; i++) {
-        uint8_t byte = 0;
-        if (sh_read_u8(r, &byte)) {
-            return SH_E_MORE;
-        }
-        *n = (*n << 8) | byte;
+    uint64_t n = 0;
+    for (unsigned i = 0; i < bytes; i++) {
+        n = (n << 8) | p[i];
     }
-    return 0;
+    return n;
 }
 
 /* Reads the element at the start of s: 0, SH_E_MORE (cut short), SH_E_BAD_VALUE (byte c1). */
 static int mp_read(sh_span s, struct mp_item *item)
 {
-    sh_reader r = sh_reader_of(s);
-    uint8_t lead = 0;
-    uint64_t n = 0;
-    if (sh_read_u8(&r, &lead)) {
+    if (s.n == 0) {
         return SH_E_MORE;
     }
+    uint8_t lead = s.p[0];
     struct mp_form form = lead >= 0xc0 && lead < 0xe0 ? mp_forms[lead - 0xc0] : mp_short_form(lead);
     if (form.kind == MP_BAD) {
         return SH_E_BAD_VALUE;
     }
-    *item = (struct mp_item){.kind = (enum mp_kind)form.kind};
-    if (mp_length(&r, form, &n)) {
+    size_t head = 1u + form.length_bytes + (form.kind == MP_EXT ? 1u : 0u);
+    if (head > s.n) {
         return SH_E_MORE;
     }
+    uint64_t n = form.length_bytes ? mp_length(s.p + 1, form.length_bytes) : form.fixed;
+    item->kind = (enum mp_kind)form.kind;
+    item->ext_type = s.p[head - 1];
+    item->children = 0;
     if (item->kind == MP_LIST || item->kind == MP_MAP) {
         item->children = item->kind == MP_MAP ? n * 2 : n;
         n = 0;
     }
-    if (item->kind == MP_EXT && sh_read_u8(&r, &item->ext_type)) {
-        return SH_E_MORE;
-    }
-    if (n > sh_read_left(&r) || item->children > sh_read_left(&r) - n) {
+    if (n > s.n - head || item->children > s.n - head - n) {
         return SH_E_MORE; /* every child takes at least a byte */
     }
-    sh_read_bytes(&r, (size_t)n, &item->body);
-    item->bytes = s.n - sh_read_left(&r);
+    item->body = sh_span_of(s.p + head, (size_t)n);
+    item->bytes = head + (size_t)n;
     return 0;
 }
 
@@ -148,6 +158,12 @@ static int mp_walk(sh_span s, uint32_t depth_max, size_t *at)
         }
         struct mp_item item;
         bool is_key = stack[depth].is_map && stack[depth].left % 2 == 0;
+        size_t plain = *at < s.n && !is_key ? sh_mp_plain_bytes[s.p[*at]] : 0;
+        if (plain && plain <= s.n - *at) { /* most of what is sent */
+            stack[depth].left--;
+            *at += plain;
+            continue;
+        }
         int rc = mp_read(sh_span_of(s.n ? s.p + *at : s.p, s.n - *at), &item);
         if (rc == SH_E_MORE) {
             *at = s.n;
@@ -167,18 +183,14 @@ static int mp_walk(sh_span s, uint32_t depth_max, size_t *at)
     }
 }
 
-/* Bytes of up to 64 KiB, a small number, nil, a boolean: what most messages carry, without the walk. */
-static bool mp_plain_value(sh_span v)
+/* One run of bytes: what most large messages carry, without the walk. */
+static bool mp_bytes_value(sh_span v)
 {
-    uint8_t lead = v.n ? v.p[0] : 0xc1;
-    switch (lead) {
-    case 0xc0:
-    case 0xc2:
-    case 0xc3: return v.n == 1;
+    switch (v.n ? v.p[0] : 0) {
     case 0xc4: return v.n >= 2 && v.n == 2u + v.p[1];
     case 0xc5: return v.n >= 3 && v.n == 3u + sh_load_u16be(v.p + 1);
     case 0xc6: return v.n >= 5 && v.n == 5u + (size_t)sh_load_u32be(v.p + 1);
-    default: return v.n == 1 && (lead < 0x80 || lead >= 0xe0);
+    default: return false;
     }
 }
 
@@ -186,7 +198,7 @@ int sh_mp_check(sh_span value, uint32_t depth_max, size_t *bad_at)
 {
     size_t at = 0;
     SH_ASSERT(depth_max <= SH_MP_DEPTH_MAX);
-    if (mp_plain_value(value)) {
+    if (sh_mp_is_plain(value) || mp_bytes_value(value)) {
         return 0;
     }
     int rc = mp_walk(value, depth_max, &at);

@@ -15,6 +15,16 @@
 
 enum { SH_MP_EXT_REF = 1, SH_MP_REF_MIN = 42, SH_MP_REF_MAX = 50 };
 
+/* What the value's leading byte says of a value that is whole with it and so many bytes behind it: its length; 0:
+ * not of that sort. */
+extern const uint8_t sh_mp_plain_bytes[256];
+
+/* nil, bools, numbers and empty text: fit, without a walk. False for anything else, fit or not. */
+static inline bool sh_mp_is_plain(sh_span value)
+{
+    return value.n > 0 && sh_mp_plain_bytes[value.p[0]] == value.n;
+}
+
 /* 0, or SH_E_BAD_VALUE.
  *   depth_max  lists and maps inside each other, <= SH_MP_DEPTH_MAX
  *   bad_at     out, may be NULL: offset of the element that is wrong (n: the value is cut short) */

@@ -1,7 +1,7 @@
 /* base/slab.c - chunks of slots; a slot is a 16-byte header and the object.
  *
  * Invariants: chunks never move or shrink; a slot is either fresh (index >= s->fresh), live
- * (next = SLOT_LIVE) or in the free list; the header keeps the generation of the next or current
+ * (next = SH_SLAB_LIVE) or in the free list; the header keeps the generation of the next or current
  * object. */
 #include "base/slab.h"
 
@@ -11,14 +11,8 @@
 #include "base/sh_assert.h"
 #include "base/sh_limits.h"
 
-enum { SLOT_HEADER_BYTES = 16, SLAB_CHUNK_BYTES = 16384, SLAB_SHIFT_MAX = 10 };
-#define SLOT_END  UINT32_MAX       /* end of the free list */
-#define SLOT_LIVE (UINT32_MAX - 1) /* not in the free list */
-
-struct slot {
-    uint32_t generation;
-    uint32_t next; /* index of the next free slot, SLOT_END or SLOT_LIVE */
-};
+enum { SLAB_CHUNK_BYTES = 16384, SLAB_SHIFT_MAX = 10 };
+#define SLOT_END UINT32_MAX /* end of the free list */
 
 void sh_slab_init(sh_slab *s, const sh_mem *mem, size_t object_bytes, uint32_t count_max,
                   uint32_t generation_start)
@@ -29,7 +23,7 @@ void sh_slab_init(sh_slab *s, const sh_mem *mem, size_t object_bytes, uint32_t c
                    .count_max = count_max,
                    .free_head = SLOT_END,
                    .generation_start = generation_start ? generation_start : 1};
-    s->slot_bytes = SLOT_HEADER_BYTES + (((uint32_t)object_bytes + 15u) & ~15u);
+    s->slot_bytes = SH_SLAB_HEADER_BYTES + (((uint32_t)object_bytes + 15u) & ~15u);
     while (s->chunk_shift < SLAB_SHIFT_MAX &&
            (s->slot_bytes << (s->chunk_shift + 1)) <= SLAB_CHUNK_BYTES) {
         s->chunk_shift++;
@@ -55,15 +49,15 @@ void sh_slab_fini(sh_slab *s)
     s->free_head = SLOT_END;
 }
 
-static struct slot *slab_slot(const sh_slab *s, uint32_t index)
+static struct sh_slab_slot *slab_slot(const sh_slab *s, uint32_t index)
 {
     uint32_t within = index & ((1u << s->chunk_shift) - 1);
     return (void *)(s->chunks[index >> s->chunk_shift] + (size_t)within * s->slot_bytes);
 }
 
-static void *slot_object(struct slot *slot)
+static void *slot_object(struct sh_slab_slot *slot)
 {
-    return (uint8_t *)slot + SLOT_HEADER_BYTES;
+    return (uint8_t *)slot + SH_SLAB_HEADER_BYTES;
 }
 
 static int slab_add_chunk(sh_slab *s)
@@ -112,8 +106,8 @@ int sh_slab_alloc(sh_slab *s, uint32_t *index, uint32_t *generation, void **obje
     if (rc) {
         return rc;
     }
-    struct slot *slot = slab_slot(s, at);
-    slot->next = SLOT_LIVE;
+    struct sh_slab_slot *slot = slab_slot(s, at);
+    slot->next = SH_SLAB_LIVE;
     s->count++;
     *object = memset(slot_object(slot), 0, s->object_bytes);
     if (index) {
@@ -125,36 +119,30 @@ int sh_slab_alloc(sh_slab *s, uint32_t *index, uint32_t *generation, void **obje
     return 0;
 }
 
-static struct slot *slab_live(const sh_slab *s, uint32_t index)
+static struct sh_slab_slot *slab_live(const sh_slab *s, uint32_t index)
 {
     if (index >= s->fresh) {
         return NULL;
     }
-    struct slot *slot = slab_slot(s, index);
-    return slot->next == SLOT_LIVE ? slot : NULL;
-}
-
-void *sh_slab_get(const sh_slab *s, uint32_t index, uint32_t generation)
-{
-    struct slot *slot = slab_live(s, index);
-    return slot && slot->generation == generation ? slot_object(slot) : NULL;
+    struct sh_slab_slot *slot = slab_slot(s, index);
+    return slot->next == SH_SLAB_LIVE ? slot : NULL;
 }
 
 void *sh_slab_at(const sh_slab *s, uint32_t index)
 {
-    struct slot *slot = slab_live(s, index);
+    struct sh_slab_slot *slot = slab_live(s, index);
     return slot ? slot_object(slot) : NULL;
 }
 
 uint32_t sh_slab_generation(const sh_slab *s, uint32_t index)
 {
-    struct slot *slot = slab_live(s, index);
+    struct sh_slab_slot *slot = slab_live(s, index);
     return slot ? slot->generation : 0;
 }
 
 bool sh_slab_free(sh_slab *s, uint32_t index, uint32_t generation)
 {
-    struct slot *slot = slab_live(s, index);
+    struct sh_slab_slot *slot = slab_live(s, index);
     if (!slot || slot->generation != generation) {
         return false;
     }
@@ -169,7 +157,7 @@ void *sh_slab_next(const sh_slab *s, uint32_t *cursor, uint32_t *index)
 {
     while (*cursor < s->fresh) {
         uint32_t at = (*cursor)++;
-        struct slot *slot = slab_live(s, at);
+        struct sh_slab_slot *slot = slab_live(s, at);
         if (slot) {
             if (index) {
                 *index = at;

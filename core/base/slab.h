@@ -39,8 +39,26 @@ void sh_slab_fini(sh_slab *s);
 /* A zeroed object: 0; SH_E_LIMIT (count_max); SH_E_NOMEM. generation and index may be NULL. */
 int sh_slab_alloc(sh_slab *s, uint32_t *index, uint32_t *generation, void **object);
 
+/* A slot: this, in SH_SLAB_HEADER_BYTES, and the object. For slab.c and the look-up below. */
+struct sh_slab_slot {
+    uint32_t generation; /* of the next or current object */
+    uint32_t next;       /* index of the next free slot, or SH_SLAB_LIVE: it is in use */
+};
+enum { SH_SLAB_HEADER_BYTES = 16 };
+#define SH_SLAB_LIVE (UINT32_MAX - 1)
+
 /* The live object, or NULL if there is none of that index and generation. Any numbers are safe. */
-void *sh_slab_get(const sh_slab *s, uint32_t index, uint32_t generation);
+static inline void *sh_slab_get(const sh_slab *s, uint32_t index, uint32_t generation)
+{
+    if (index >= s->fresh) {
+        return NULL;
+    }
+    uint32_t within = index & ((1u << s->chunk_shift) - 1);
+    uint8_t *at = s->chunks[index >> s->chunk_shift] + (size_t)within * s->slot_bytes;
+    const struct sh_slab_slot *slot = (const void *)at;
+    bool found = slot->next == SH_SLAB_LIVE && slot->generation == generation;
+    return found ? at + SH_SLAB_HEADER_BYTES : NULL;
+}
 
 /* The live object of that index whatever its generation, or NULL. */
 void *sh_slab_at(const sh_slab *s, uint32_t index);

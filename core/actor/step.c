@@ -1,0 +1,94 @@
+/* actor/step.c - the way that nearly every message goes: out of the mailbox, into its handler, home.
+ *
+ * Rule     what is rare is left to others as soon as it is seen: the ends of actors (actor.c), contexts that wait or
+ *          failed (cx.c). Here a message costs no call that could be spared. */
+#include "actor/ask.h"
+
+/* The index of its handler, or -1. A sender of this executor may have found it already: see fast.c. */
+static int step_handler(const sh_type *type, const sh_msg *m)
+{
+    bool known = m->why != 0 && !(m->flags & SH_MSG_INJECTED);
+    return known ? m->why - 1 : sh_type_find(type, sh_msg_name(m));
+}
+
+/* The handler returned, and nothing is left to do for its message but to go home. */
+static bool step_is_over(const sh_cx *cx)
+{
+    bool due = (cx->flags & (SH_CX_WAS_ASK | SH_CX_REPLIED)) == SH_CX_WAS_ASK;
+    return cx->running == 1 && cx->code >= 0 && !cx->slots && !cx->failure && !due &&
+           !(cx->flags & (SH_CX_HELD | SH_CX_DEFERRED));
+}
+
+static void step_handle(sh_exec *x, sh_actor *a, sh_msg *m)
+{
+    const struct sh_actor_type *def = &a->type->def;
+    int index = step_handler(a->type, m);
+    if (index < 0 && !def->takes_any) {
+        sh_exec_undeliverable(x, m, SH_E_NO_HANDLER);
+        return;
+    }
+    x->last_name = index >= 0 ? &def->names[index] : NULL;
+    sh_cx *cx = sh_cx_open(x, a, SH_HOOK_HANDLE, m);
+    if (!cx) {
+        sh_exec_undeliverable(x, m, SH_E_LIMIT);
+        return;
+    }
+    sh_cx_enter(cx);
+    int code = def->handle(def->ud, cx, a->state, index, sh_msg_name(m), sh_msg_value(m));
+    if (code < 0 || !step_is_over(cx)) {
+        sh_cx_returned(cx, code);
+        return;
+    }
+    sh_list_remove(&cx->link);
+    sh_cx_free(x, cx);
+    if (sh_msg_is_simple(&x->pool, m)) {
+        sh_msg_give(&x->pool, m);
+    } else {
+        sh_exec_release(x, m);
+    }
+}
+
+/* False: it ended before a handler ran. */
+static bool step_begin(sh_exec *x, sh_actor *a, sh_msg *m)
+{
+    sh_actor_room(x, a, m);
+    if (m->kind == SH_MSG_ASK && m->deadline_us <= x->now_us) {
+        sh_post_reply_by(x, m, m->reply, SH_E_TIMEOUT, SH_NOT_SENT);
+        return false;
+    }
+    if (m->kind == SH_MSG_TIMER && !sh_timer_begin(x, m)) {
+        return false;
+    }
+    a->handled++;
+    if (m->kind == SH_MSG_DOWN) {
+        sh_cx_dispatch_down(x, a, m);
+    } else {
+        step_handle(x, a, m);
+    }
+    return true;
+}
+
+size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max)
+{
+    size_t n = 0;
+    while (n < max && sh_actor_has_work(a)) {
+        if (a->mailbox.head && !(a->flags & SH_A_SPECIAL)) {
+            n += step_begin(x, a, sh_msg_queue_pop(&a->mailbox)) ? 1 : 0;
+            continue;
+        }
+        bool restart = (a->flags & SH_A_STOPPED) && (a->flags & SH_A_RESTARTING);
+        if (!sh_actor_proceed(x, a)) {
+            return n;
+        }
+        if (!restart) { /* it goes on when its children or continuations have ended: they poke it */
+            a->flags &= (uint16_t)~SH_A_QUEUED;
+            if (a->flags & SH_A_STOPPED) {
+                sh_exec_ready(x, a);
+            }
+            return n;
+        }
+    }
+    a->flags &= (uint16_t)~SH_A_QUEUED;
+    sh_actor_poke(x, a);
+    return n;
+}
