@@ -40,22 +40,42 @@ void abi_result_of(struct abi_result *out, const struct sh_result *in)
 
 /* --- callbacks of open calls: from a short list of spares, so that an ask allocates nothing --- */
 
-struct abi_call *abi_call_new(shoal_node *node, void *ud)
+static struct abi_call *spare_take(shoal_node *node, unsigned list)
+{
+    struct abi_call *call = node->spare[list];
+    if (call) {
+        node->spare[list] = call->next;
+        node->spare_count[list]--;
+    }
+    return call;
+}
+
+static bool spare_put(struct abi_call *call)
+{
+    shoal_node *node = call->node;
+    if (node->spare_count[call->exec] >= ABI_SPARE_CALLS_MAX) {
+        return false;
+    }
+    call->next = node->spare[call->exec];
+    node->spare[call->exec] = call;
+    node->spare_count[call->exec]++;
+    return true;
+}
+
+struct abi_call *abi_call_new(shoal_node *node, unsigned exec, void *ud)
 {
     struct abi_call *call = NULL;
-    if (!atomic_flag_test_and_set_explicit(&node->spare_busy, memory_order_acquire)) {
-        call = node->spare;
-        if (call) {
-            node->spare = call->next;
-            node->spare_count--;
-        }
+    if (exec != ABI_CALL_ANY) {
+        call = spare_take(node, exec);
+    } else if (!atomic_flag_test_and_set_explicit(&node->spare_busy, memory_order_acquire)) {
+        call = spare_take(node, exec);
         atomic_flag_clear_explicit(&node->spare_busy, memory_order_release);
     }
     if (!call) {
         call = sh_mem_alloc(&node->mem, sizeof *call);
     }
     if (call) {
-        *call = (struct abi_call){.node = node, .ud = ud};
+        *call = (struct abi_call){.node = node, .exec = exec, .ud = ud};
     }
     return call;
 }
@@ -63,27 +83,24 @@ struct abi_call *abi_call_new(shoal_node *node, void *ud)
 void abi_call_free(struct abi_call *call)
 {
     shoal_node *node = call->node;
-    if (!atomic_flag_test_and_set_explicit(&node->spare_busy, memory_order_acquire)) {
-        bool room = node->spare_count < ABI_SPARE_CALLS_MAX;
-        if (room) {
-            call->next = node->spare;
-            node->spare = call;
-            node->spare_count++;
-        }
+    bool kept = false;
+    if (call->exec != ABI_CALL_ANY) {
+        kept = spare_put(call);
+    } else if (!atomic_flag_test_and_set_explicit(&node->spare_busy, memory_order_acquire)) {
+        kept = spare_put(call);
         atomic_flag_clear_explicit(&node->spare_busy, memory_order_release);
-        if (room) {
-            return;
-        }
     }
-    sh_mem_free(&node->mem, call, sizeof *call);
+    if (!kept) {
+        sh_mem_free(&node->mem, call, sizeof *call);
+    }
 }
 
 void abi_call_fini(shoal_node *node)
 {
-    while (node->spare) {
-        struct abi_call *call = node->spare;
-        node->spare = call->next;
-        sh_mem_free(&node->mem, call, sizeof *call);
+    for (unsigned list = 0; list <= ABI_CALL_ANY; list++) {
+        for (struct abi_call *call = spare_take(node, list); call; call = spare_take(node, list)) {
+            sh_mem_free(&node->mem, call, sizeof *call);
+        }
     }
 }
 
@@ -119,7 +136,7 @@ int abi_call_room(shoal_node *node, shoal_fn done, void *ud, struct abi_call **o
 {
     *out = NULL;
     if (done) {
-        *out = abi_call_new(node, ud);
+        *out = abi_call_new(node, ABI_CALL_ANY, ud);
         if (!*out) {
             return (int)abi_code(node, SH_E_NOMEM);
         }

@@ -1,7 +1,6 @@
 /* abi/cx.c - what a handler may do. */
 #include <string.h>
 
-#include "base/mp.h"
 #include "internal.h"
 
 static sh_cx *cx_in(shoal_cx *cx)
@@ -65,9 +64,8 @@ uint64_t shoal_random_u64(shoal_cx *cx)
 
 int shoal_cx_tell(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes value)
 {
-    sh_span plain = abi_bytes_in(value);
-    if ((!value.len || (value.data && sh_mp_is_plain(plain))) &&
-        sh_cx_tell_fast(cx_in(cx), abi_pid_in(pid), name, plain) == 0) {
+    if (abi_value_is_plain(value) &&
+        sh_cx_tell_fast(cx_in(cx), abi_pid_in(pid), name, abi_bytes_in(value)) == 0) {
         return 0;
     }
     shoal_node *node = abi_cx_node(cx_in(cx));
@@ -96,9 +94,10 @@ static int then_nothing(shoal_cx *cx, void *ud, const shoal_result *result)
     return result->code < 0 ? shoal_fail(cx, result->text) : 0;
 }
 
-int abi_then_room(shoal_node *node, shoal_then_fn then, void *ud, struct abi_call **out)
+int abi_then_room(const sh_cx *cx, shoal_node *node, shoal_then_fn then, void *ud,
+                  struct abi_call **out)
 {
-    *out = abi_call_new(node, ud);
+    *out = abi_call_new(node, sh_exec_index(sh_cx_exec(cx)), ud);
     if (!*out) {
         return (int)abi_code(node, SH_E_NOMEM);
     }
@@ -111,9 +110,22 @@ int64_t shoal_cx_ask(shoal_cx *cx, shoal_pid pid, const char *name, shoal_bytes 
 {
     shoal_node *node = shoal_cx_node(cx);
     sh_span message, content;
-    struct abi_call *call;
+    struct abi_call *call = NULL;
+    if (node && abi_value_is_plain(value)) {
+        uint64_t us = timeout_ms ? (uint64_t)timeout_ms * 1000 : node->ask_timeout_us;
+        int code = abi_then_room(cx_in(cx), node, then, ud, &call);
+        int64_t id = code < 0 ? code
+                              : sh_cx_ask_fast(cx_in(cx), abi_pid_in(pid), name,
+                                               abi_bytes_in(value), us, abi_then_run, call);
+        if (id > 0) {
+            return id;
+        }
+    }
     int code = abi_check_message(node, "shoal_cx_ask", pid, name, value, &message, &content);
-    if (code < 0 || (code = abi_then_room(node, then, ud, &call)) < 0) {
+    if (code < 0 || (!call && (code = abi_then_room(cx_in(cx), node, then, ud, &call)) < 0)) {
+        if (call) {
+            abi_call_free(call);
+        }
         return code;
     }
     uint64_t us = timeout_ms ? (uint64_t)timeout_ms * 1000 : node->ask_timeout_us;
@@ -128,7 +140,7 @@ int64_t shoal_cx_lookup(shoal_cx *cx, const char *name, uint32_t timeout_ms, sho
     struct sh_msg_parts parts = {0};
     struct abi_call *call;
     int code = abi_registry_name(node, name, &parts.name);
-    if (code < 0 || (code = abi_then_room(node, then, ud, &call)) < 0) {
+    if (code < 0 || (code = abi_then_room(cx_in(cx), node, then, ud, &call)) < 0) {
         return code;
     }
     enum sh_node_op op = timeout_ms ? SH_NODE_OP_LOOKUP : SH_NODE_OP_LOOKUP_ONCE;
@@ -164,6 +176,14 @@ static int reply_packed(shoal_cx *cx, shoal_pack *p)
     return code;
 }
 
+/* Replies a number that was packed into room enough for any: it is fit, and there is nothing to free. */
+static int reply_number(shoal_cx *cx, const shoal_pack *p)
+{
+    const shoal_node *node = abi_cx_node(cx_in(cx));
+    return node ? (int)abi_code(node, sh_cx_reply(cx_in(cx), abi_bytes_in(shoal_packed(p))))
+                : shoal_reply(cx, shoal_nil()); /* says why not */
+}
+
 int shoal_reply_nil(shoal_cx *cx)
 {
     return shoal_reply(cx, shoal_nil());
@@ -175,7 +195,7 @@ int shoal_reply_i64(shoal_cx *cx, int64_t value)
     shoal_pack p;
     shoal_pack_init(&p, room, sizeof room);
     shoal_put_i64(&p, value);
-    return reply_packed(cx, &p);
+    return reply_number(cx, &p);
 }
 
 int shoal_reply_f64(shoal_cx *cx, double value)
@@ -184,7 +204,7 @@ int shoal_reply_f64(shoal_cx *cx, double value)
     shoal_pack p;
     shoal_pack_init(&p, room, sizeof room);
     shoal_put_f64(&p, value);
-    return reply_packed(cx, &p);
+    return reply_number(cx, &p);
 }
 
 int shoal_reply_text(shoal_cx *cx, const char *text)

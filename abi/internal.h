@@ -10,6 +10,7 @@
 
 #include "actor/runtime.h"
 #include "base/mem.h"
+#include "base/mp.h"
 #include "driver.h"
 #include "shoal.h"
 
@@ -25,7 +26,8 @@ struct abi_type {
 /* The callback of one open call. */
 struct abi_call {
     shoal_node *node;
-    struct abi_call *next; /* in the node's spare list */
+    struct abi_call *next; /* in a spare list */
+    unsigned exec;         /* whose list it is; ABI_CALL_ANY: the node's */
     union {
         shoal_fn done;
         shoal_then_fn then;
@@ -33,7 +35,7 @@ struct abi_call {
     void *ud;
 };
 
-enum { ABI_SPARE_CALLS_MAX = 256 };
+enum { ABI_SPARE_CALLS_MAX = 256, ABI_CALL_ANY = SH_RUNTIME_EXECS_MAX };
 
 struct shoal_node {
     sh_mem mem;
@@ -46,9 +48,11 @@ struct shoal_node {
     uint64_t ask_timeout_us;
     atomic_bool stopping;                         /* shoal_node_stop was called: again means now */
     struct abi_type *types[SH_RUNTIME_EXECS_MAX]; /* of that executor: touched inside it only */
-    atomic_flag spare_busy; /* guards the two below; who finds it taken allocates */
-    struct abi_call *spare;
-    unsigned spare_count;
+    atomic_flag
+        spare_busy; /* guards the last of each of the two below; who finds it taken allocates */
+    struct abi_call
+        *spare[ABI_CALL_ANY + 1]; /* by executor: touched inside it only; the last: any thread's */
+    unsigned spare_count[ABI_CALL_ANY + 1];
     void (*on_event)(void *ud, const char *event, shoal_bytes info);
     void *event_ud;
     void (*on_log)(void *ud, int level, const char *text);
@@ -125,7 +129,8 @@ struct abi_result {
 };
 void abi_result_of(struct abi_result *out, const struct sh_result *in);
 void abi_reason_of(shoal_reason *out, char *text, const struct sh_reason *in);
-struct abi_call *abi_call_new(shoal_node *node, void *ud);
+/* exec: it is made and freed inside that executor; else ABI_CALL_ANY. */
+struct abi_call *abi_call_new(shoal_node *node, unsigned exec, void *ud);
 void abi_call_free(struct abi_call *call);
 /* A sh_call_fn whose ud is a struct abi_call with done. NULL done: give NULL for both. */
 void abi_call_done(void *ud, const struct sh_result *result);
@@ -139,7 +144,8 @@ void abi_call_fini(shoal_node *node);
 
 /* --- cx.c, send.c --- */
 /* Room for a continuation; NULL then: one that hands a failure on. 0 or a noted failure. */
-int abi_then_room(shoal_node *node, shoal_then_fn then, void *ud, struct abi_call **out);
+int abi_then_room(const sh_cx *cx, shoal_node *node, shoal_then_fn then, void *ud,
+                  struct abi_call **out);
 /* A sh_then_fn whose ud is a struct abi_call with then. */
 int abi_then_run(sh_cx *cx, void *ud, const struct sh_result *result);
 uint64_t abi_ask_deadline_us(const shoal_node *node, uint32_t timeout_ms);
@@ -176,6 +182,12 @@ static inline shoal_bytes abi_bytes_out(sh_span s)
 static inline sh_span abi_bytes_in(shoal_bytes b)
 {
     return (sh_span){b.data, b.len};
+}
+
+/* A fit value that needs no walk; less than any max_message. */
+static inline bool abi_value_is_plain(shoal_bytes b)
+{
+    return b.len == 0 || (b.data && sh_mp_is_plain(abi_bytes_in(b)));
 }
 
 #endif

@@ -45,7 +45,7 @@ int64_t shoal_cx_ask_object(shoal_cx *cx, shoal_pid pid, const char *name, shoal
                    ? abi_value(NULL, shoal_nil(), &message)
                    : object_check(node, "shoal_cx_ask_object", pid, name, object, &message, &core);
     struct abi_call *call = NULL;
-    if (code < 0 || (code = abi_then_room(node, then, ud, &call)) < 0) {
+    if (code < 0 || (code = abi_then_room((sh_cx *)cx, node, then, ud, &call)) < 0) {
         return code;
     }
     uint64_t us = timeout_ms ? (uint64_t)timeout_ms * 1000 : node->ask_timeout_us;

@@ -141,6 +141,11 @@ int shoal_as_bool(shoal_bytes value, bool *out)
 
 int shoal_as_i64(shoal_bytes value, int64_t *out)
 {
+    const uint8_t *p = value.data;
+    if (value.len && p[0] <= 0x7f) { /* most are small */
+        *out = p[0];
+        return 0;
+    }
     struct head h = head_read(value);
     if (h.kind != SHOAL_KIND_INT || (!h.negative && h.number > INT64_MAX)) {
         return SHOAL_E_BAD_VALUE;

@@ -207,7 +207,7 @@ enum {
 };
 
 struct sh_cx {
-    sh_list link; /* of a->open */
+    sh_list link; /* of a->open, but while its handler runs for the first time: x->fresh */
     sh_exec *x;
     sh_actor *a; /* NULL: orphan */
     sh_msg *m;   /* what is handled, NULL in hooks and once deferred */
@@ -221,31 +221,8 @@ struct sh_cx {
     sh_pid subject; /* DOWN: the dead */
 };
 
-sh_cx *sh_cx_make(sh_exec *x); /* a new one; NULL: no memory */
-
-/* NULL: no memory. */
-static inline sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m)
-{
-    sh_cx *cx = x->cx_free;
-    if (cx) {
-        x->cx_free = (sh_cx *)(void *)cx->link.next;
-    } else if ((cx = sh_cx_make(x)) == NULL) {
-        return NULL;
-    }
-    bool ask = m && m->kind == SH_MSG_ASK;
-    cx->x = x;
-    cx->a = a;
-    cx->m = m;
-    cx->reply = ask ? m->reply : sh_pid_none();
-    cx->failure = NULL;
-    cx->slots = NULL;
-    cx->code = 0;
-    cx->running = 0;
-    cx->hook = (uint8_t)hook;
-    cx->flags = ask ? SH_CX_WAS_ASK : 0;
-    sh_list_push_back(&a->open, &cx->link);
-    return cx;
-}
+sh_cx *sh_cx_make(sh_exec *x); /* in no list, all fields empty but x; NULL: no memory */
+sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m); /* NULL: no memory */
 
 static inline void sh_cx_free(sh_exec *x, sh_cx *cx)
 {

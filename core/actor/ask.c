@@ -84,7 +84,9 @@ static void slot_leave_cx(sh_slot *s)
 static void slot_free(sh_exec *x, sh_slot *s)
 {
     SH_ASSERT(!s->queued && !s->m);
-    sh_wheel_cancel(&x->wheel, &s->due.timer);
+    if (sh_timer_armed(&s->due.timer)) {
+        sh_wheel_cancel(&x->wheel, &s->due.timer);
+    }
     slot_leave_cx(s);
     if (s->call) {
         sh_exec_release(x, s->call);
@@ -173,6 +175,17 @@ int64_t sh_ask_begin(sh_exec *x, const struct sh_waiter *w, sh_pid to, sh_pid fr
         return rc;
     }
     return slot_begun(x, s, deadline_us);
+}
+
+int64_t sh_ask_begin_here(sh_exec *x, sh_cx *cx, sh_pid to, sh_then_fn *then, void *ud, sh_msg *m)
+{
+    struct sh_waiter w = {.cx = cx, .then = then, .ud = ud};
+    sh_slot *s = slot_new(x, &w, SH_SLOT_ASK, to);
+    if (!s) {
+        return SH_E_LIMIT;
+    }
+    m->reply = slot_pid(x, s);
+    return slot_begun(x, s, m->deadline_us);
 }
 
 /* A control message of a slot: DRAIN, WATCH, CANCEL, UNWATCH, STOP. */
@@ -363,22 +376,20 @@ void sh_ask_close_all(sh_exec *x)
 
 void sh_msg_to_result(const sh_msg *m, struct sh_result *r)
 {
-    *r = (struct sh_result){.code = m->code,
-                            .delivery = m->why,
-                            .text = sh_msg_text(m),
-                            .type = sh_msg_type(m),
-                            .value = sh_msg_value(m),
-                            .pid = m->from};
-    if (m->tag == SH_MSG_DOWN) {
-        r->delivery = 0;
-        r->reason = (struct sh_reason){.kind = m->why, .text = r->text, .pid = m->to};
-        r->text = sh_span_none();
-        return;
-    }
-    if (m->flags & SH_MSG_MORE) {
-        r->code = SH_RESULT_MORE;
-    }
-    if (r->code < 0 && r->text.n == 0) {
+    bool down = m->tag == SH_MSG_DOWN;
+    sh_span text = sh_msg_text(m);
+    sh_span none = sh_span_none();
+    r->code = (m->flags & SH_MSG_MORE) && !down ? SH_RESULT_MORE : m->code;
+    r->delivery = down ? 0 : m->why;
+    r->text = down ? none : text;
+    r->type = sh_msg_type(m);
+    r->value = sh_msg_value(m);
+    r->pid = m->from;
+    r->reason.kind = down ? m->why : 0;
+    r->reason.text = down ? text : none;
+    r->reason.pid = down ? m->to : sh_pid_none();
+    r->carrier = NULL;
+    if (r->code < 0 && r->text.n == 0 && !down) {
         r->text = sh_span_str(sh_err_text(r->code));
     }
     if ((m->flags & SH_MSG_OWNED) && m->code == 0) { /* a failed ask brings its own object back */
@@ -439,11 +450,12 @@ void sh_ask_run(sh_exec *x, sh_slot *s)
     sh_then_fn *then = s->then;
     void *ud = s->ud;
     sh_msg *m = sh_msg_queue_pop(&s->results);
-    struct sh_result r = {.code = s->code, .delivery = s->delivery};
+    struct sh_result r;
     if (m) {
         sh_msg_to_result(m, &r);
     } else {
-        r.text = sh_span_str(sh_err_text(s->code));
+        r = (struct sh_result){
+            .code = s->code, .delivery = s->delivery, .text = sh_span_str(sh_err_text(s->code))};
     }
     bool last = !m || !(m->flags & SH_MSG_MORE);
     sh_cx_enter(cx);

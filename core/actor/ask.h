@@ -47,6 +47,8 @@ struct sh_waiter {
 /* > 0 call id; < 0 code. Takes nothing it does not begin. */
 int64_t sh_ask_begin(sh_exec *x, const struct sh_waiter *w, sh_pid to, sh_pid from,
                      const struct sh_msg_parts *parts, uint64_t deadline_us);
+/* An ask from cx, m, that the caller will put into a mailbox of this executor; fills m->reply. LIMIT: not begun. */
+int64_t sh_ask_begin_here(sh_exec *x, sh_cx *cx, sh_pid to, sh_then_fn *then, void *ud, sh_msg *m);
 int64_t sh_ask_drain(sh_exec *x, const struct sh_waiter *w, sh_pid to, uint64_t deadline_us);
 int64_t sh_ask_done(sh_exec *x, const struct sh_waiter *w, sh_pid pid);
 int64_t sh_ask_request(sh_exec *x, const struct sh_waiter *w, uint32_t op, sh_pid subject,
@@ -57,6 +59,9 @@ void sh_ask_arrive(sh_exec *x, sh_msg *m); /* REPLY or DOWN to a slot; takes m *
 void sh_ask_deadline(sh_exec *x, struct sh_due *due);
 /* Ends it without a reply in hand: the completion's memory was reserved. */
 void sh_slot_end(sh_exec *x, sh_slot *s, int code, int delivery);
+
+/* --- fast.c --- */
+bool sh_fast_reply(sh_exec *x, sh_pid reply, sh_span value);
 
 /* --- room.c --- */
 int sh_room_wait(sh_exec *x, sh_slot *s, sh_msg *m); /* 0: it has m; LIMIT */

@@ -6,7 +6,29 @@
 
 sh_cx *sh_cx_make(sh_exec *x)
 {
-    return sh_mem_alloc(x->rt->cfg.mem, sizeof(sh_cx));
+    sh_cx *cx = x->cx_free;
+    if (cx) {
+        x->cx_free = (sh_cx *)(void *)cx->link.next;
+    } else {
+        cx = sh_mem_alloc(x->rt->cfg.mem, sizeof *cx);
+    }
+    if (cx) {
+        *cx = (sh_cx){.x = x};
+        sh_list_init(&cx->link);
+    }
+    return cx;
+}
+
+sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m)
+{
+    sh_cx *cx = sh_cx_make(x);
+    if (cx) {
+        cx->a = a;
+        cx->m = m;
+        cx->hook = (uint8_t)hook;
+        sh_list_push_back(&a->open, &cx->link);
+    }
+    return cx;
 }
 
 static void cx_close(sh_cx *cx)
@@ -238,14 +260,24 @@ void sh_cx_finish(sh_cx *cx, int code)
     }
 }
 
+static bool withdraw(sh_cx *cx, sh_pid reply)
+{
+    bool found = reply_due(cx) && sh_pid_eq(cx->reply, reply);
+    if (found) {
+        cx->reply = sh_pid_none(); /* it runs on; what it answers goes nowhere */
+    }
+    return found;
+}
+
 bool sh_cx_withdraw(sh_exec *x, sh_actor *a, sh_pid reply)
 {
-    (void)x;
+    sh_cx *now = x->fresh;
+    if (now && now->running && now->a == a && withdraw(now, reply)) {
+        return true;
+    }
     SH_LIST_FOREACH(it, &a->open)
     {
-        sh_cx *cx = SH_CONTAINER(it, sh_cx, link);
-        if (reply_due(cx) && sh_pid_eq(cx->reply, reply)) {
-            cx->reply = sh_pid_none(); /* it runs on; what it answers goes nowhere */
+        if (withdraw(SH_CONTAINER(it, sh_cx, link), reply)) {
             return true;
         }
     }

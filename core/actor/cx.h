@@ -103,6 +103,9 @@ void sh_cx_finish(sh_cx *cx, int code);
  * name is NUL-terminated and checked here, the value was. Anything but 0: nothing happened, go the long way to do it
  * or to hear why not. */
 int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value);
+/* Likewise; > 0: call id. */
+int64_t sh_cx_ask_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value, uint64_t us,
+                       sh_then_fn *then, void *ud);
 /* 0; MAILBOX_FULL, NOT_RUNNING, UNREACHABLE, BAD_VALUE (name), LIMIT, CLOSED. */
 int sh_cx_tell(sh_cx *cx, sh_pid to, sh_span name, sh_span value);
 /* > 0: a call id, then runs once. Negative: not begun, then never runs: USAGE asking oneself while

@@ -70,13 +70,18 @@ uint64_t sh_cx_random_u64(const sh_cx *cx)
 
 /* --- answering --- */
 
+static int reply_far(sh_cx *cx, sh_span value)
+{
+    struct sh_result r = {.value = value};
+    return sh_post_reply(cx->x, cx->reply, &r);
+}
+
 int sh_cx_reply(sh_cx *cx, sh_span value)
 {
     if (!cx->a || cx->hook != SH_HOOK_HANDLE || (cx->flags & SH_CX_REPLIED)) {
         return SH_E_USAGE;
     }
-    struct sh_result r = {.value = value};
-    int rc = sh_post_reply(cx->x, cx->reply, &r);
+    int rc = sh_fast_reply(cx->x, cx->reply, value) ? 0 : reply_far(cx, value);
     if (rc == 0) {
         cx->flags |= SH_CX_REPLIED;
     }

@@ -67,6 +67,9 @@ void sh_exec_free(sh_exec *x)
     while (!sh_list_empty(&x->orphans)) {
         sh_cx_free(x, SH_CONTAINER(sh_list_pop(&x->orphans), sh_cx, link));
     }
+    if (x->fresh) {
+        sh_cx_free(x, x->fresh);
+    }
     while (x->cx_free) {
         sh_cx *cx = x->cx_free;
         x->cx_free = (sh_cx *)(void *)cx->link.next;

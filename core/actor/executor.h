@@ -60,6 +60,7 @@ struct sh_exec {
     sh_actor *ready_head;
     sh_actor *ready_tail;
     uint32_t ready_count;
+    sh_cx *fresh; /* of the message being handled or the next: see step.c. NULL: to be made */
     sh_cx *cx_free;
     sh_list orphans; /* held contexts of ended actors, whose finish is still due */
     sh_slab slots;

@@ -1,5 +1,5 @@
-/* actor/fast.c - the tell that nearly every tell is: within one executor, short, to an actor that has room. The name was
- * checked when it was first sent from there, its handler found when that type got it last.
+/* actor/fast.c - what nearly every tell, ask and reply is: within one executor, short, to an actor that has room. The
+ * name was checked when it was first sent from there, its handler found when that type got it last.
  *
  * Rule     nothing is refused here: what is not so, or fails, goes the long way (post.c), which says why. */
 #include "actor/ask.h"
@@ -18,15 +18,16 @@ static bool name_same(const struct sh_name *name, const char *at)
     if (name->at != at || !at) {
         return false;
     }
-    uint32_t i = 0;
-    while (i < name->n && at[i] == name->text[i]) {
-        i++;
+    const char *known = name->text; /* ends with a NUL */
+    while (*at == *known && *at) {
+        at++;
+        known++;
     }
-    return i == name->n && at[i] == 0;
+    return *at == *known;
 }
 
 /* NULL: too long to be kept, or no name. */
-static struct sh_name *name_learn(struct sh_name *name, const char *at)
+__attribute__((noinline)) static struct sh_name *name_learn(struct sh_name *name, const char *at)
 {
     const char *end = at ? memchr(at, 0, SH_NAME_KNOWN_MAX + 1) : NULL;
     if (!end || end == at || !sh_utf8_valid(sh_span_of(at, (size_t)(end - at)))) {
@@ -47,7 +48,10 @@ static uint8_t name_handler(struct sh_name *name, const sh_type *type)
     return name->index <= UINT8_MAX ? (uint8_t)name->index : 0;
 }
 
-int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *at, sh_span value)
+/* The message, not yet sent, and *to_actor; NULL: go the long way. */
+__attribute__((always_inline)) static inline sh_msg *fast_msg(sh_cx *cx, enum sh_msg_kind kind,
+                                                              sh_pid to, const char *at,
+                                                              sh_span value, sh_actor **to_actor)
 {
     sh_exec *x = cx->x;
     sh_msg *m = x->pool.free;
@@ -57,24 +61,75 @@ int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *at, sh_span value)
     }
     bool here = sh_pid_is_local(x, to) && sh_pid_executor(to.actor) == x->index;
     sh_actor *a = here ? sh_actor_at(x, to.actor) : NULL;
-    if (!a || !name || !m || !cx->a || value.n > SH_MSG_INLINE - SH_NAME_KNOWN_MAX - 1 ||
-        (a->flags & SH_A_CLOSING) || a->queued >= a->limit || !sh_list_empty(&x->wait_list)) {
-        return SH_E_MORE;
+    if (!a || !name || !m || !cx->a || value.n > SH_COPY_SHORT_MAX || (a->flags & SH_A_CLOSING) ||
+        a->queued >= a->limit || !sh_list_empty(&x->wait_list)) {
+        return NULL;
     }
-    x->pool.free = m->next;
-    x->pool.live++;
-    sh_msg_address(m, to, sh_actor_pid(x, cx->a));
+    sh_msg_take_free(&x->pool);
+    m->to = to; /* what only asks and injected messages have stays as it was */
+    m->from = sh_actor_pid(x, cx->a);
+    m->code = 0;
     m->value_len = (uint32_t)value.n;
     m->text_len = 0;
     m->name_len = (uint8_t)name->n;
     m->type_len = 0;
-    m->kind = SH_MSG_TELL;
+    m->kind = (uint8_t)kind;
     m->flags = x->pool.home;
     m->why = name_handler(name, a->type);
     memcpy(m->bytes, name->text, sizeof name->text); /* of one length: no call */
-    for (size_t i = 0; i < value.n; i++) {
-        m->bytes[name->n + i] = value.p[i];
+    sh_copy_short(m->bytes + name->n, value.p, value.n);
+    *to_actor = a;
+    return m;
+}
+
+int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value)
+{
+    sh_actor *a = NULL;
+    sh_msg *m = fast_msg(cx, SH_MSG_TELL, to, name, value, &a);
+    if (!m) {
+        return SH_E_MORE;
+    }
+    sh_actor_enqueue(cx->x, a, m);
+    return 0;
+}
+
+int64_t sh_cx_ask_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value, uint64_t us,
+                       sh_then_fn *then, void *ud)
+{
+    sh_exec *x = cx->x;
+    sh_actor *a = NULL;
+    sh_msg *m = sh_cx_may_wait(cx) ? fast_msg(cx, SH_MSG_ASK, to, name, value, &a) : NULL;
+    if (!m) {
+        return SH_E_MORE;
+    }
+    m->deadline_us = sh_cx_deadline(cx, us);
+    bool itself = a == cx->a && !(a->flags & SH_A_REENTRANT);
+    int64_t call = itself ? SH_E_USAGE : sh_ask_begin_here(x, cx, to, then, ud, m);
+    if (call < 0) {
+        sh_msg_give(&x->pool, m);
+        return SH_E_MORE;
     }
     sh_actor_enqueue(x, a, m);
-    return 0;
+    return call;
+}
+
+/* An answer to an ask of this executor that fits into a message: false: go the long way. */
+bool sh_fast_reply(sh_exec *x, sh_pid reply, sh_span value)
+{
+    bool here = sh_pid_is_slot(reply) && (sh_pid_executor(reply.actor) & 0x7fu) == x->index;
+    sh_msg *m = x->pool.free;
+    if (!here || !m || value.n > SH_COPY_SHORT_MAX) {
+        return false;
+    }
+    sh_msg_take_free(&x->pool);
+    sh_msg_address(m, reply, sh_pid_none());
+    m->value_len = (uint32_t)value.n;
+    m->text_len = 0;
+    m->name_len = 0;
+    m->type_len = 0;
+    m->kind = SH_MSG_REPLY;
+    m->flags = x->pool.home;
+    sh_copy_short(m->bytes, value.p, value.n);
+    sh_ask_arrive(x, m);
+    return true;
 }

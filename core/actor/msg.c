@@ -99,22 +99,12 @@ static void pool_give_block(sh_msg_pool *p, uint8_t *at, uint32_t size, uint32_t
     p->blocks_kept[block_class]++;
 }
 
-/* Most pieces are a few bytes: two loads that overlap beat a call. */
 static void copy_piece(uint8_t *to, const uint8_t *from, size_t n)
 {
-    if (n > 16) {
+    if (n > SH_COPY_SHORT_MAX) {
         memcpy(to, from, n);
-    } else if (n >= 8) {
-        uint64_t head = 0;
-        uint64_t tail = 0;
-        memcpy(&head, from, 8);
-        memcpy(&tail, from + n - 8, 8);
-        memcpy(to, &head, 8);
-        memcpy(to + n - 8, &tail, 8);
     } else {
-        for (size_t i = 0; i < n; i++) {
-            to[i] = from[i];
-        }
+        sh_copy_short(to, from, n);
     }
 }
 

@@ -232,6 +232,13 @@ static inline bool sh_msg_is_simple(const sh_msg_pool *p, const sh_msg *m)
     return (m->flags & (SH_MSG_HOME | SH_MSG_INJECTED | SH_MSG_BESIDE | SH_MSG_OWNED)) == p->home;
 }
 
+/* p->free is taken; it must not be NULL. */
+static inline void sh_msg_take_free(sh_msg_pool *p)
+{
+    p->free = p->free->next;
+    p->live++;
+}
+
 /* Such a one back into its pool. */
 static inline void sh_msg_give(sh_msg_pool *p, sh_msg *m)
 {

@@ -19,6 +19,40 @@ static bool step_is_over(const sh_cx *cx)
            !(cx->flags & (SH_CX_HELD | SH_CX_DEFERRED));
 }
 
+/* Nearly every message leaves its context as it found it: x->fresh is that one, clean. */
+static sh_cx *step_context(sh_exec *x, sh_actor *a, sh_msg *m)
+{
+    sh_cx *cx = x->fresh;
+    if (!cx && (cx = sh_cx_make(x)) == NULL) {
+        return NULL;
+    }
+    x->fresh = cx;
+    cx->a = a;
+    cx->m = m;
+    cx->running = 1;
+    if (m->kind == SH_MSG_ASK) {
+        cx->flags = SH_CX_WAS_ASK;
+        cx->reply = m->reply;
+    }
+    return cx;
+}
+
+static void step_clean(sh_exec *x, sh_cx *cx)
+{
+    if (cx->flags) {
+        cx->flags = 0;
+        cx->reply = sh_pid_none();
+    }
+    cx->running = 0;
+    sh_msg *m = cx->m;
+    cx->m = NULL;
+    if (sh_msg_is_simple(&x->pool, m)) {
+        sh_msg_give(&x->pool, m);
+    } else {
+        sh_exec_release(x, m);
+    }
+}
+
 static void step_handle(sh_exec *x, sh_actor *a, sh_msg *m)
 {
     const struct sh_actor_type *def = &a->type->def;
@@ -28,24 +62,19 @@ static void step_handle(sh_exec *x, sh_actor *a, sh_msg *m)
         return;
     }
     x->last_name = index >= 0 ? &def->names[index] : NULL;
-    sh_cx *cx = sh_cx_open(x, a, SH_HOOK_HANDLE, m);
+    sh_cx *cx = step_context(x, a, m);
     if (!cx) {
         sh_exec_undeliverable(x, m, SH_E_LIMIT);
         return;
     }
-    sh_cx_enter(cx);
     int code = def->handle(def->ud, cx, a->state, index, sh_msg_name(m), sh_msg_value(m));
-    if (code < 0 || !step_is_over(cx)) {
-        sh_cx_returned(cx, code);
+    if (code >= 0 && step_is_over(cx)) {
+        step_clean(x, cx);
         return;
     }
-    sh_list_remove(&cx->link);
-    sh_cx_free(x, cx);
-    if (sh_msg_is_simple(&x->pool, m)) {
-        sh_msg_give(&x->pool, m);
-    } else {
-        sh_exec_release(x, m);
-    }
+    x->fresh = NULL; /* it stays open, or fails: now it is one of the actor's */
+    sh_list_push_back(&a->open, &cx->link);
+    sh_cx_returned(cx, code);
 }
 
 /* False: it ended before a handler ran. */
@@ -60,10 +89,10 @@ static bool step_begin(sh_exec *x, sh_actor *a, sh_msg *m)
         return false;
     }
     a->handled++;
-    if (m->kind == SH_MSG_DOWN) {
-        sh_cx_dispatch_down(x, a, m);
-    } else {
+    if (m->kind != SH_MSG_DOWN) {
         step_handle(x, a, m);
+    } else {
+        sh_cx_dispatch_down(x, a, m);
     }
     return true;
 }

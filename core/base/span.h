@@ -82,6 +82,31 @@ static inline uint64_t sh_load_u64be(const uint8_t *p)
     return ((uint64_t)sh_load_u32be(p) << 32) | sh_load_u32be(p + 4);
 }
 
+enum { SH_COPY_SHORT_MAX = 16 };
+/* memcpy of at most so many bytes: most names and values are a few, two moves that overlap beat a call. */
+static inline void sh_copy_short(uint8_t *to, const uint8_t *from, size_t n)
+{
+    if (n >= 8) {
+        uint64_t head = 0;
+        uint64_t tail = 0;
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + n - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + n - 8, &tail, 8);
+    } else if (n >= 4) {
+        uint32_t head = 0;
+        uint32_t tail = 0;
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + n - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + n - 4, &tail, 4);
+    } else if (n > 0) {
+        to[0] = from[0];
+        to[n / 2] = from[n / 2];
+        to[n - 1] = from[n - 1];
+    }
+}
+
 static inline uint16_t sh_load_u16le(const uint8_t *p)
 {
     return (uint16_t)(p[0] | (p[1] << 8));

@@ -64,7 +64,9 @@ static void wheel_place(sh_wheel *w, sh_timer *t, sh_list *passed)
 
 void sh_wheel_arm(sh_wheel *w, sh_timer *t, uint64_t due_us)
 {
-    sh_wheel_cancel(w, t);
+    if (sh_timer_armed(t)) {
+        sh_wheel_cancel(w, t);
+    }
     if (due_us == UINT64_MAX) {
         return;
     }
