@@ -1,14 +1,18 @@
 /* floor_local.c - the smallest actor scheduler that is one: what a local message costs at least.
  *   floor_local tell COUNT    ns a message: a producer's handler sends bursts to a consumer
  *   floor_local ask COUNT     ns a round trip: two hops, and a timer-wheel entry that is taken out again
+ *   floor_local ring COUNT    ns a hop: one message goes round 1,000 actors
+ *   floor_local cross COUNT   ns a message from one thread to another: batches of 64 linked messages, 768 under way, each
+ *                             handled by an indirect call and sent home with its batch
  *
  * An actor has a list mailbox that any thread may put into, a flag that says whether it is in the run queue, and a
  * handler, called indirectly; a message is 64 bytes of a free list. No names, no values to parse, no pids, no limits. */
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "bench.h"
 
-enum { BURST = 256, SLICE = 64, WHEEL_SLOTS = 256 };
+enum { BURST = 256, SLICE = 64, WHEEL_SLOTS = 256, RING = 1000, BATCH = 64, UNDER_WAY = 768 };
 
 struct actor;
 
@@ -172,6 +176,132 @@ static void ask(struct actor *self, struct msg *m)
     }
 }
 
+static void hop(struct actor *self, struct msg *m)
+{
+    self->n += (uint64_t)m->value;
+    if (left-- > 1) {
+        send(self->peer, self, 1);
+    }
+}
+
+/* --- two threads --- */
+
+static _Atomic(struct msg *) there, home; /* stacks of batches */
+static struct actor far;
+static atomic_uint_fast64_t expected;
+
+static void push(_Atomic(struct msg *) *to, struct msg *first, struct msg *last)
+{
+    struct msg *seen = atomic_load_explicit(to, memory_order_relaxed);
+    do {
+        atomic_store_explicit(&last->next, seen, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak_explicit(to, &seen, first, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+static struct msg *next_of(struct msg *m)
+{
+    return atomic_load_explicit(&m->next, memory_order_relaxed);
+}
+
+/* Takes all, oldest first, handles it, sends it home. */
+static void *cross_serve(void *ud)
+{
+    (void)ud;
+    while (far.n < atomic_load_explicit(&expected, memory_order_relaxed)) {
+        struct msg *taken = atomic_exchange_explicit(&there, NULL, memory_order_acquire);
+        struct msg *turned = NULL, *last = taken;
+        while (taken) {
+            struct msg *next = next_of(taken);
+            atomic_store_explicit(&taken->next, turned, memory_order_relaxed);
+            turned = taken;
+            taken = next;
+        }
+        if (!turned) {
+            sched_yield();
+            continue;
+        }
+        struct msg *first = turned;
+        for (struct msg *m = first; m; m = next_of(m)) {
+            far.handle(&far, m);
+        }
+        push(&home, first, last);
+    }
+    return NULL;
+}
+
+static void cross_send(uint64_t count)
+{
+    while (count > 0) {
+        struct msg *first = NULL, *last = NULL;
+        for (int i = 0; i < BATCH && count > 0 && free_list; i++, count--) {
+            struct msg *m = msg_new();
+            m->from = NULL;
+            m->value = 1;
+            memset(m->rest, 0, sizeof m->rest);
+            atomic_store_explicit(&m->next, first, memory_order_relaxed);
+            last = last ? last : m;
+            first = m;
+        }
+        if (first) {
+            push(&there, first, last);
+        }
+        if (!free_list) {
+            free_list = atomic_exchange_explicit(&home, NULL, memory_order_acquire);
+        }
+        if (!free_list) {
+            sched_yield();
+        }
+    }
+}
+
+static void count_one(struct actor *self, struct msg *m)
+{
+    self->n += (uint64_t)m->value;
+}
+
+static double cross(uint64_t count)
+{
+    double took = 0;
+    handler *volatile handle = count_one;
+    far.handle = handle;
+    struct msg *all = malloc(UNDER_WAY * sizeof *all);
+    for (int i = 0; all && i < UNDER_WAY; i++) {
+        msg_free(&all[i]);
+    }
+    for (int round = 0; round < 2; round++) {
+        pthread_t thread;
+        uint64_t n = round ? count : count / 10;
+        far.n = 0;
+        atomic_store(&expected, n);
+        uint64_t start = bench_now_ns();
+        if (!all || pthread_create(&thread, NULL, cross_serve, NULL) != 0) {
+            bench_die("no thread");
+        }
+        cross_send(n);
+        pthread_join(thread, NULL);
+        took = (double)(bench_now_ns() - start) / (double)n;
+    }
+    return took;
+}
+
+static double ring(uint64_t count)
+{
+    static struct actor actors[RING];
+    handler *volatile handle = hop;
+    for (int i = 0; i < RING; i++) {
+        actor_init(&actors[i], handle, &actors[(i + 1) % RING]);
+    }
+    uint64_t start = 0;
+    for (int round = 0; round < 2; round++) {
+        left = round ? count : count / 10;
+        start = bench_used_ns();
+        send(&actors[0], NULL, 1);
+        run();
+    }
+    return (double)(bench_used_ns() - start) / (double)count;
+}
+
 static double measure(struct actor *first, uint64_t count)
 {
     uint64_t start = 0;
@@ -188,6 +318,10 @@ int main(int argc, char **argv)
 {
     uint64_t count = bench_count(argc, argv) / BURST * BURST;
     int tell = strcmp(argv[1], "tell") == 0;
+    if (strcmp(argv[1], "ring") == 0 || strcmp(argv[1], "cross") == 0) {
+        printf("%.3f\n", argv[1][0] == 'r' ? ring(count) : cross(count));
+        return 0;
+    }
     /* Not known to the compiler: the call stays indirect. */
     handler *volatile handlers[2] = {tell ? produce : ask, tell ? consume : answer};
     struct actor first, second;
