@@ -1,4 +1,5 @@
 /* abi/actor.c - actor types as the runtime wants them, spawning, ends and links. */
+#include <stdio.h>
 #include <string.h>
 
 #include "internal.h"
@@ -233,16 +234,18 @@ static void spawn_inside(struct spawn_job *job)
     struct abi_type *type = NULL;
     job->code = type_of(job->node, job->exec, job->type, &type);
     if (job->code < 0) {
-        strncpy(job->text, shoal_last_error(job->node), sizeof job->text - 1);
+        snprintf(job->text, sizeof job->text, "%s", shoal_last_error(job->node));
         return;
     }
     job->code = sh_runtime_spawn(job->node->rt, abi_token(job->node), job->exec, type->type,
                                  &job->opt, &job->pid);
     if (job->code < 0) {
         sh_span text = sh_exec_last_text(sh_runtime_exec(job->node->rt, job->exec));
+        text = sh_span_take(text, SH_TEXT_MAX);
         if (text.n) {
-            memcpy(job->text, text.p, text.n < SH_TEXT_MAX ? text.n : SH_TEXT_MAX);
+            memcpy(job->text, text.p, text.n);
         }
+        job->text[text.n] = 0;
     }
 }
 
@@ -297,17 +300,27 @@ int shoal_spawn(shoal_node *node, const shoal_actor_type *type, const shoal_spaw
     if (!node || !type || !pid) {
         return abi_fail(node, SHOAL_E_USAGE, "shoal_spawn: node, type and pid must not be NULL");
     }
-    struct spawn_job job;
-    memset(&job, 0, sizeof job);
+    struct spawn_job job; /* not zeroed as a whole: its text is long */
     job.node = node;
     job.type = type;
+    job.exec = SH_NODE_LOOP;
+    job.code = 0;
+    job.pid = sh_pid_none();
+    job.text[0] = 0;
+    job.done = 0;
     *pid = (shoal_pid){0};
     int code = abi_check_node(node, "shoal_spawn");
     if (code < 0 || (code = spawn_options(node, options, &job)) < 0) {
         return code;
     }
-    if (sh_exec_inside(sh_runtime_exec(node->rt, job.exec), abi_token(node))) {
+    sh_exec *exec = sh_runtime_exec(node->rt, job.exec);
+    uint64_t token = abi_token(node);
+    if (sh_exec_inside(exec, token)) {
         spawn_inside(&job);
+    } else if (job.exec == SH_NODE_LOOP && node->ops->may_enter(node->driver) &&
+               sh_exec_enter(exec, token)) {
+        spawn_inside(&job);
+        sh_exec_hand_back(exec, token);
     } else if (job.exec == SH_NODE_LOOP) {
         code = (int)abi_code(node, abi_inside(node, spawn_as_loop, &job));
     } else {

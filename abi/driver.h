@@ -16,6 +16,8 @@ struct abi_driver {
     uint64_t (*token)(void *driver); /* asked for before each call into the node from outside */
     uint64_t (*now_us)(void *driver);
     int (*inside)(void *driver, abi_inside_fn *fn, void *ud);
+    bool (*may_enter)(
+        void *driver); /* [any] who finds the loop's executor free may use it without `inside` */
     int (*poll)(void *driver, uint64_t budget_us, int64_t wait_ms, struct sh_io_work *work);
     int (*wait)(void *driver, bool (*done)(void *ud), void *ud); /* without end */
     void (*wake)(void *driver);

@@ -17,6 +17,11 @@ static int drive_inside(void *driver, abi_inside_fn *fn, void *ud)
     return sh_io_inside(driver, fn, ud);
 }
 
+static bool drive_may_enter(void *driver)
+{
+    return sh_io_is_open(driver);
+}
+
 static int drive_poll(void *driver, uint64_t budget_us, int64_t wait_ms, struct sh_io_work *work)
 {
     return sh_io_poll(driver, budget_us, wait_ms, work);
@@ -66,6 +71,7 @@ static const struct abi_driver io_driver = {
     .token = drive_token,
     .now_us = drive_now_us,
     .inside = drive_inside,
+    .may_enter = drive_may_enter,
     .poll = drive_poll,
     .wait = drive_wait,
     .wake = drive_wake,

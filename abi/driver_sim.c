@@ -46,6 +46,13 @@ static int drive_inside(void *driver, abi_inside_fn *fn, void *ud)
     return sh_sim_inside(d->sim->core, d->index, fn, ud);
 }
 
+/* A simulated node is turned only for what its simulation saw. */
+static bool drive_may_enter(void *driver)
+{
+    (void)driver;
+    return false;
+}
+
 static uint64_t until_after(uint64_t now_us, int64_t wait_ms)
 {
     return wait_ms < 0 || wait_ms >= INT64_MAX / 1000 ? UINT64_MAX
@@ -210,6 +217,7 @@ static const struct abi_driver sim_driver = {
     .token = drive_token,
     .now_us = drive_now_us,
     .inside = drive_inside,
+    .may_enter = drive_may_enter,
     .poll = drive_poll,
     .wait = drive_wait,
     .wake = drive_wake,

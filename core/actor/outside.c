@@ -106,12 +106,25 @@ static int outside_links(sh_exec *x, const struct outside *o)
     return sh_link_watch(x, a, o->other, o->op == OP_LINK);
 }
 
+/* An id of no call: never one of a slot. */
+static int64_t outside_id(sh_runtime *rt, unsigned e)
+{
+    /* Relaxed: only the numbers must differ. 31 bits, and never 0. */
+    uint32_t n = atomic_fetch_add_explicit(&rt->next_deferred, 1, memory_order_relaxed);
+    return (int64_t)sh_pid_actor((n & 0x3fffffffu) + 1, 0x40u | e, 0);
+}
+
 static int64_t outside_stop(sh_exec *x, const struct sh_waiter *w, const struct outside *o,
                             sh_span text)
 {
     struct sh_msg_parts parts = {.text = text};
     sh_msg *m = sh_exec_msg(x, SH_MSG_STOP, o->to, sh_pid_none(), &parts);
-    int64_t call = m ? sh_ask_done(x, w, o->to) : SH_E_LIMIT;
+    int64_t call = SH_E_LIMIT;
+    if (m && !w->done && sh_pid_is_local(x, o->to)) {
+        call = w->deferred ? (int64_t)w->deferred : outside_id(x->rt, x->index); /* nobody waits */
+    } else if (m) {
+        call = sh_ask_done(x, w, o->to);
+    }
     if (call < 0) {
         if (m) {
             sh_exec_release(x, m);
@@ -146,9 +159,7 @@ static int64_t outside_defer(sh_runtime *rt, unsigned e, struct outside *o,
                              const struct sh_msg_parts *parts)
 {
     if (o->op != OP_CANCEL) {
-        /* Relaxed: only the numbers must differ. 31 bits, and never 0. */
-        uint32_t n = atomic_fetch_add_explicit(&rt->next_deferred, 1, memory_order_relaxed);
-        o->call = (int64_t)sh_pid_actor((n & 0x3fffffffu) + 1, 0x40u | e, 0);
+        o->call = outside_id(rt, e);
     }
     struct outside *copy = sh_mem_alloc(rt->cfg.mem, sizeof *copy);
     sh_msg *m = copy ? outside_msg(rt, SH_MSG_OUTSIDE, o->to, o->other, parts) : NULL;

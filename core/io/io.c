@@ -38,6 +38,11 @@ bool sh_io_forked(const sh_io *io)
     return io->fork_mark ? *io->fork_mark == 0 : getpid() != io->pid;
 }
 
+bool sh_io_is_open(const sh_io *io)
+{
+    return !io->closed && !sh_io_forked(io);
+}
+
 /* Coarse is enough to find handlers that hold their thread for 100 ms, and costs a few ns. */
 static uint64_t io_stall_clock(void *ud)
 {

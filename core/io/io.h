@@ -40,6 +40,7 @@ void sh_io_free(sh_io *io);
 sh_node *sh_io_node(sh_io *io);         /* [any] for its [any] functions */
 sh_runtime *sh_io_runtime(sh_io *io);   /* [any] for its [any] functions */
 uint64_t sh_io_now_us(const sh_io *io); /* [any] the driver's clock */
+bool sh_io_is_open(const sh_io *io); /* [any] not closed, and no fork of the process that made it */
 bool sh_io_forked(const sh_io *io); /* [any] this process is a fork of the one that made the node */
 
 /* --- driving --- */
