@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "cheap.h"
+#include "crowd.h"
 #include "jobs.h"
+#include "scenario.h"
 #include "world.h"
 
 enum { CRYPTO_REAL_EVERY = 10 }; /* the other seeds run with the stand-ins of cheap.c */
@@ -16,6 +18,9 @@ struct options {
     uint64_t first, seeds;
     unsigned nodes, seconds, quiet_seconds, jobs;
     bool trace;
+    bool all; /* scenarios */
+    const struct scenario *scenario;
+    struct scenario_options of_scenario;
     enum { CRYPTO_BY_SEED, CRYPTO_REAL, CRYPTO_CHEAP } crypto;
 };
 
@@ -59,13 +64,33 @@ static void world_run(struct world *w, const struct options *o)
     }
 }
 
+static void choose_crypto(uint64_t seed, const struct options *o)
+{
+    cheap_crypto(o->crypto == CRYPTO_CHEAP ||
+                 (o->crypto == CRYPTO_BY_SEED && seed % CRYPTO_REAL_EVERY != 0));
+}
+
+static bool scenario_run(uint64_t seed, const void *ud, FILE *out)
+{
+    const struct options *o = ud;
+    choose_crypto(seed, o);
+    return o->scenario->run(seed, &o->of_scenario, out);
+}
+
+/* Job number first + i: scenario i of all, with the seed `first`. */
+static bool any_scenario_run(uint64_t job, const void *ud, FILE *out)
+{
+    const struct options *o = ud;
+    choose_crypto(o->first, o);
+    return scenarios[job - o->first].run(o->first, &o->of_scenario, out);
+}
+
 static bool seed_run(uint64_t seed, const void *ud, FILE *out)
 {
     const struct options *o = ud;
     const sh_mem *mem = sh_mem_system();
     struct world *w = sh_mem_zalloc(mem, sizeof *w);
-    cheap_crypto(o->crypto == CRYPTO_CHEAP ||
-                 (o->crypto == CRYPTO_BY_SEED && seed % CRYPTO_REAL_EVERY != 0));
+    choose_crypto(seed, o);
     w->seed = seed;
     w->node_count = o->nodes;
     w->actors = sh_mem_array(mem, ACTORS_MAX, sizeof *w->actors);
@@ -108,7 +133,12 @@ static int usage(void)
 {
     fprintf(stderr,
             "usage: shoal-sim [--seeds N] [--first S] [--nodes M] [--jobs J] [--seconds T]\n"
-            "                 [--quiet-seconds Q] [--trace] [--crypto seed|real|cheap]\n");
+            "                 [--quiet-seconds Q] [--trace] [--crypto seed|real|cheap]\n"
+            "       shoal-sim --scenario NAME|all [--seeds N] [--nodes M] [--lookups K] [--json] "
+            "...\n");
+    for (unsigned i = 0; i < scenario_count; i++) {
+        fprintf(stderr, "  %-6s %s\n", scenarios[i].name, scenarios[i].what);
+    }
     return 2;
 }
 
@@ -124,11 +154,33 @@ static bool crypto_read(struct options *o, const char *text)
     return false;
 }
 
+static bool scenario_read(struct options *o, const char *text)
+{
+    o->all = strcmp(text, "all") == 0;
+    if (o->all) {
+        o->scenario = scenarios;
+        o->seeds = scenario_count;
+        return true;
+    }
+    for (unsigned i = 0; i < scenario_count; i++) {
+        if (strcmp(text, scenarios[i].name) == 0) {
+            o->scenario = &scenarios[i];
+            o->seeds = 1;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool options_read(struct options *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--trace") == 0) {
             o->trace = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--json") == 0) {
+            o->of_scenario.json = true;
             continue;
         }
         if (i + 1 == argc) {
@@ -141,13 +193,23 @@ static bool options_read(struct options *o, int argc, char **argv)
             }
             continue;
         }
+        if (strcmp(name, "--scenario") == 0) {
+            if (!scenario_read(o, argv[++i])) {
+                return false;
+            }
+            continue;
+        }
         uint64_t value = strtoull(argv[++i], NULL, 0);
         if (strcmp(name, "--seeds") == 0) {
             o->seeds = value;
         } else if (strcmp(name, "--first") == 0) {
             o->first = value;
-        } else if (strcmp(name, "--nodes") == 0 && value >= 2 && value <= NODES_MAX) {
+        } else if (strcmp(name, "--nodes") == 0 && value >= 2 &&
+                   value <= (o->scenario ? CROWD_MAX : NODES_MAX)) {
             o->nodes = (unsigned)value;
+            o->of_scenario.nodes = o->nodes;
+        } else if (strcmp(name, "--lookups") == 0) {
+            o->of_scenario.lookups = value;
         } else if (strcmp(name, "--jobs") == 0 && value > 0) {
             o->jobs = (unsigned)value;
         } else if (strcmp(name, "--seconds") == 0) {
@@ -176,7 +238,9 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     char what[40];
     snprintf(what, sizeof what, "seeds of %u nodes", o.nodes);
-    struct jobs j = {o.jobs, o.first, o.seeds, seed_run, &o, what};
+    jobs_fn *fn = o.all ? any_scenario_run : o.scenario ? scenario_run : seed_run;
+    struct jobs j = {o.jobs, o.first, o.seeds,
+                     fn,     &o,      o.all ? "scenarios" : o.scenario ? o.scenario->name : what};
     uint64_t failed = jobs_run(&j);
     printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n", o.seeds - failed, failed);
     return failed != 0;
