@@ -44,7 +44,7 @@ if(SHOAL_TESTS)
         endforeach()
     endforeach()
 
-    foreach(suite abi conformance stress sim)
+    foreach(suite abi conformance stress torture sim)
         file(GLOB files CONFIGURE_DEPENDS "${here}/${suite}/*.c")
         set(shared ${files})
         list(FILTER shared EXCLUDE REGEX "/(test_[^/]*|main)\\.c$")

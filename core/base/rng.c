@@ -6,15 +6,19 @@
 #include "base/sh_assert.h"
 #include "base/span.h"
 
-void sh_rng_fill(const sh_rng *rng, void *out, size_t n)
+bool sh_rng_fill(const sh_rng *rng, void *out, size_t n)
 {
-    rng->fill(rng->ud, out, n);
+    if (rng->fill(rng->ud, out, n)) {
+        return true;
+    }
+    memset(out, 0, n);
+    return false;
 }
 
 uint64_t sh_rng_u64(const sh_rng *rng)
 {
     uint8_t b[8];
-    rng->fill(rng->ud, b, sizeof b);
+    (void)sh_rng_fill(rng, b, sizeof b);
     return sh_load_u64le(b);
 }
 
@@ -47,7 +51,7 @@ static uint64_t xoshiro_next(uint64_t s[4])
     return result;
 }
 
-static void seeded_fill(void *ud, void *out, size_t n)
+static bool seeded_fill(void *ud, void *out, size_t n)
 {
     sh_rng_seeded *state = ud;
     uint8_t *at = out;
@@ -59,6 +63,7 @@ static void seeded_fill(void *ud, void *out, size_t n)
         at += take;
         n -= take;
     }
+    return true;
 }
 
 sh_rng sh_rng_seeded_init(sh_rng_seeded *state, uint64_t seed)

@@ -106,6 +106,7 @@ enum {
     SH_BOOTSTRAP_MS = 600000,       /* self lookup: go refreshes every 10 min */
     SH_LINK_REST_MS = 100,          /* so long idle, a connection gives back its cipher contexts */
     SH_PAUSE_MS = 500,              /* so late a deadline means that this node stood still */
+    SH_NO_BLOCK_MS = 10,            /* no block to read into: the connection rests this long */
     SH_IDENTIFY_PUSHES_MAX = 8      /* inbound pushes in a burst, one more each second */
 };
 

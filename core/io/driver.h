@@ -68,6 +68,7 @@ struct sh_io {
         *fork_mark; /* a page that is 1 here and 0 in a fork; NULL: compare pid */
     uint32_t spin_us;
     bool threaded;
+    atomic_bool no_entropy; /* getrandom has failed */
 
     atomic_uint waiters;  /* threads in sh_io_inside that want in: who drives lets them pass */
     atomic_uint fd_asked; /* sh_io_fd was called: it must tell what poll has to do */

@@ -305,6 +305,17 @@ static void io_fork_mark(struct sh_io *io)
     io->fork_mark = page;
 }
 
+/* [any] */
+static bool io_entropy(void *ud, void *out, size_t n)
+{
+    struct sh_io *io = ud;
+    bool good = sh_calls_random(&io->calls, out, n);
+    if (!good) {
+        atomic_store(&io->no_entropy, true);
+    }
+    return good;
+}
+
 static struct sh_io *io_alloc(const struct sh_io_config *cfg)
 {
     const sh_mem *mem = cfg->node.mem ? cfg->node.mem : sh_mem_system();
@@ -331,7 +342,7 @@ static int io_build(struct sh_io *io, const struct sh_io_config *cfg, const char
 {
     struct sh_node_config node = cfg->node;
     node.mem = io->mem;
-    node.rng = sh_system_rng();
+    node.rng = (sh_rng){io_entropy, io};
     node.wake = io_wake_exec;
     node.wake_ud = io;
     node.stall_clock = io_stall_clock;
@@ -340,8 +351,12 @@ static int io_build(struct sh_io *io, const struct sh_io_config *cfg, const char
         return rc;
     }
     rc = sh_node_new(&node, io->calls.now_us(), &io->node);
+    if (rc == 0 && atomic_load(&io->no_entropy)) { /* a birth draws what must not be guessed */
+        *why = "the system gives no randomness";
+        return SH_E_LIMIT;
+    }
     if (rc < 0) {
-        *why = sh_err_text(rc);
+        *why = atomic_load(&io->no_entropy) ? "the system gives no randomness" : sh_err_text(rc);
         return rc;
     }
     sh_runtime *rt = sh_node_runtime(io->node);

@@ -6,26 +6,30 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/sh_assert.h"
 #include "crypto/secret.h"
 
-static void system_fill(void *ud, void *out, size_t n)
+bool sh_calls_random(const struct sh_calls *calls, void *out, size_t n)
 {
-    (void)ud;
     uint8_t *p = out;
     while (n > 0) {
-        ssize_t got = getrandom(p, n, 0);
+        ssize_t got = calls->getrandom(p, n, 0);
         if (got > 0) {
             p += got;
             n -= (size_t)got;
-        } else {
-            SH_ASSERT(errno == EINTR); /* the one error a good pointer and no flags can give */
+        } else if (got == 0 || errno != EINTR) {
+            return false;
         }
     }
+    return true;
+}
+
+static bool system_fill(void *ud, void *out, size_t n)
+{
+    (void)ud;
+    return sh_calls_random(sh_calls_system(), out, n);
 }
 
 sh_rng sh_system_rng(void)
@@ -67,7 +71,9 @@ int sh_keyfile_create(const char *path, const sh_rng *rng, uint8_t *out, const c
     }
     uint8_t seed[SH_ED25519_BYTES];
     sh_identity id = {0};
-    sh_rng_fill(rng, seed, sizeof seed);
+    if (!sh_rng_fill(rng, seed, sizeof seed)) {
+        return keyfile_fail(why, SH_E_REFUSED, "the system gives no randomness for a key");
+    }
     int rc = sh_identity_from_seed(&id, seed);
     sh_wipe(seed, sizeof seed);
     if (rc < 0) {

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "crypto/keys.h"
+#include "io/calls.h"
 
 enum { SH_KEYFILE_MAX = 256 };
 
@@ -20,7 +21,10 @@ int sh_keyfile_load(const char *path, const sh_rng *rng, uint8_t *out, const cha
 /* Makes a new key at path: its length, SH_E_NAME_TAKEN if the file exists (left alone), else as above. */
 int sh_keyfile_create(const char *path, const sh_rng *rng, uint8_t *out, const char **why);
 
-/* The system's entropy as an sh_rng; aborts nothing: getrandom(2) cannot fail once it is seeded, and is waited for. */
+/* n bytes of getrandom(2), which is waited for; false: it failed (a filter of system calls, a broken kernel). */
+bool sh_calls_random(const struct sh_calls *calls, void *out, size_t n);
+
+/* The same as an sh_rng. */
 sh_rng sh_system_rng(void);
 
 #endif

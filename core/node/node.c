@@ -15,7 +15,9 @@ static int node_identity(struct sh_node *n, const struct sh_node_config *cfg)
         rc = sh_identity_from_private(&n->identity, cfg->key);
     } else {
         uint8_t seed[SH_ED25519_BYTES];
-        sh_rng_fill(&n->rng, seed, sizeof seed);
+        if (!sh_rng_fill(&n->rng, seed, sizeof seed)) {
+            return SH_E_LIMIT;
+        }
         rc = sh_identity_from_seed(&n->identity, seed);
         sh_wipe(seed, sizeof seed);
     }

@@ -222,7 +222,9 @@ int sh_noise_static_init(sh_noise_static *ns, const sh_identity *id, sh_rng *rng
 {
     uint8_t random[32];
     sh_x25519 pair;
-    sh_rng_fill(rng, random, sizeof random);
+    if (!sh_rng_fill(rng, random, sizeof random)) {
+        return SH_E_LIMIT;
+    }
     int rc = sh_x25519_from_random(&pair, random);
     sh_wipe(random, sizeof random);
     if (rc < 0) {

@@ -23,8 +23,8 @@ int sh_stack_handshake_new(sh_stack *s, const struct sh_conn_config *cfg,
     uint8_t ephemeral[32];
     if (choice->ephemeral) {
         memcpy(ephemeral, choice->ephemeral, sizeof ephemeral);
-    } else {
-        sh_rng_fill(cfg->rng, ephemeral, sizeof ephemeral);
+    } else if (!sh_rng_fill(cfg->rng, ephemeral, sizeof ephemeral)) {
+        return SH_E_LIMIT; /* no handshake without a secret of its own */
     }
     if (s->dialer) {
         sh_mss_dialer(&hs->mss, STACK_SECURITIES, 1);

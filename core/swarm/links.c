@@ -398,5 +398,11 @@ void sh_link_alarm(struct sh_swarm *s, struct sh_link *l)
         }
         next = due < next ? due : next;
     }
+    if (l->starved && l->thirst_us > s->now_us) {
+        next = l->thirst_us < next ? l->thirst_us : next;
+    } else if (l->starved && l->thirst_us) {
+        l->thirst_us = 0;
+        sh_link_ready(s, l);
+    }
     sh_alarm_set(s, &l->alarm, next);
 }

@@ -224,8 +224,13 @@ uint8_t *sh_swarm_room(sh_swarm *s, sh_conn_id id, size_t *n)
     }
     uint8_t *p = l->conn->ops->room(l->conn, n);
     l->starved = *n == 0;
+    l->thirst_us = 0;
     if (l->starved) {
         sh_link_ready(s, l); /* READ follows once its events are taken */
+    }
+    if (!p) { /* no memory, or the quota: to ask at once would be asked for ever */
+        l->thirst_us = s->now_us + SH_NO_BLOCK_MS * UINT64_C(1000);
+        sh_link_touch(s, l);
     }
     return p;
 }
@@ -444,7 +449,7 @@ static bool link_pull(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_eve
     struct sh_conn_ev c;
     if (!l->conn->ops->event(l->conn, &c, s->now_us)) {
         sh_list_remove(&l->ready);
-        if (l->starved) {
+        if (l->starved && l->thirst_us <= s->now_us) {
             l->starved = false;
             sh_link_act(s, l, SH_ACT_READ);
         }

@@ -48,7 +48,7 @@ void bytes_free(struct bytes *b)
     memset(b, 0, sizeof *b);
 }
 
-static void entropy(void *ud, void *out, size_t n)
+static bool entropy(void *ud, void *out, size_t n)
 {
     uint8_t *at = out;
     (void)ud;
@@ -59,6 +59,7 @@ static void entropy(void *ud, void *out, size_t n)
             n -= (size_t)got;
         }
     }
+    return true;
 }
 
 static int peer_start(struct peer *p)
