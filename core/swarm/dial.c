@@ -271,7 +271,8 @@ void sh_dial_searched(struct sh_swarm *s, struct sh_peer *p)
 
 void sh_dial_accepted(struct sh_swarm *s, struct sh_link *l)
 {
-    struct sh_peer_addr *a = l->target ? sh_peer_addr_find(l->target, &l->addr) : NULL;
+    sh_addr addr = sh_link_addr(l);
+    struct sh_peer_addr *a = l->target ? sh_peer_addr_find(l->target, &addr) : NULL;
     if (a) {
         a->outcome = SH_DIAL_ACCEPTED;
         if (l->target->loss == SH_LOSS_OPEN) {
@@ -300,8 +301,8 @@ void sh_dial_up(struct sh_swarm *s, struct sh_link *l)
 {
     struct sh_peer *p = l->peer;
     if (l->dialer) {
-        sh_peer_learn(s, p, &l->addr);
-        sh_addr plain = l->addr;
+        sh_addr plain = sh_link_addr(l);
+        sh_peer_learn(s, p, &plain);
         sh_addr_strip_peer(&plain);
         struct sh_peer_addr *a = sh_peer_addr_find(p, &plain);
         if (a) {
@@ -358,11 +359,11 @@ static void addr_failed(struct sh_swarm *s, struct sh_peer_addr *a, int err, boo
 void sh_dial_over(struct sh_swarm *s, struct sh_link *l, bool accepted)
 {
     struct sh_peer *p = l->target;
+    sh_addr plain = sh_link_addr(l);
     if (l->err != SH_E_CANCELLED) {
-        failure_push(s, &l->addr, l->why);
+        failure_push(s, &plain, l->why);
     }
     if (p) {
-        sh_addr plain = l->addr;
         sh_addr_strip_peer(&plain);
         struct sh_peer_addr *a = sh_peer_addr_find(p, &plain);
         if (a) {
@@ -459,7 +460,7 @@ bool sh_dial_peer_note(struct sh_swarm *s, struct sh_peer *p, struct sh_swarm_ev
         ev->kind = SH_SWARM_PEER_UP;
         if (l) {
             ev->conn = l->id;
-            ev->addr = l->addr;
+            ev->addr = sh_link_addr(l);
         }
         return true;
     }

@@ -28,13 +28,14 @@ int sh_ident_up(struct sh_swarm *s, struct sh_link *l)
 static int ident_write(struct sh_swarm *s, sh_stream *st)
 {
     uint8_t buf[SH_IDENTIFY_FIRST_MAX + SH_UVARINT_MAX];
+    sh_addr observed = sh_link_addr(st->link);
     struct sh_identify_out out = {
         .public_key = sh_span_of(s->public_key, sizeof s->public_key),
         .addrs = s->announce_count > 0 ? s->announce : s->listen,
         .addr_count = s->announce_count > 0 ? s->announce_count : s->listen_count,
         .protocols = s->protocols,
         .protocol_count = s->serves ? s->protocol_count : s->protocol_count - 1,
-        .observed = st->link->addr.n > 0 ? &st->link->addr : NULL,
+        .observed = observed.n > 0 ? &observed : NULL,
         .agent = s->cfg.agent ? s->cfg.agent : "",
     };
     int n = sh_identify_encode(&out, buf, sizeof buf);
@@ -81,7 +82,8 @@ bool sh_ident_open(struct sh_swarm *s, sh_stream *st)
 
 bool sh_ident_addr_fits(const struct sh_link *l, const sh_addr *addr)
 {
-    return !sh_addr_is_loopback(addr) || sh_addr_is_loopback(&l->addr);
+    sh_addr own = sh_link_addr(l);
+    return !sh_addr_is_loopback(addr) || sh_addr_is_loopback(&own);
 }
 
 /* What it said holds from now on; an inbound push leaves out what has not changed. */

@@ -89,7 +89,7 @@ static void peer_row(const struct sh_swarm *s, const struct sh_peer *p, struct s
     out->rtt_us = p->rtt_us;
     memcpy(out->agent, p->agent, sizeof out->agent);
     if (l) {
-        out->addr = l->addr;
+        out->addr = sh_link_addr(l);
     } else if (p->addr_count > 0) {
         sh_peer_addr_load(p->addrs[0], &out->addr);
     }

@@ -152,7 +152,8 @@ struct sh_link {
     unsigned acts;
     sh_conn *conn;
     sh_quota quota;
-    sh_addr addr;           /* dialled, or accepted from */
+    uint8_t *addr_b; /* dialled, or accepted from: sh_link_addr */
+    uint16_t addr_n;
     struct sh_peer *peer;   /* once secured */
     struct sh_peer *target; /* of a dial on behalf of a peer */
     struct sh_call *call;   /* of a dial of an address */

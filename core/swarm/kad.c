@@ -397,6 +397,9 @@ static void kad_work(struct sh_swarm *s, sh_stream *st)
         kad_end(s, st);
         return;
     }
+    if (st->in.n == 0) {
+        sh_buf_free(s, &st->in); /* between messages a stream holds nothing */
+    }
     if (st->outbound) {
         kad_pump(s, l);
     } else if (st->fin_in && st->out.n == 0) {

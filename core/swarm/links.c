@@ -24,6 +24,16 @@ void sh_text_copy(char *out, size_t cap, const char *text)
     out[n] = 0;
 }
 
+/* Most are a tenth of what an address may be. */
+sh_addr sh_link_addr(const struct sh_link *l)
+{
+    sh_addr addr = {.n = l->addr_n};
+    if (l->addr_n > 0) {
+        memcpy(addr.b, l->addr_b, l->addr_n);
+    }
+    return addr;
+}
+
 struct sh_link *sh_link_at(const struct sh_swarm *s, sh_conn_id id)
 {
     struct sh_link *l = sh_slab_at(&s->links, (uint32_t)(id & ((1u << LINK_INDEX_BITS) - 1)));
@@ -40,15 +50,23 @@ static int link_new(struct sh_swarm *s, const sh_addr *addr, bool dialer, struct
 {
     uint32_t index;
     void *object;
-    int err = sh_slab_alloc(&s->links, &index, NULL, &object);
+    uint8_t *addr_b = addr->n > 0 ? sh_swarm_take(s, addr->n) : NULL;
+    int err = addr->n > 0 && !addr_b ? SH_E_LIMIT : sh_slab_alloc(&s->links, &index, NULL, &object);
     if (err != 0) {
+        if (addr_b) {
+            sh_swarm_give(s, addr_b, addr->n);
+        }
         return err;
     }
     struct sh_link *l = object;
     l->index = index;
     l->id = (uint64_t)++s->link_serial << LINK_INDEX_BITS | index;
     l->dialer = dialer;
-    l->addr = *addr;
+    l->addr_b = addr_b;
+    l->addr_n = addr->n;
+    if (addr_b) {
+        memcpy(addr_b, addr->b, addr->n);
+    }
     l->opened_us = s->now_us;
     l->heard_us = s->now_us;
     l->pushes = SH_IDENTIFY_PUSHES_MAX;
@@ -340,6 +358,9 @@ void sh_link_free(struct sh_swarm *s, struct sh_link *l)
         sh_peer_unuse(s, l->target);
     }
     s->link_count--;
+    if (l->addr_b) {
+        sh_swarm_give(s, l->addr_b, l->addr_n);
+    }
     sh_slab_free(&s->links, l->index, sh_slab_generation(&s->links, l->index));
 }
 

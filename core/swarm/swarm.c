@@ -353,7 +353,8 @@ static bool link_action(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_a
         out->kind = order[i].kind;
         sh_link_unact(l, order[i].act);
         if (out->kind == SH_SWARM_DIAL) {
-            sh_addr_endpoint(&l->addr, &out->endpoint);
+            sh_addr addr = sh_link_addr(l);
+            sh_addr_endpoint(&addr, &out->endpoint);
         } else if (out->kind == SH_SWARM_CANCEL) {
             sh_link_free(s, l);
         }
