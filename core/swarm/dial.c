@@ -11,8 +11,10 @@
 enum {
     DIAL_STAGGER_NEAR_US = 30000,
     DIAL_STAGGER_FAR_US = 250000,
-    DIAL_BUSY_US = 100000, /* too many dials in all: try again then */
-    DIAL_AGAIN_US = 50000, /* between the jobs while a loss is being judged */
+    DIAL_BUSY_US = 100000,      /* too many dials in all: try again then */
+    DIAL_EARLY_US = 5000,       /* until who has just connected may have said what it speaks */
+    DIAL_STRANGER_US = 1000000, /* who has not said within this what it speaks is not waited for */
+    DIAL_AGAIN_US = 50000,      /* between the jobs while a loss is being judged */
     DIAL_BACKOFF_US = 5000000,
     DIAL_BACKOFF_MAX_US = 300000000,
     DIAL_REDIAL_MS = 100,
@@ -185,8 +187,31 @@ static void peer_failed(struct sh_swarm *s, struct sh_peer *p)
     sh_kad_unreachable(s, p);
 }
 
+/* Nobody can be asked yet, but who has just connected will say in a moment whether it serves the DHT. */
+static bool search_is_early(const struct sh_swarm *s)
+{
+    if (s->table.count > 0) {
+        return false;
+    }
+    SH_LIST_FOREACH(it, &s->all_links)
+    {
+        const struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
+        if (l->state == SH_LINK_UP && !l->peer->identified &&
+            s->now_us < l->opened_us + DIAL_STRANGER_US) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void job_end(struct sh_swarm *s, struct sh_peer *p)
 {
+    bool early = p->wanted && !p->searched && s->cfg.dht != SH_DHT_OFF && search_is_early(s);
+    if (early && p->link_count == 0) { /* the job goes on: its alarm comes here again */
+        p->next_start_us = s->now_us + DIAL_EARLY_US;
+        peer_arm(s, p);
+        return;
+    }
     p->dialling = false;
     p->eager = false;
     loss_judge(s, p);
