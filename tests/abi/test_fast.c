@@ -251,6 +251,95 @@ static void test_refusals(void **state)
     expect("");
 }
 
+/* --- asks --- */
+
+static int64_t got;
+static int ends, last_code, last_delivery;
+static int64_t call_open;
+
+static int then_note(shoal_cx *cx, void *ud, const shoal_result *result)
+{
+    (void)cx;
+    assert_ptr_equal(ud, &got);
+    ends++;
+    last_code = result->code;
+    last_delivery = result->delivery;
+    got = result->code == 0 && shoal_as_i64(result->value, &got) == 0 ? got : -1;
+    return 0;
+}
+
+static int on_ask(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state;
+    int64_t call = shoal_cx_ask(cx, target, "double", value, 1000, then_note, &got);
+    call_open = call;
+    last_code = call < 0 ? (int)call : 0;
+    return 0;
+}
+
+static int on_double(shoal_cx *cx, void *state, shoal_bytes value)
+{
+    (void)state;
+    int64_t n = 0;
+    if (shoal_as_i64(value, &n) < 0) {
+        return shoal_hold(cx) < 0 ? -1 : 0; /* never answers */
+    }
+    if (n == 7) { /* who asked gives up while this handler runs */
+        assert_int_equal(shoal_cancel(shoal_cx_node(cx), call_open), 0);
+    }
+    assert_int_equal(shoal_reply_i64(cx, n * 2), 0);
+    assert_int_equal(shoal_reply_i64(cx, 1), SHOAL_E_USAGE);
+    return 0;
+}
+
+static const shoal_handler ask_handlers[] = {{"ask", on_ask}, {"double", on_double}};
+static const shoal_actor_type ask_type = {.struct_size = sizeof ask_type,
+                                          .id = "test.ask",
+                                          .handlers = ask_handlers,
+                                          .handler_count = 2,
+                                          .mailbox = 2};
+
+static void test_asks(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t numbers[] = {0, 1, 100, 200, -1, -33, 40000, INT32_MAX, INT64_MAX / 4};
+    shoal_pid asker = spawn(f->node, &ask_type);
+    target = spawn(f->node, &ask_type);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        unsigned char room[16];
+        shoal_pack p;
+        shoal_pack_init(&p, room, sizeof room);
+        shoal_put_i64(&p, numbers[i]);
+        ends = 0;
+        assert_int_equal(shoal_tell(f->node, asker, "ask", shoal_packed(&p)), 0);
+        settle(f->node);
+        assert_int_equal(ends, 1);
+        assert_int_equal(last_code, 0);
+        assert_true(got == numbers[i] * 2);
+    }
+    ends = 0;
+    static const unsigned char seven[] = {7};
+    assert_int_equal(shoal_tell(f->node, asker, "ask", (shoal_bytes){seven, 1}), 0);
+    settle(f->node); /* cancelled in its first run: the answer goes nowhere */
+    assert_int_equal(ends, 1);
+    assert_int_equal(last_code, SHOAL_E_CANCELLED);
+    assert_int_equal(last_delivery, SHOAL_UNKNOWN);
+    shoal_pid away = target;
+    target = asker; /* itself */
+    assert_int_equal(shoal_tell(f->node, asker, "ask", shoal_nil()), 0);
+    settle(f->node);
+    assert_int_equal(last_code, SHOAL_E_USAGE);
+    target = away; /* held open there; the asker is killed */
+    ends = 0;
+    assert_int_equal(shoal_tell(f->node, asker, "ask", shoal_nil()), 0);
+    settle(f->node);
+    assert_int_equal(ends, 0);
+    assert_int_equal(shoal_kill(f->node, asker), 0);
+    settle(f->node);
+    assert_int_equal(ends, 1);
+    assert_int_equal(last_code, SHOAL_E_CANCELLED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lengths, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_handlers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_asks, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
