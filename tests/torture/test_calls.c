@@ -14,9 +14,12 @@
 #define SITES(X)                                                                                   \
     X(socket)                                                                                      \
     X(bind)                                                                                        \
-    X(listen) X(accept4) X(connect) X(getsockname) X(setsockopt) X(getsockopt) X(recv) X(send)     \
-        X(shutdown) X(close) X(spare) X(eventfd) X(read) X(write) X(poll) X(getrandom) X(yield)    \
-            X(now_us)
+    X(listen)                                                                                      \
+    X(accept4)                                                                                     \
+    X(connect)                                                                                     \
+    X(getsockname)                                                                                 \
+    X(setsockopt) X(getsockopt) X(recv) X(send) X(shutdown) X(close) X(spare) X(eventfd) X(read)   \
+        X(write) X(poll) X(getrandom) X(yield) X(now_us)
 #define SITE(name) AT_##name,
 enum site { SITES(SITE) SITE_COUNT };
 #define NAME(name) #name,

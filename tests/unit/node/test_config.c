@@ -42,7 +42,10 @@ static void test_check(void **state)
     BAD(SH_E_BAD_ADDRESS, cfg.dial = bad; cfg.dial_count = 1);
     BAD(SH_E_USAGE, cfg.max_actors = 0);
     BAD(SH_E_USAGE, cfg.max_asks = (1u << 24) + 1);
-    BAD(SH_E_USAGE, cfg.max_message = 100);
+    BAD(SH_E_USAGE, cfg.max_message = SH_NODE_MESSAGE_MIN - 1);
+    BAD(SH_E_USAGE, cfg.max_message = SH_NODE_MESSAGE_LIMIT + 1u);
+    BAD(0, cfg.max_message = SH_NODE_MESSAGE_LIMIT);
+    BAD(0, cfg.max_message = SH_NODE_MESSAGE_MIN);
     BAD(SH_E_USAGE, cfg.max_peers = 65536);
     BAD(SH_E_USAGE, cfg.ask_timeout_us = 0);
     BAD(SH_E_USAGE, cfg.peer_timeout_us = 0);
