@@ -44,7 +44,8 @@ if(SHOAL_PYTHON AND TARGET shoal_static)
         add_library(pyshoal MODULE ${python_c})
         set_target_properties(pyshoal PROPERTIES OUTPUT_NAME _shoal PREFIX "" SUFFIX ".abi3.so"
             LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/python/shoal")
-        target_compile_definitions(pyshoal PRIVATE Py_LIMITED_API=0x030B0000)
+        target_compile_definitions(pyshoal PRIVATE Py_LIMITED_API=0x030B0000
+            $<$<OR:$<CONFIG:Debug>,$<BOOL:${SHOAL_SANITIZE}>>:SHOAL_PY_CHECKS>)
         target_compile_options(pyshoal PRIVATE ${SHOAL_WARNINGS_SHIPPED} -Wno-missing-prototypes) # PyInit__shoal has none
         target_include_directories(pyshoal SYSTEM PRIVATE ${Python_INCLUDE_DIRS})
         target_link_libraries(pyshoal PRIVATE shoal_static dep::msgpack)

@@ -260,9 +260,7 @@ static int hook_error(shoal_cx *cx, void *state, const shoal_result *error)
 {
     ActorRec *rec = rec_of(state);
     NodeObj *n = rec->node;
-    PyObject *key = PyLong_FromUnsignedLongLong(rec->pid.actor);
-    PyObject *e = n->failures && key ? Py_XNewRef(PyDict_GetItemWithError(n->failures, key)) : NULL;
-    Py_XDECREF(key);
+    PyObject *e = error_kept(n, rec->pid.actor);
     if (!e) {
         e = error_of(n, rec->pid, error);
     }

@@ -7,6 +7,9 @@
 
 #include <poll.h>
 
+/* Of one callback on an asyncio loop: a turn of the loop costs some 10 us, and others wait for theirs meanwhile. */
+enum { LOOP_BUDGET_US = 500 };
+
 bool node_inside(const NodeObj *n)
 {
     return n->drainer && n->drainer == PyThread_get_thread_ident();
@@ -77,9 +80,7 @@ bool drain_pump(NodeObj *n)
 
 int drain_ended(NodeObj *n, int code)
 {
-    if (n->failures && seconds_now(n) - n->failed_at > 1.0) {
-        Py_CLEAR(n->failures);
-    }
+    errors_age(n);
     node_logs_tell(n);
     if (n->stopped && !n->freeing) {
         node_free_core(n);
@@ -167,7 +168,7 @@ PyObject *node_on_readable(PyObject *self, PyObject *unused)
     if (!n->node || !n->loop || n->drainer || n->forked || n->sim) {
         Py_RETURN_NONE;
     }
-    if (node_drain(n, 0, &handled) < 0) {
+    if (node_drain(n, LOOP_BUDGET_US, &handled) < 0) {
         if (n->node && n->loop) {
             PyObject *type, *value, *trace;
             PyErr_Fetch(&type, &value, &trace);

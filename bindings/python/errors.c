@@ -62,12 +62,37 @@ PyObject *error_last(NodeObj *n, int code)
     return error_raise(n->mod, code, SHOAL_NOT_SENT, "%s", *text ? text : shoal_strerror(code));
 }
 
+PyObject *error_kept(NodeObj *n, uint64_t actor)
+{
+    PyObject *key = n->failures || n->failures_old ? PyLong_FromUnsignedLongLong(actor) : NULL;
+    PyObject *e = key && n->failures ? PyDict_GetItemWithError(n->failures, key) : NULL;
+    if (!e && key && n->failures_old) {
+        e = PyDict_GetItemWithError(n->failures_old, key);
+    }
+    Py_XINCREF(e);
+    Py_XDECREF(key);
+    PyErr_Clear();
+    return e;
+}
+
+/* The failures of the last second stay; who fails all the time keeps no more than two lots. */
+void errors_age(NodeObj *n)
+{
+    bool due = n->failures &&
+               (PyDict_Size(n->failures) >= PY_FAILURES_MAX || seconds_now(n) - n->failed_at > 1.0);
+    if (due || (!n->failures && n->failures_old && seconds_now(n) - n->failed_at > 2.0)) {
+        PyObject *old = n->failures_old;
+        n->failures_old = n->failures;
+        n->failures = NULL;
+        Py_XDECREF(old);
+    }
+}
+
 /* The exception that a handler of this very process raised just now, as __cause__. */
 static void error_cause(NodeObj *n, shoal_pid target, PyObject *error, const char *type)
 {
-    PyObject *key = n->failures ? PyLong_FromUnsignedLongLong(target.actor) : NULL;
-    PyObject *cause = key ? PyDict_GetItemWithError(n->failures, key) : NULL;
-    if (cause && target.node == 0) {
+    PyObject *cause = target.node == 0 ? error_kept(n, target.actor) : NULL;
+    if (cause) {
         PyObject *name = PyType_GetName(Py_TYPE(cause));
         const char *s = name ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
         if (s && !strcmp(s, type)) {
@@ -75,7 +100,7 @@ static void error_cause(NodeObj *n, shoal_pid target, PyObject *error, const cha
         }
         Py_XDECREF(name);
     }
-    Py_XDECREF(key);
+    Py_XDECREF(cause);
     PyErr_Clear();
 }
 
@@ -116,14 +141,15 @@ bool error_is(int code, Mod *m, PyObject *exception)
     return PyErr_GivenExceptionMatches(exception, m->errors[-code]) != 0;
 }
 
-/* Keeps the exception for an asker in this process and for the actor_failed event, till two drains later. */
+/* Keeps the exception for an asker in this process and for the actor_failed event. */
 static void error_keep(Msg *msg, PyObject *exception)
 {
     NodeObj *n = msg->node;
+    errors_age(n);
     if (!n->failures) {
         n->failures = PyDict_New();
+        n->failed_at = seconds_now(n);
     }
-    n->failed_at = seconds_now(n);
     PyObject *key = msg->rec ? PyLong_FromUnsignedLongLong(msg->rec->pid.actor) : NULL;
     if (key && n->failures) {
         PyDict_SetItem(n->failures, key, exception);

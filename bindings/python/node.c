@@ -166,10 +166,13 @@ static void end_calls(NodeObj *n)
 
 static void end_lists(NodeObj *n)
 {
+    for (TaskObj *t = n->tasks; t; t = t->next) {
+        t->msg.cx = t->held_cx = NULL; /* core has gone, with the messages that tasks held open */
+    }
     tasks_run_ready(n);
     while (n->tasks) {
         TaskObj *t = n->tasks;
-        t->msg.cx = t->held_cx = NULL; /* core has gone */
+        t->msg.cx = t->held_cx = NULL;
         task_close(t);
         if (t == n->tasks) {
             break; /* it is running: this is called from within it, which cannot be */
@@ -211,6 +214,7 @@ void node_free_core(NodeObj *n)
     n->drainer = 0;
     n->freeing = false;
     Py_CLEAR(n->failures);
+    Py_CLEAR(n->failures_old);
     parcels_fini(n);
     Py_DECREF((PyObject *)n);
 }
@@ -347,6 +351,7 @@ static int node_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(n->on_log);
     Py_VISIT(n->escape);
     Py_VISIT(n->failures);
+    Py_VISIT(n->failures_old);
     Py_VISIT(n->jobs);
     for (PendingObj *p = n->calls; p; p = p->next) {
         Py_VISIT(p);
@@ -370,6 +375,7 @@ static int node_clear(PyObject *self)
     Py_CLEAR(n->on_log);
     Py_CLEAR(n->escape);
     Py_CLEAR(n->failures);
+    Py_CLEAR(n->failures_old);
     return 0;
 }
 

@@ -21,6 +21,7 @@
 
 enum { PY_CODES = 17, PY_DEPTH_MAX = 32, PY_NAME_MAX = 255, PY_SLICE_MS = 100 };
 enum { PY_PARAMS_MAX = 8, PY_PARCEL_MAX = 8, PY_PARCELS_KEPT = 1024, PY_NEAR = 8 };
+enum { PY_FAILURES_MAX = 256 };
 
 /* Kinds of a value as hints name them: bits. */
 enum {
@@ -210,7 +211,8 @@ struct NodeObj {
     PyObject *options; /* dict as given */
     PyObject *loop, *drain_cb, *timer_handle, *on_event, *on_log, *logger;
     PyObject *escape;   /* KeyboardInterrupt or SystemExit on its way out of run, poll or wait */
-    PyObject *failures; /* dict: actor number -> exception of its last failure, for a second */
+    PyObject *failures; /* dict: actor number -> exception of its last failure, since failed_at */
+    PyObject *failures_old; /* those of the second before */
     double failed_at;
     PyObject *jobs; /* list of spawn Pendings for the thread that drains */
     ActorRec *actors;
@@ -306,6 +308,8 @@ PyObject *error_fetch(void);
 /* "text", class name and value of an exception for shoal_fail_with; keeps it for a local asker. */
 int error_fail(Msg *msg, PyObject *exception);
 bool error_is(int code, Mod *m, PyObject *exception);
+PyObject *error_kept(NodeObj *n, uint64_t actor); /* what its handler raised last, new, or NULL */
+void errors_age(NodeObj *n);                      /* forgets what is old */
 
 /* --- codec.c --- */
 typedef struct Buf {

@@ -103,11 +103,7 @@ void actor_start(ActorRec *rec)
                           .delivery = code == SHOAL_E_HANDLER ? SHOAL_HANDLED : SHOAL_NOT_SENT,
                           .text = n->node ? shoal_last_error(n->node) : shoal_strerror(code),
                           .type = ""};
-        PyObject *key =
-            rec->pid.actor && n->failures ? PyLong_FromUnsignedLongLong(rec->pid.actor) : NULL;
-        PyObject *cause = key ? PyDict_GetItemWithError(n->failures, key) : NULL;
-        Py_XINCREF(cause);
-        Py_XDECREF(key);
+        PyObject *cause = rec->pid.actor ? error_kept(n, rec->pid.actor) : NULL;
         Py_CLEAR(rec->starting);
         rec->starting = (PendingObj *)Py_NewRef((PyObject *)p);
         if (code == SHOAL_E_HANDLER && cause) {

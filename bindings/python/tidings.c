@@ -85,16 +85,14 @@ void node_logs_free(NodeObj *n)
 static void event_traceback(NodeObj *n, PyObject *info)
 {
     PyObject *ref = PyDict_GetItemString(info, "ref");
-    PyObject *key = ref && Py_TYPE(ref) == n->mod->ref
-                        ? PyLong_FromUnsignedLongLong(((RefObj *)ref)->pid.actor)
-                        : NULL;
-    PyObject *e = key && n->failures ? PyDict_GetItemWithError(n->failures, key) : NULL;
+    bool named = ref && Py_TYPE(ref) == n->mod->ref;
+    PyObject *e = named ? error_kept(n, ((RefObj *)ref)->pid.actor) : NULL;
     PyObject *text = e ? PyObject_CallFunctionObjArgs(n->mod->traceback_text, e, NULL) : NULL;
     if (text) {
         PyDict_SetItemString(info, "text", text);
     }
     Py_XDECREF(text);
-    Py_XDECREF(key);
+    Py_XDECREF(e);
     PyErr_Clear();
 }
 
