@@ -96,7 +96,8 @@ static inline sh_pid sh_actor_pid(const sh_exec *x, const sh_actor *a)
     return sh_exec_pid(x, a->id);
 }
 
-/* Takes the ask of that reply address out of the mailbox, not yet begun; NULL: not there. */
+/* Takes the ask of that reply address out of the mailbox, not yet begun; NULL: not there. Linear in what waits
+ * there, so at most the mailbox limit, once for each executor that sends. */
 sh_msg *sh_actor_take_ask(sh_exec *x, sh_actor *a, sh_pid reply);
 size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max); /* out of the run queue; handled */
 /* One step towards its end, or a restart; false: it is gone. */

@@ -1,6 +1,6 @@
 /* actor/links.c - who is told of whose end. An entry is the message that will be sent: a DOWN for each who
  * watches us (with LINK: mutual, so both sides hold one), an UNWATCH for each we only watch. So telling a
- * death needs no memory, and an actor that watches nobody pays one pointer. */
+ * death needs no memory, and an actor that watches nobody pays one pointer. Finding one is linear in them. */
 #include "actor/actor.h"
 
 enum { WATCH_MONITOR = 1 }; /* code of an entry whose other side also monitors us */
