@@ -1,5 +1,5 @@
 # Programs that the process and values tests start: tests/<suite>/*.c is one program, tests/<suite>_host, that sees shoal.h only.
-foreach(suite process values)
+foreach(suite process values chaos)
     file(GLOB files CONFIGURE_DEPENDS "${here}/${suite}/*.c")
     if(files AND TARGET shoal)
         add_executable(${suite}_host ${files})
@@ -9,3 +9,8 @@ foreach(suite process values)
         set_target_properties(${suite}_host PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${build}/tests")
     endif()
 endforeach()
+# A clock that jumps, put under a host by the fault tests.
+add_library(faultclock MODULE "${here}/faults/clock.c")
+target_compile_options(faultclock PRIVATE ${SHOAL_WARNINGS_SHIPPED})
+target_compile_definitions(faultclock PRIVATE _GNU_SOURCE)
+set_target_properties(faultclock PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${build}/tests")

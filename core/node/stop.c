@@ -22,15 +22,17 @@ static void stop_goodbye(struct sh_node *n)
     sh_remote_goodbye(n->remote, left_us / 1000, sh_span_str("the node stops"), n->now_us);
 }
 
-/* Every pipe gets its muxer's go-away behind what was owed. */
+/* Every pipe gets its muxer's go-away behind what was owed. A peer that is disconnected leaves its row to the next. */
 static void stop_conns(struct sh_node *n)
 {
     struct sh_peer_row row;
     struct sh_peer_ref peer;
     sh_swarm_quiet(n->swarm);
-    for (size_t i = 0; sh_swarm_peer_row(n->swarm, i, &row) == 0; i++) {
+    for (size_t i = 0; sh_swarm_peer_row(n->swarm, i, &row) == 0;) {
         if (row.connected && sh_swarm_peer(n->swarm, &row.id, &peer) == 0) {
             sh_swarm_disconnect(n->swarm, peer, 0);
+        } else {
+            i++;
         }
     }
 }
@@ -65,6 +67,9 @@ void sh_node_drain(struct sh_node *n)
         enum sh_drain_step before = n->drain.step;
         if (before == SH_DRAIN_NONE || before == SH_DRAIN_STOPPED) {
             return;
+        }
+        if (before == SH_DRAIN_CONNS) {
+            stop_conns(n); /* whoever was still in its handshake when the step began */
         }
         struct sh_drain_facts facts = {
             .actors = sh_runtime_actors(n->runtime),

@@ -371,10 +371,12 @@ static void addr_failed(struct sh_swarm *s, struct sh_peer_addr *a, int err, boo
     if (err == SH_E_CANCELLED) {
         return;
     }
-    /* Bytes that make no sense, or another peer's proof: whoever accepted there is not the one we look for. */
-    bool other = accepted && (err == SH_E_CRYPTO || err == SH_E_PROTO || err == SH_E_UNSUPPORTED);
+    /* Another peer's proof, or none of our protocols, is a refusal. Bytes that make no sense prove nothing: they may be
+     * another's, or spoilt on the way; the next dials tell. */
+    bool garbled = err == SH_E_CRYPTO || err == SH_E_PROTO;
+    bool other = accepted && err == SH_E_UNSUPPORTED;
     a->outcome = err == SH_E_REFUSED || other ? SH_DIAL_REFUSED
-                 : accepted                   ? SH_DIAL_ACCEPTED
+                 : accepted && !garbled       ? SH_DIAL_ACCEPTED
                                               : SH_DIAL_SILENT;
     a->fails = (uint8_t)(a->fails < UINT8_MAX ? a->fails + 1 : UINT8_MAX);
     uint64_t wait = DIAL_BACKOFF_US + (uint64_t)a->fails * a->fails * 1000000;

@@ -238,7 +238,7 @@ void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id)
         return;
     }
     if (l->target && l->target != p) {
-        sh_link_die(s, l, 0, SH_E_CRYPTO, "another peer answered at the address");
+        sh_link_die(s, l, 0, SH_E_REFUSED, "another peer answered at the address");
         return;
     }
     sh_peer_use(p);

@@ -150,6 +150,9 @@ static void asks_turn(shoal_node *node, struct asks *a)
 
 void flood_enough(void)
 {
+    if (tells_out) {
+        tells_out->count = tells_out->sent;
+    }
     if (asks_out) {
         asks_out->count = asks_out->made + asks_out->refused;
     }

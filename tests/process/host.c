@@ -1,9 +1,9 @@
 /* host.c - a node in a process of its own, for tests that kill, stop and restart it.
- *   process_host [key=PATH] [listen=MULTIADDR] [dial=MULTIADDR] [threads=N] [mailbox=N] [peer_timeout_ms=N]
+ *   process_host [key=PATH] [listen=MULTIADDR] [announce=MULTIADDR] [dial=MULTIADDR] [threads=N] [mailbox=N] [peer_timeout_ms=N]
  * prints {"event": "ready", "peer", "address"}, then obeys lines `ID COMMAND ARGUMENTS` and prints one JSON object for each end:
  *   spawn [MAILBOX]   dial ADDRESS   register REF NAME   unregister REF NAME   lookup NAME MS   lookup_all NAME MS
  *   tell REF NAME N   ask REF NAME N|REF MS   drain REF MS   done REF   stop MS   free   info WHAT
- *   tells REF LANE COUNT PAD STOP_WHEN_FULL   asks REF COUNT WIDTH MS   enough (asks: makes no more)
+ *   tells REF LANE COUNT PAD STOP_WHEN_FULL   asks REF COUNT WIDTH MS   enough (makes no more of them)
  * It ends with its input. */
 #include "host.h"
 #include <poll.h>
@@ -300,8 +300,8 @@ static int input_turn(shoal_node *node)
     return 1;
 }
 
-static void option_take(shoal_node_config *cfg, const char **listen, const char **dial,
-                        const char *option)
+static void option_take(shoal_node_config *cfg, const char **listen, const char **announce,
+                        const char **dial, const char *option)
 {
     const char *value = strchr(option, '=') + 1;
     uint32_t n = (uint32_t)strtoul(value, NULL, 10);
@@ -309,6 +309,9 @@ static void option_take(shoal_node_config *cfg, const char **listen, const char 
         cfg->key = value;
     } else if (strncmp(option, "listen=", 7) == 0) {
         *listen = value;
+    } else if (strncmp(option, "announce=", 9) == 0) {
+        *announce = value;
+        cfg->announce_count = 1;
     } else if (strncmp(option, "dial=", 5) == 0) {
         *dial = value;
         cfg->dial_count = 1;
@@ -323,18 +326,19 @@ static void option_take(shoal_node_config *cfg, const char **listen, const char 
 
 int main(int argc, char **argv)
 {
-    const char *listen = "/ip4/127.0.0.1/tcp/0", *dial = NULL;
+    const char *listen = "/ip4/127.0.0.1/tcp/0", *announce = NULL, *dial = NULL;
     char peer[80] = "", address[512] = "";
     shoal_node_config cfg;
     shoal_node *node;
     shoal_node_config_init(&cfg, sizeof cfg);
     cfg.listen = &listen;
     cfg.listen_count = 1;
+    cfg.announce = &announce;
     cfg.dial = &dial;
     cfg.on_event = on_event;
     cfg.log_level = getenv("SHOAL_HOST_LOG") ? SHOAL_LOG_DEBUG : SHOAL_LOG_ERROR;
     for (int i = 1; i < argc; i++) {
-        option_take(&cfg, &listen, &dial, argv[i]);
+        option_take(&cfg, &listen, &announce, &dial, argv[i]);
     }
     if (shoal_node_new(&cfg, &node) < 0 || probe_start(node) < 0) {
         fprintf(stderr, "process_host: %s\n", shoal_last_error(NULL));

@@ -32,7 +32,7 @@ int flood_tells(shoal_node *node, const char *id, shoal_pid pid, int64_t lane, i
 int flood_asks(shoal_node *node, const char *id, shoal_pid pid, int64_t count, int64_t width,
                uint32_t timeout_ms);
 
-/* Ends the making of asks: their flood is over when those out have ended. */
+/* Ends the making of tells and asks: the flood is over when the asks out have ended. */
 void flood_enough(void);
 
 /* Goes on with the floods; 1 while one is unfinished. */

@@ -299,6 +299,18 @@ def test_asks_that_cross_a_stop_end_at_once(world):
     figures["asks that crossed ten stops"] = str(codes)
 
 
+def test_a_stop_with_many_peers_needs_no_deadline(world):
+    b = world.host()
+    crowd = [world.host(f"dial={b.address}") for _ in range(5)]
+    for host in crowd:
+        host.event("peer_up")
+    begun = time.monotonic()
+    b.ok("stop", 5000)
+    took = time.monotonic() - begun
+    figures["a stop with five peers took s"] = f"{took:.3f}"
+    assert took < 2, took
+
+
 def test_a_stopped_node_stays_quiet(world):
     """After its graceful stop a node neither dials nor answers, though its process lives on."""
     a = world.host()

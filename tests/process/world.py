@@ -22,8 +22,9 @@ class Gone(Exception):
 class Host:
     """A process_host. Its lines are kept: ends by their id, events in order."""
 
-    def __init__(self, *options):
-        self.process = subprocess.Popen([str(HOST), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    def __init__(self, *options, prefix=(), **more):
+        """prefix: a command that becomes the host, such as prlimit; more: for Popen."""
+        self.process = subprocess.Popen([*prefix, str(HOST), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, **more)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.rest, self.ends, self.events, self.count = b"", {}, [], 0
         ready = self.event("ready")
@@ -138,8 +139,8 @@ class World:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def host(self, *options):
-        host = Host(*options)
+    def host(self, *options, **how):
+        host = Host(*options, **how)
         self.hosts.append(host)
         return host
 

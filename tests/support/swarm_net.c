@@ -344,6 +344,10 @@ static void end_deliver(struct snet *n, struct snet_end *e)
         }
         size_t k = c->n - c->off < room ? c->n - c->off : room;
         memcpy(at, c->b + c->off, k);
+        if (n->garble > 0 && k > 0) {
+            n->garble--;
+            at[k / 2] ^= 4;
+        }
         c->off += k;
         if (c->off == c->n) {
             e->first = c->next;

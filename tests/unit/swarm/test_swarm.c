@@ -471,6 +471,22 @@ static void test_returns_is_no_loss(void **state)
     snet_fini(&net);
 }
 
+/* Spoilt bytes end the connection and the first dials after it: no proof that somebody else is there. */
+static void test_garbled_is_no_loss(void **state)
+{
+    for (unsigned chunks = 1; chunks < 6; chunks++) {
+        (void)state;
+        hold_pair();
+        size_t at = net.log_count;
+        net.garble = chunks;
+        assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_DOWN, &at, 5 * SECOND));
+        snet_run(&net, 30 * SECOND);
+        assert_int_equal(net.garble, 0);
+        assert_int_equal(snet_count(&net, 0, SH_SWARM_PEER_LOST, 0), 0);
+        snet_fini(&net);
+    }
+}
+
 static void test_paused_peer_lives(void **state)
 {
     (void)state;
@@ -743,6 +759,7 @@ int main(void)
         cmocka_unit_test(test_killed_is_lost_at_once),
         cmocka_unit_test(test_killed_dialler_is_lost_in_grace),
         cmocka_unit_test(test_returns_is_no_loss),
+        cmocka_unit_test(test_garbled_is_no_loss),
         cmocka_unit_test(test_paused_peer_lives),
         cmocka_unit_test(test_pause_of_both_proves_nothing),
         cmocka_unit_test(test_silence_is_death),
