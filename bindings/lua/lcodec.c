@@ -364,6 +364,13 @@ static bool push_list(struct walk *w, shoal_bytes value)
     return true;
 }
 
+/* Before 5.3 a number is a double. */
+static bool integer_fits(int64_t i)
+{
+    const int64_t most = (int64_t)1 << 53;
+    return LCOMPAT_INTEGERS || (i >= -most && i <= most);
+}
+
 static bool push_key(struct walk *w, shoal_bytes key, bool *whole)
 {
     shoal_bytes text;
@@ -373,7 +380,7 @@ static bool push_key(struct walk *w, shoal_bytes key, bool *whole)
         lua_pushlstring(w->L, text.data, text.len);
         return true;
     }
-    if (shoal_as_i64(key, &number) == 0) {
+    if (shoal_as_i64(key, &number) == 0 && integer_fits(number)) {
         *whole = true;
         lua_pushinteger(w->L, number);
         return true;
@@ -425,7 +432,12 @@ static bool push_int(struct walk *w, shoal_bytes value)
     int64_t i;
     uint64_t u = 0;
     if (shoal_as_i64(value, &i) == 0) {
-        lua_pushinteger(w->L, i);
+        if (!integer_fits(i)) {
+            return fault_set(w, SHOAL_E_BAD_VALUE,
+                             "the integer %lld is more than this Lua's numbers hold exactly (2^53)",
+                             (long long)i);
+        }
+        lua_pushinteger(w->L, (lua_Integer)i);
         return true;
     }
     shoal_as_u64(value, &u);

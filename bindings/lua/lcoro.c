@@ -256,6 +256,9 @@ static int coro_resume(lcoro *c, int args)
     int left = 0;
     vm->running = c;
     vm->L = c->co;
+    if (c->node->sim) {
+        c->node->sim->handled = true;
+    }
     c->wait = WAIT_NONE;
     c->results = args;
     if (a) {
@@ -325,6 +328,10 @@ static int coro_end(lcoro *c, int status)
     if (c->forks) {
         lcoro_close_forks(c);
     }
+    if (status == LUA_OK && c->object) { /* the box is there: cheaper than coro_let_go */
+        lobject_free(c->co, c->object, 1);
+        c->object = NULL;
+    }
     coro_let_go(c);
     coro_unhook(c); /* only if a wait was begun that the version could not do */
     int code = c->code;
@@ -353,8 +360,12 @@ static int coro_end(lcoro *c, int status)
 int lcoro_step(lcoro *c, int args)
 {
     lnode *n = c->node;
-    lua_State *outer;
-    lnode_enter(n->vm->L, n, &outer);
+    lua_State *outer = n->vm->L;
+    if (n->entered) {
+        n->entered++;
+    } else {
+        lnode_enter(outer, n, &outer);
+    }
     int status = LUA_OK, code = 0;
     while (args >= 0) {
         status = coro_resume(c, args);

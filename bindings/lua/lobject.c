@@ -235,6 +235,17 @@ static bool size_text(struct copy *w, int idx)
     return n <= UINT32_MAX && is_text(text, n);
 }
 
+/* What needs no copy. */
+static bool size_plain(struct copy *w, int idx, int type)
+{
+    if (type == LUA_TSTRING) {
+        return size_text(w, idx);
+    }
+    bool whole = type == LUA_TNUMBER && lcompat_isinteger(w->L, idx);
+    w->size += type == LUA_TBOOLEAN ? 1u : whole ? integer_size(lua_tointeger(w->L, idx)) : 9u;
+    return true;
+}
+
 static bool copy_value(struct copy *w, int idx, int depth);
 
 /* The keys as the codec counts them; LEFT: leave it to the codec. */
@@ -342,15 +353,27 @@ static bool copy_empty(struct copy *w, const void *meta)
 static bool copy_pair(struct copy *w, int depth)
 {
     lua_State *L = w->L;
-    int key = lua_gettop(L) - 1;
-    if (!size_text(w, key) || !copy_value(w, key + 1, depth + 1)) {
+    int key = lua_gettop(L) - 1, type = lua_type(L, key + 1);
+    if (!size_text(w, key)) {
+        return false;
+    }
+    w->size++;
+    if (type == LUA_TNUMBER || type == LUA_TBOOLEAN || type == LUA_TSTRING) {
+        if (!size_plain(w, key + 1, type)) {
+            return false;
+        }
+        lua_createtable(L, 0, 1);
+        lua_insert(L, key); /* table, key, value */
+        lua_rawset(L, key);
+        return true;
+    }
+    if (!copy_value(w, key + 1, depth + 1)) {
         return false;
     }
     lua_createtable(L, 0, 1); /* key, original, copy, table */
     lua_insert(L, key);
     lua_replace(L, key + 2); /* table, key, copy */
     lua_rawset(L, key);
-    w->size++;
     return true;
 }
 
@@ -370,7 +393,7 @@ static bool copy_table(struct copy *w, int idx, int depth)
     if (!lua_next(L, idx)) {
         return copy_empty(w, meta);
     }
-    if (lua_type(L, -2) == LUA_TSTRING && meta != w->vm->list) {
+    if (meta != w->vm->list && lua_type(L, -2) == LUA_TSTRING) {
         lua_pushvalue(L, -2);
         if (!lua_next(L, idx)) {
             return copy_pair(w, depth);
@@ -439,13 +462,12 @@ static bool copy_userdata(struct copy *w, int idx)
 static bool copy_value(struct copy *w, int idx, int depth)
 {
     lua_State *L = w->L;
-    switch (lua_type(L, idx)) {
-    case LUA_TBOOLEAN: w->size++; break;
+    int type = lua_type(L, idx);
+    switch (type) {
+    case LUA_TBOOLEAN:
     case LUA_TNUMBER:
-        w->size += lcompat_isinteger(L, idx) ? integer_size(lua_tointeger(L, idx)) : 9u;
-        break;
     case LUA_TSTRING:
-        if (!size_text(w, idx)) {
+        if (!size_plain(w, idx, type)) {
             return false;
         }
         break;

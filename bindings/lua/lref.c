@@ -10,13 +10,15 @@ lref *lref_check(lua_State *L, int arg)
     return luaL_checkudata(L, arg, "shoal.ref");
 }
 
-/* The key of an actor in the table of refs: a number if it is of this node. */
+/* The key of an actor in the table of refs: a number if it is of this node, where numbers hold it. */
 static void push_key(lua_State *L, shoal_pid pid)
 {
+#if LCOMPAT_INTEGERS
     if (pid.node == 0) {
         lua_pushinteger(L, (lua_Integer)pid.actor);
         return;
     }
+#endif
     char key[16];
     memcpy(key, &pid.actor, 8);
     memcpy(key + 8, &pid.node, 4);

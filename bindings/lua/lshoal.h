@@ -134,6 +134,8 @@ struct lsim {
     lnode *polled;
     lcoro *ready, *ready_last; /* of home, woken */
     bool turning;
+    bool handled;                      /* a handler or task ran, or went on */
+    uint64_t busy_us;                  /* when that was so last */
     uint64_t seed, end_us, end_digest; /* end_*: when it was closed */
 };
 

@@ -12,6 +12,8 @@
 #include "lshoal.h"
 
 enum { SLICE_US = 60 * 1000000 }; /* then Lua code runs, so that an interpreter hears of Ctrl-C */
+/* So long without a handler, and no task that waits for a time: only the nodes' own timers are left. */
+static const uint64_t QUIET_US = (uint64_t)24 * 3600 * 1000000;
 
 static lsim *sim_check(lua_State *L, int arg)
 {
@@ -281,11 +283,16 @@ static int sim_turn(lua_State *L)
     if (s->turning || s->home.entered) {
         return luaL_error(L, "sim:run inside a handler or callback of the simulation");
     }
+    if (more && s->handled) {
+        s->busy_us = shoal_sim_now_us(s->sim);
+        s->handled = false;
+    }
     if (more && !s->ready && !ltimer_due(&s->home)) {
         lnode *n = find_running(s);
         uint64_t now_us = shoal_sim_now_us(s->sim), due_us = first_due(s, UINT64_MAX);
         uint64_t until_us = due_us < now_us + SLICE_US ? due_us : now_us + SLICE_US;
-        more = due_us != UINT64_MAX || (n && shoal_next_timeout_ms(n->node) >= 0);
+        bool quiet = now_us - s->busy_us >= QUIET_US;
+        more = due_us != UINT64_MAX || (n && !quiet && shoal_next_timeout_ms(n->node) >= 0);
         if (more && n) {
             turn(L, s, n, until_us);
         } else if (more) {

@@ -1,5 +1,7 @@
 --- t.lua - the little that the Lua tests need: named cases, comparisons, two nodes side by side, the closing line.
 local shoal = require "shoal"
+local unpack = table.unpack or unpack -- luacheck: ignore
+local pack = table.pack or function(...) return { n = select("#", ...), ... } end
 
 local t = { passed = 0, failed = 0, skipped = 0 }
 
@@ -62,19 +64,26 @@ function t.fails(code, delivery, piece, ...)
   return raised
 end
 
+--- xpcall(fn, debug.traceback, ...) that lets fn wait: 5.1 cannot, there what fn raises is the task's.
+function t.guarded(fn, ...)
+  if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
+    return true, fn(...)
+  end
+  local given = pack(...)
+  return xpcall(function() return fn(unpack(given, 1, given.n)) end, debug.traceback)
+end
+
 --- Runs fn(node) inside node:run; the node is closed afterwards, however it ends.
 function t.with_node(options, fn)
   options = options or {}
   options.log = options.log or "off"
   local node = assert(shoal.node(options))
-  local results = table.pack(xpcall(node.run, debug.traceback, node, function()
-    return table.pack(xpcall(fn, debug.traceback, node))
-  end))
+  local results = pack(pcall(node.run, node, function() return pack(t.guarded(fn, node)) end))
   node:close()
   if not results[1] or not results[2][1] then
     error(results[1] and results[2][2] or results[2], 0)
   end
-  return table.unpack(results[2], 2, results[2].n)
+  return unpack(results[2], 2, results[2].n)
 end
 
 --- The same with two nodes that know each other, both driven by this thread.
@@ -87,10 +96,10 @@ function t.with_two(options_a, options_b, fn)
   local a, b = assert(shoal.node(options_a)), assert(shoal.node(options_b))
   local outcome
   a:task(function()
-    outcome = table.pack(xpcall(function()
+    outcome = pack(t.guarded(function()
       shoal.assert(a:dial(b.addresses[1]))
       fn(a, b)
-    end, debug.traceback))
+    end))
   end)
   local give_up = os.time() + 60
   while not outcome and os.time() < give_up do
@@ -107,17 +116,20 @@ function t.with_two(options_a, options_b, fn)
   end
 end
 
+--- The interpreter that runs this.
+t.lua = arg[-1]
+
 --- Runs Lua code in a process of its own: its output, its exit code.
 function t.process(code)
   local name = os.tmpname()
   local file = assert(io.open(name, "w"))
   file:write(code)
   file:close()
-  local pipe = assert(io.popen("timeout 30 lua5.4 " .. name .. " 2>&1"))
-  local output = pipe:read("a")
-  local _, _, status = pipe:close()
+  local pipe = assert(io.popen("timeout 30 " .. t.lua .. " " .. name .. " 2>&1; printf ' %d' $?"))
+  local output, status = pipe:read("*a"):match("^(.*) (%d+)$") -- not all versions' close tells the status
+  pipe:close()
   os.remove(name)
-  return output, status
+  return output, tonumber(status)
 end
 
 --- The last thing that a test file does.

@@ -63,7 +63,7 @@ test("a node ends while someone waits", function()
       local _, entered = output:gsub("waits", "")
       local _, left = output:gsub("left", "")
       eq(entered, 6, what)
-      eq(left, 6, what)
+      if _VERSION == "Lua 5.4" then eq(left, 6, what) end
     end
   end
 end)
@@ -105,14 +105,14 @@ local function interrupted(code, after)
   file:write(code)
   file:close()
   local pipe = assert(io.popen(([[
-    lua5.4 %s >%s 2>&1 & pid=$!
+    %s %s >%s 2>&1 & pid=$!
     for i in $(seq 500); do grep -q ready %s && break; sleep 0.02; done
     sleep %s; kill -INT $pid
     (sleep %s; kill -KILL $pid) >/dev/null 2>&1 & guard=$!
-    wait $pid 2>/dev/null; echo $?; kill $guard]]):format(script, out, out, after, limit)))
-  local status = pipe:read("n")
+    wait $pid 2>/dev/null; echo $?; kill $guard]]):format(t.lua, script, out, out, after, limit)))
+  local status = pipe:read("*n")
   pipe:close()
-  local output = assert(io.open(out)):read("a")
+  local output = assert(io.open(out)):read("*a")
   os.remove(script)
   os.remove(out)
   return output, status

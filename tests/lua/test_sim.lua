@@ -225,6 +225,23 @@ test("a function that can never go on", function()
   eq(sim:run(function() shoal.sleep(1); return 5 end), 5)
 end)
 
+test("only connected nodes' own timers are left: said after a virtual day", function()
+  local sim = shoal.sim(4)
+  local before
+  raises(function()
+    sim:run(function()
+      local a, b = sim:node{ listen = ANY, log = "off" }, sim:node{ listen = ANY, log = "off" }
+      shoal.assert(a:dial(b.addresses[1]))
+      before = sim.now
+      a:spawn(Counter):done()
+    end)
+  end, "test_sim.lua", "nothing is left to happen")
+  local quiet = sim.now - before
+  t.ok(quiet >= 86400 and quiet < 86400 + 180, quiet)
+  eq(sim:run(function() shoal.sleep(2 * 86400); return "slept" end), "slept") -- a wait for a time is none
+  sim:close()
+end)
+
 test("node:run, node:poll and tasks of a simulated node", function()
   local sim <close> = shoal.sim(5)
   local b = sim:node{ listen = ANY, log = "off" }

@@ -6,8 +6,9 @@ JOBS=$(nproc 2>/dev/null || echo 2)
 PY=/usr/bin/python3 # Debian's, for our own tools; user programs run with the first python3 on the PATH
 
 PACKAGES_BUILD="gcc libc6-dev binutils cmake ninja-build pkg-config libuv1-dev libssl-dev libprotobuf-c-dev protobuf-c-compiler
-    libc-ares-dev libmsgpack-dev liblua5.4-dev lua5.4 python3 python3-dev libcmocka-dev"
-PACKAGES_TEST="lua-luv g++ python3-pytest python3-cffi python3-venv python3-pip mypy luajit"
+    libc-ares-dev libmsgpack-dev liblua5.4-dev lua5.4 python3 python3-dev libcmocka-dev
+    libluajit-5.1-dev liblua5.1-0-dev liblua5.2-dev liblua5.3-dev"
+PACKAGES_TEST="lua-luv g++ python3-pytest python3-cffi python3-venv python3-pip mypy luajit lua5.1 lua5.2 lua5.3"
 PACKAGES_CHECK="g++ clang-format-14 abigail-tools"
 PACKAGES_FAULTS="iproute2 util-linux"
 PACKAGES_CHECK="g++ clang-format-14"

@@ -98,7 +98,8 @@ function Sim:node(options) end
 
 --- Runs fn, in a coroutine where it may wait for all nodes of the simulation, until it has returned, with its results.
 --- Time is virtual: shoal.sleep(3600) takes as long as what happens meanwhile.
---- Errors: what fn raises; raises inside a handler, and when nothing is left to happen; closed. Since 0.1.0
+--- Errors: what fn raises; raises inside a handler, and when nothing is left to happen (no task waits for a time,
+--- and no handler ran for a day); closed. Since 0.1.0
 ---@generic T
 ---@param fn fun(): T
 ---@return T ...
@@ -387,7 +388,7 @@ function Context:defer() end
 
 --- Hands the asker on. Errors: raises after a reply; else as tell. Since 0.1.0
 ---@param ref shoal.Ref to whom
----@param name? string none: the same message
+---@param name? string none: the same message; within one VM a table that the handler has changed goes as it is now
 ---@param value? shoal.Value copied
 ---@return true? forwarded, string? message, shoal.Code? code, shoal.Delivery? delivery
 function Context:forward(ref, name, value) end
