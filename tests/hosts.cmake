@@ -14,3 +14,12 @@ add_library(faultclock MODULE "${here}/faults/clock.c")
 target_compile_options(faultclock PRIVATE ${SHOAL_WARNINGS_SHIPPED})
 target_compile_definitions(faultclock PRIVATE _GNU_SOURCE)
 set_target_properties(faultclock PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${build}/tests")
+
+# The node under attack (tests/attack), and the honest one beside it.
+if(EXISTS "${here}/attack/victim.c" AND TARGET shoal)
+    add_executable(attack_host "${here}/attack/victim.c")
+    target_compile_options(attack_host PRIVATE ${SHOAL_WARNINGS_SHIPPED})
+    target_compile_definitions(attack_host PRIVATE _GNU_SOURCE)
+    target_link_libraries(attack_host PRIVATE shoal)
+    set_target_properties(attack_host PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${build}/tests")
+endif()

@@ -46,6 +46,9 @@ enum {
     SH_YAMUX_UNACKED_MAX = 256,      /* spec: unacknowledged streams we opened */
     SH_YAMUX_CONTROL_MAX =
         1024, /* pongs and refusals queued: then the peer floods, or reads nothing */
+    SH_YAMUX_IDLE_FRAMES_BURST =
+        4096, /* frames that carry nothing (empty, stray, resets, pings) taken at once ... */
+    SH_YAMUX_IDLE_FRAMES_PER_S = 1024, /* ... and lasting; who sends more only makes work */
     SH_YAMUX_GROWN_MAX =
         4194304,                /* by how much all windows of a connection may have grown: 4 MiB */
     SH_CONN_OUT_BLOCKS_MAX = 4, /* blocks a connection queues: 264 KiB, then writes are cut short */
@@ -72,12 +75,21 @@ enum {
 
 /* swarm */
 enum {
-    SH_PEERS_TABLE_MAX = 65536,   /* entries pids can point at */
-    SH_PEERS_CONNECTED_MAX = 512, /* max_peers by default */
-    SH_CONNS_PER_PEER_MAX = 8,    /* go's limit; crossed dials keep two */
-    SH_CONNS_PENDING_MAX = 256,   /* inbound, not yet authenticated */
-    SH_DIALS_PER_PEER_MAX = 8,    /* addresses tried at once: go and rust */
-    SH_DIALS_MAX = 160,           /* in all: go */
+    SH_PEERS_TABLE_MAX = 65536,     /* entries pids can point at */
+    SH_PEERS_CONNECTED_MAX = 512,   /* max_peers by default */
+    SH_CONNS_PER_PEER_MAX = 8,      /* go's limit; crossed dials keep two */
+    SH_CONNS_PENDING_MAX = 256,     /* inbound, not yet authenticated */
+    SH_CONNS_PENDING_ADDR_MAX = 64, /* of them from one address (v6: /64) */
+    SH_CONNS_PENDING_NET_MAX = 128, /* of them from one network (v4 /24, v6 /48) */
+    SH_CONNS_PENDING_GRACE_MS =
+        1000,                        /* so old a pending one makes room when all places are taken */
+    SH_HANDSHAKES_ADDR_BURST = 1024, /* handshakes begun for one address at once ... */
+    SH_HANDSHAKES_ADDR_PER_S = 256,  /* ... and lasting: 4 % of a core */
+    SH_HANDSHAKES_BURST = 4096,      /* the same for all addresses together ... */
+    SH_HANDSHAKES_PER_S = 2048,      /* ... 35 % of a core */
+    SH_GATE_ADDRS = 1024,            /* buckets for addresses; two that collide share one */
+    SH_DIALS_PER_PEER_MAX = 8,       /* addresses tried at once: go and rust */
+    SH_DIALS_MAX = 160,              /* in all: go */
     SH_STREAM_NEGOTIATING_MAX =
         250, /* inbound per connection without a protocol yet: all of them, go proposes late */
     SH_PEER_ADDRS_MAX = 16,         /* address book of one peer */
@@ -99,6 +111,7 @@ enum {
     SH_RECORD_PUBLISHER_MAX = 4096, /* values, and provider entries, of one peer */
     SH_RECORD_ADDRS_MAX = 4,        /* addresses kept with a provider entry */
     SH_PROVIDER_TTL_MS = 172800000, /* 48 h: spec */
+    SH_PROVIDER_STALE_MS = 3600000, /* not renewed for so long, an entry makes room for a new one */
     SH_VALUE_TTL_MS = 3600000,      /* Kameo: 1 h */
     SH_REPUBLISH_MS = 1200000,      /* 20 min: a third of the value's life */
     SH_PUBLISH_EVERYONE_MAX = 256,  /* so few names are sent to every DHT peer that connects */
@@ -136,11 +149,13 @@ enum {
     SH_SESSION_WATCHES_MAX = 16384,  /* watches a peer */
     SH_SESSION_UNREAD_MAX = 4194304, /* replies, deaths, credits it does not read: 4 MiB */
     SH_SESSION_WINDOW = 8388608,     /* bytes of messages not yet handled: 8 MiB */
-    SH_SESSION_QUEUE_MAX = 1048576,  /* the queue to a peer, its gate: 1 MiB */
-    SH_TARGET_WINDOW_START = 64,     /* messages a target */
-    SH_TARGET_WINDOW_MAX = 65536,    /* when the mailbox limit is 0 */
-    SH_MESSAGE_OVERHEAD = 128,       /* counted beside the frame length */
-    SH_CREDIT_DELAY_MS = 10,         /* a credit leaves within this */
+    SH_ORPHANS_MAX = 67108864, /* messages waiting from ended sessions, of all peers: 64 MiB ... */
+    SH_ORPHANS_WINDOW = 65536, /* ... beyond it a session has this window */
+    SH_SESSION_QUEUE_MAX = 1048576, /* the queue to a peer, its gate: 1 MiB */
+    SH_TARGET_WINDOW_START = 64,    /* messages a target */
+    SH_TARGET_WINDOW_MAX = 65536,   /* when the mailbox limit is 0 */
+    SH_MESSAGE_OVERHEAD = 128,      /* counted beside the frame length */
+    SH_CREDIT_DELAY_MS = 10,        /* a credit leaves within this */
     SH_SESSION_MEMORY_MAX =
         16777216, /* of a session's own, beside 4 messages: unread output, tables, 16 MiB */
     SH_LOOKUPS_MAX = 16384,       /* lookups under way at once */
@@ -165,7 +180,9 @@ enum {
     SH_NODE_INFO_BYTES_MAX =
         1 << 20, /* an info answer to a peer: rows that do not fit are left out */
     SH_NODE_INFO_LOCAL_MAX = 1 << 28, /* the same to our own host: a million actors */
-    SH_NODE_EVENTS_TURN_MAX = 1024    /* swarm events routed in one turn */
+    SH_NODE_EVENTS_TURN_MAX = 1024,   /* swarm events routed in one turn */
+    SH_NODE_WARNINGS_BURST = 64, /* log lines about what peers and actors did wrong at once ... */
+    SH_NODE_WARNINGS_PER_S = 16  /* ... and lasting; the others are counted in the next one */
 };
 
 #endif

@@ -42,16 +42,38 @@ static uint8_t *event_text(sh_span *text, uint8_t *at)
     return at + text->n;
 }
 
+bool sh_node_may_warn(struct sh_node *n, uint64_t *unlogged)
+{
+    uint64_t back = (n->now_us - n->warned_us) * SH_NODE_WARNINGS_PER_S / 1000000;
+    if (back > 0) {
+        n->warnings = back < n->warnings ? n->warnings - (uint32_t)back : 0;
+        n->warned_us = n->now_us;
+    }
+    if (n->warnings >= SH_NODE_WARNINGS_BURST) {
+        n->unwarned++;
+        return false;
+    }
+    n->warnings++;
+    *unlogged = n->unwarned;
+    n->unwarned = 0;
+    return true;
+}
+
 static void event_log(struct sh_node *n, const struct sh_node_event *ev)
 {
+    uint64_t unlogged = 0;
     bool bad = ev->kind == SH_NODE_EV_UNDELIVERED || ev->kind == SH_NODE_EV_ACTOR_FAILED ||
                ev->kind == SH_NODE_EV_STALLED;
+    if (bad && !sh_node_may_warn(n, &unlogged)) {
+        return;
+    }
     sh_logf(&n->log, bad ? SH_LOG_WARN : SH_LOG_INFO, "node",
-            "event=%s peer=%.*s address=%.*s name=%.*s count=%llu code=%s text=\"%.*s\"",
+            "event=%s peer=%.*s address=%.*s name=%.*s count=%llu code=%s text=\"%.*s\""
+            " unlogged=%llu",
             event_name(ev->kind), (int)ev->peer.n, (const char *)ev->peer.p, (int)ev->address.n,
             (const char *)ev->address.p, (int)ev->name.n, (const char *)ev->name.p,
             (unsigned long long)ev->count, sh_err_name(ev->code), (int)ev->text.n,
-            (const char *)ev->text.p);
+            (const char *)ev->text.p, (unsigned long long)unlogged);
 }
 
 void sh_node_event_post(struct sh_node *n, const struct sh_node_event *ev)

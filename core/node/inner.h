@@ -58,9 +58,14 @@ struct sh_node {
     uint32_t conns; /* pipes the driver holds for us */
     struct sh_drain drain;
     uint64_t events_dropped;
+    uint64_t warned_us; /* log lines that others can cause: tokens are counted from here */
+    uint32_t warnings;  /* taken, less what time gave back */
+    uint64_t unwarned;  /* not logged since the last that was */
 };
 
 /* events.c */
+/* May one more line that a peer or an actor can cause be logged? Tells how many were not since the last. */
+bool sh_node_may_warn(struct sh_node *n, uint64_t *unlogged);
 void sh_node_event_post(struct sh_node *n, const struct sh_node_event *ev);
 void sh_node_event_peer(struct sh_node *n, enum sh_node_event_kind kind, const sh_peer_id *peer,
                         const sh_addr *addr, int code, const char *text);

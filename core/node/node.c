@@ -334,13 +334,16 @@ static size_t node_swarm_events(struct sh_node *n)
 
 static void node_remote_event(struct sh_node *n, const struct sh_remote_event *ev)
 {
+    uint64_t unlogged;
     switch (ev->kind) {
     case SH_REMOTE_RESULT: sh_node_remote_result(n, ev); break;
     case SH_REMOTE_NODE_CALL: sh_node_wire_call(n, ev); break;
     case SH_REMOTE_PEER_LOST: break; /* watches have been told; for users it is peer_down */
     case SH_REMOTE_BAD_PEER:
-        sh_logf(&n->log, SH_LOG_WARN, "node", "event=bad_peer text=\"%.*s\"", (int)ev->text.n,
-                (const char *)ev->text.p);
+        if (sh_node_may_warn(n, &unlogged)) {
+            sh_logf(&n->log, SH_LOG_WARN, "node", "event=bad_peer text=\"%.*s\" unlogged=%llu",
+                    (int)ev->text.n, (const char *)ev->text.p, (unsigned long long)unlogged);
+        }
         break;
     }
 }

@@ -43,6 +43,7 @@ typedef struct sh_yamux_stream {
     uint32_t rx_consumed; /* given back, not yet granted again */
     uint16_t first_flags; /* SYN or ACK for the next frame we send */
     bool inbound;
+    bool carried;  /* the peer has sent bytes on it */
     bool unacked;  /* ours, and the peer has not said ACK */
     bool fin_in;   /* the peer's direction ended */
     bool fin_out;  /* ours did */
@@ -63,6 +64,8 @@ typedef struct sh_yamux {
     uint32_t streams_in_max;
     uint32_t unacked;
     uint32_t grown_bytes; /* sum of rx_limit above the start; <= SH_YAMUX_GROWN_MAX */
+    uint64_t idle_us;     /* idle frames are counted from here */
+    uint32_t idle;        /* frames that carried nothing, less what time forgave */
     uint32_t replies;     /* pongs and refusals since the peer last took bytes */
     uint32_t ping_value;
     uint32_t frame_id;     /* stream of the open Data frame, 0: none */

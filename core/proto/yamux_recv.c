@@ -14,6 +14,19 @@ static void yamux_fault(sh_yamux *y, const char *why)
     sh_yamux_fail(y, SH_E_PROTO, why);
 }
 
+/* A frame that carries nothing: work without a use. Forgiven with time. */
+static void yamux_idle(sh_yamux *y)
+{
+    uint64_t forgiven = (y->now_us - y->idle_us) * SH_YAMUX_IDLE_FRAMES_PER_S / 1000000;
+    if (forgiven > 0) {
+        y->idle = forgiven < y->idle ? y->idle - (uint32_t)forgiven : 0;
+        y->idle_us = y->now_us;
+    }
+    if (++y->idle > SH_YAMUX_IDLE_FRAMES_BURST) {
+        sh_yamux_fail(y, SH_E_LIMIT, "a flood of frames that carry nothing");
+    }
+}
+
 static bool yamux_say(struct sh_conn_ev *ev, enum sh_conn_ev_kind kind, const sh_yamux_stream *st)
 {
     *ev = (struct sh_conn_ev){.kind = kind, .stream = st->id, .user = st->user};
@@ -27,6 +40,9 @@ static bool yamux_fin_read(sh_yamux *y, sh_yamux_stream *st, struct sh_conn_ev *
         return false;
     }
     st->fin_in = true;
+    if (st->inbound && !st->carried) { /* opened and ended, and nothing said */
+        yamux_idle(y);
+    }
     yamux_say(ev, SH_CONN_FIN, st);
     if (st->fin_out) {
         sh_yamux_forget(y, st);
@@ -80,6 +96,7 @@ static void yamux_data_read(sh_yamux *y, sh_yamux_stream *st, const struct yamux
         return;
     }
     st->rx_window -= f->length;
+    st->carried = st->carried || f->length > 0;
     y->body_id = f->id;
 }
 
@@ -104,6 +121,9 @@ static bool yamux_stream_frame(sh_yamux *y, const struct yamux_frame *f, struct 
         return false;
     }
     bool opened = (f->flags & YAMUX_SYN) != 0;
+    if ((f->length == 0 && f->flags == 0) || (f->flags & YAMUX_RST) != 0) {
+        yamux_idle(y);
+    }
     sh_yamux_stream *st = opened ? yamux_syn_read(y, f) : sh_yamux_find(y, f->id);
     if (y->err < 0) {
         return false;
@@ -142,6 +162,7 @@ static bool yamux_ping_read(sh_yamux *y, const struct yamux_frame *f, uint64_t n
     if (f->id != 0) {
         yamux_fault(y, "a ping on a stream");
     } else if ((f->flags & YAMUX_SYN) != 0) {
+        yamux_idle(y);
         sh_yamux_reply(y, YAMUX_PING, YAMUX_ACK, 0, f->length);
     } else if ((f->flags & YAMUX_ACK) == 0) {
         yamux_fault(y, "a ping that neither asks nor answers");

@@ -101,6 +101,7 @@ struct sh_remote {
         struct sh_rpeer *peer;
     } session_late; /* found last in sessions */
     uint32_t serial;
+    uint64_t orphan_bytes; /* messages of ended sessions that still wait for their actors */
 
     uint8_t *scratch;
     size_t scratch_n;

@@ -218,7 +218,7 @@ void native_malformed(struct native *n, sh_conn_id conn, const char *why)
     struct sh_remote_event ev = {
         .kind = SH_REMOTE_BAD_PEER, .peer = n->peer->ref, .text = sh_span_str(why)};
     (void)sh_remote_emit(r, &ev); /* no memory: then only the log has it */
-    sh_logf(r->log, SH_LOG_WARN, "native", "event=malformed peer=%u why=%s", n->peer->ref.index,
+    sh_logf(r->log, SH_LOG_DEBUG, "native", "event=malformed peer=%u why=%s", n->peer->ref.index,
             why);
     native_end(n, why);
     for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {

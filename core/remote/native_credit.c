@@ -74,6 +74,12 @@ void native_in_reset(struct native *n)
         native_own_free(n, SH_CONTAINER(n->own_all.next, struct native_own, all));
     }
     sh_list_splice(&n->wires, &n->returned);
+    n->r->orphan_bytes += n->in_bytes; /* less what has come back already */
+    SH_LIST_FOREACH(it, &n->wires)
+    {
+        const struct sh_wire *w = SH_CONTAINER(it, struct sh_wire, link);
+        n->r->orphan_bytes -= w->returned ? w->cost : 0u;
+    }
     while (!sh_list_empty(
         &n->wires)) { /* their answers find nobody; those in the runtime are freed when back */
         struct sh_wire *w = SH_CONTAINER(n->wires.next, struct sh_wire, link);

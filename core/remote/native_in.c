@@ -307,7 +307,11 @@ static const char *native_get_message(struct native *n, const struct sh_frame *f
     if (o->used + o->due_messages >= o->window || (session && session + cost > SH_SESSION_WINDOW)) {
         return "over the window";
     }
-    if (n->said_bye) {
+    /* Who ends sessions in a loop leaves messages behind that no window counts. */
+    bool crowded = n->r->orphan_bytes > SH_ORPHANS_MAX && session + cost > SH_ORPHANS_WINDOW;
+    if (crowded) {
+        native_refuse(n, o, f, name, cost, SH_E_LIMIT, "too much waits from sessions that ended");
+    } else if (n->said_bye) {
         native_refuse(n, o, f, name, cost, SH_E_CLOSED, "the node is stopping");
     } else if (actor == 0) {
         native_node_ask(n, o, f, name, cost);

@@ -355,12 +355,18 @@ static void remote_route(sh_remote *r, sh_msg *m, uint64_t now_us)
 }
 
 /* The tag is ours: a wire's index with the top bit, or the serial of the session a TELL came by. */
+static void remote_orphan_ended(sh_remote *r, uint64_t bytes)
+{
+    r->orphan_bytes -= bytes < r->orphan_bytes ? bytes : r->orphan_bytes;
+}
+
 static void remote_returned(sh_remote *r, const struct sh_returned *ret)
 {
     uint64_t found;
     if (ret->tag & (1u << 31)) {
         struct sh_wire *w = sh_slab_at(&r->wires, ret->tag & 0xffffffu);
         if (w && !w->peer) { /* its session is gone, now its message is too */
+            remote_orphan_ended(r, w->cost);
             sh_wire_free(r, w);
         } else if (w) {
             w->peer->ops->returned(w->peer, ret);
@@ -372,6 +378,8 @@ static void remote_returned(sh_remote *r, const struct sh_returned *ret)
         r->session_late.serial = ret->tag;
         r->session_late.peer = p;
         p->ops->returned(p, ret);
+    } else {
+        remote_orphan_ended(r, ret->bytes);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "proto/kad_msg.h"
 #include "proto/mss.h"
 #include "proto/ping.h"
+#include "swarm/gate.h"
 #include "swarm/kbucket.h"
 #include "swarm/lookup.h"
 #include "swarm/records.h"
@@ -318,6 +319,7 @@ struct sh_swarm {
     sh_slab links;
     uint32_t link_serial;
     sh_list all_links, ready, dirty, acting, call_acting;
+    sh_gate gate;
     unsigned link_count, inbound_pending, dials, connected_peers;
     /* streams */
     sh_stream *ended; /* its END is being handled */

@@ -232,7 +232,7 @@ unsigned sh_peer_addr_spans(const struct sh_peer *p, sh_span *out, unsigned max)
 {
     unsigned n = 0;
     for (int reached = 1; reached >= 0; reached--) {
-        for (unsigned i = 0; i < p->addr_count && n < max; i++) {
+        for (unsigned i = p->addr_count; i-- > 0 && n < max;) { /* the newest first */
             if (p->addrs[i]->reached == (reached == 1)) {
                 out[n++] = sh_span_of(p->addrs[i]->b, p->addrs[i]->n);
             }

@@ -140,6 +140,25 @@ static void provider_drop(sh_records *r, struct sh_provider *p)
     provider_home_drop(r, home);
 }
 
+/* When the places are taken, who has not renewed for SH_PROVIDER_STALE_MS makes room: first of this name, then of all. */
+static void provider_make_room(sh_records *r, struct sh_provider_key *home, uint64_t now_us)
+{
+    uint64_t stale_us = now_us + (SH_PROVIDER_TTL_MS - SH_PROVIDER_STALE_MS) * UINT64_C(1000);
+    struct sh_provider *oldest = NULL;
+    if (home->count >= SH_KAD_PROVIDERS_MAX) {
+        SH_LIST_FOREACH(it, &home->providers)
+        {
+            struct sh_provider *p = SH_CONTAINER(it, struct sh_provider, of_key);
+            oldest = !oldest || p->end_us < oldest->end_us ? p : oldest;
+        }
+    } else if (r->provider_count >= SH_KAD_RECORDS_MAX) {
+        oldest = SH_CONTAINER(sh_list_front(&r->provider_age), struct sh_provider, by_age);
+    }
+    if (oldest && oldest->end_us < stale_us) {
+        provider_drop(r, oldest); /* home stays: it is empty only if it was not full */
+    }
+}
+
 static struct sh_provider *provider_make(sh_records *r, struct sh_provider_key *home,
                                          const sh_peer_id *id)
 {
@@ -175,7 +194,10 @@ int sh_records_add_provider(sh_records *r, sh_span key, const sh_peer_id *id, co
         struct sh_provider *have = SH_CONTAINER(it, struct sh_provider, of_key);
         p = sh_peer_id_eq(&have->id, id) ? have : p;
     }
-    p = p ? p : provider_make(r, home, id);
+    if (!p) {
+        provider_make_room(r, home, now_us);
+        p = provider_make(r, home, id);
+    }
     if (!p) {
         provider_home_drop(r, home);
         return SH_E_LIMIT;

@@ -488,6 +488,35 @@ static void test_ping_flood(void **state)
     stop();
 }
 
+/* SH_YAMUX_IDLE_FRAMES_BURST and _PER_S: resets, empty and stray frames, streams opened and ended with nothing said. */
+static void test_idle_flood(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t type;
+        uint16_t flags, then;
+    } kinds[] = {{0, 0, 0}, {1, 0, 0}, {1, 8, 0}, {1, 1, 8}, {1, 1, 4}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        start(false, 100);
+        uint32_t id = 1;
+        for (unsigned i = 0; i < SH_YAMUX_IDLE_FRAMES_BURST; i++, id += 2) {
+            frame(kinds[k].type, kinds[k].flags, id, 0, sh_span_none());
+            if (kinds[k].then) {
+                frame(kinds[k].type, kinds[k].then, id, 0, sh_span_none());
+            }
+            sh_yamux_reset(&F.y, id, 0);
+            taken();
+            assert_int_equal(F.y.err, 0);
+        }
+        frame(kinds[k].type, kinds[k].flags, id, 0, sh_span_none());
+        if (kinds[k].then) {
+            frame(kinds[k].type, kinds[k].then, id, 0, sh_span_none());
+        }
+        assert_int_equal(F.y.err, SH_E_LIMIT);
+        stop();
+    }
+}
+
 static void test_ping(void **state)
 {
     (void)state;
@@ -636,9 +665,9 @@ int main(void)
         cmocka_unit_test(test_send_window),   cmocka_unit_test(test_receive_window),
         cmocka_unit_test(test_window_growth), cmocka_unit_test(test_inbound_limit),
         cmocka_unit_test(test_unacked_limit), cmocka_unit_test(test_ping_flood),
-        cmocka_unit_test(test_ping),          cmocka_unit_test(test_queue_full),
-        cmocka_unit_test(test_fair),          cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_idle_flood),    cmocka_unit_test(test_ping),
+        cmocka_unit_test(test_queue_full),    cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_random),
     };
     return RUN(tests);
 }

@@ -128,11 +128,11 @@ static void test_pending_inbound(void **state)
     (void)state;
     snet_init(&net, 1, 13, PROTOCOLS, 1, NULL);
     struct sh_swarm *s = net.node[0].swarm;
-    static const uint8_t ip[4] = {10, 1, 1, 1};
     sh_addr from;
     sh_conn_id conns[SH_CONNS_PENDING_MAX];
-    sh_addr_from_ip(&from, SH_HOST_IP4, ip, 9);
     for (unsigned i = 0; i < SH_CONNS_PENDING_MAX; i++) {
+        const uint8_t ip[4] = {10, 1, (uint8_t)i, 1};
+        sh_addr_from_ip(&from, SH_HOST_IP4, ip, 9);
         conns[i] = sh_swarm_accepted(s, &from, net.now_us);
         assert_true(conns[i] != 0);
     }

@@ -139,6 +139,11 @@ static void test_bounds(void **state)
     sh_peer_id old = peer(3);
     assert_int_equal(sh_records_add_provider(&r, name, &old, NULL, 0, 2),
                      0); /* who is in may stay */
+    /* Who does not renew for SH_PROVIDER_STALE_MS gives its place to a newcomer, and only then. */
+    uint64_t stale_us = 1 + SH_PROVIDER_STALE_MS * UINT64_C(1000);
+    sh_peer_id later = peer(5001);
+    assert_int_equal(sh_records_add_provider(&r, name, &later, NULL, 0, stale_us), SH_E_LIMIT);
+    assert_int_equal(sh_records_add_provider(&r, name, &later, NULL, 0, stale_us + 1), 0);
     /* One publisher cannot take all room. */
     unsigned taken = 0;
     for (unsigned i = 0; i < SH_RECORD_PUBLISHER_MAX + 10; i++) {

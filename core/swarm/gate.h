@@ -1,0 +1,32 @@
+/* swarm/gate.h - who may begin a handshake: what happens before anything is paid for a stranger.
+ *
+ * Shape    two token buckets, one for all and one for each address (of a fixed table, by a keyed hash), and places for connections not
+ *          yet authenticated: of an address, of its network (/24, /48), in all. When all are taken, the oldest that has had
+ *          SH_CONNS_PENDING_GRACE_MS makes room.
+ * Memory   fixed.   Threads  confined. */
+#ifndef SH_SWARM_GATE_H
+#define SH_SWARM_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/sh_limits.h"
+#include "proto/addr.h"
+
+struct sh_swarm;
+
+struct sh_gate_bucket {
+    uint64_t since_us; /* tokens are counted from here; 0: full */
+    uint32_t tokens;
+};
+
+typedef struct sh_gate {
+    uint64_t seed;
+    struct sh_gate_bucket all;
+    struct sh_gate_bucket of_addr[SH_GATE_ADDRS];
+} sh_gate;
+
+/* 0: it may begin; SH_E_LIMIT: not now. Takes the tokens; may end another pending connection for it. */
+int sh_gate_pass(struct sh_swarm *s, const sh_addr *remote);
+
+#endif
