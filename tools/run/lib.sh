@@ -11,7 +11,6 @@ PACKAGES_BUILD="gcc libc6-dev binutils cmake ninja-build pkg-config libuv1-dev l
 PACKAGES_TEST="lua-luv g++ python3-pytest python3-cffi python3-venv python3-pip mypy luajit lua5.1 lua5.2 lua5.3"
 PACKAGES_CHECK="g++ clang-format-14 abigail-tools"
 PACKAGES_FAULTS="iproute2 util-linux"
-PACKAGES_CHECK="g++ clang-format-14"
 PACKAGES_CLANG="clang libclang-rt-14-dev llvm-14"
 
 say() { printf '%s\n' "$*" >&2; }
