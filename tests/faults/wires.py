@@ -134,10 +134,11 @@ def f08c_loss_of_20_percent(g):
 def late_packets(g, delay, jitter):
     """Packets late each by its own time (they overtake), some doubled: order and count of 2,000 tells, asks take what the way takes."""
     a, b, probe, link = g.apart()
-    here = both_watch(g, a, b, probe)
+    here, other = both_watch(g, a, b, probe), b.spawn()  # asks of the probe itself would stand behind the tells
+    assert a.ask(other, "inc")["code"] == "ok"
     link(delay_ms=delay, jitter_ms=jitter, twice=0.02)
     flood = a.send("tells", probe, 1, 2000, 100, 0)
-    ends = asks_go_on(a, a.ok("lookup", "probe", 20000, patience_s=30)["ref"], 8)
+    ends = asks_go_on(a, other, 8, ms=15000)
     assert a.end(flood, 60)["value"][0] == 2000
     assert a.do("drain", probe, 20000, patience_s=30)["code"] == "ok"
     got = a.ask(probe, "seqinfo", ms=20000)
