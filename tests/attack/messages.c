@@ -243,7 +243,8 @@ static const char *forged(void)
             limited += got.code != 0;
         }
     }
-    while (native_next(l, 1u << SH_FRAME_REPLY, &got, 300)) {
+    while (taken + limited < SH_SESSION_WATCHES_MAX + 616 &&
+           native_next(l, 1u << SH_FRAME_REPLY, &got, 5000)) {
         taken += got.code == 0;
         limited += got.code != 0;
     }
@@ -252,8 +253,8 @@ static const char *forged(void)
     note("%u watches taken, %u refused", taken, limited);
     return dead                             ? "the session ended"
            : taken > SH_SESSION_WATCHES_MAX ? "more watches than the limit"
-           : taken < 16000                  ? "watches were refused too early"
-                                            : NULL;
+           : taken < 16000 ? failed("%u watches taken, %u refused: too few", taken, limited)
+                           : NULL;
 }
 
 static const char *guessed(void)
