@@ -264,6 +264,7 @@ struct sh_query {
     bool done;
     int err;
     uint64_t end_us;
+    uint64_t hold_us; /* FOR_USER: until then one answer is waited for, the others are not asked */
     struct sh_alarm alarm;
     struct sh_note note;
     struct sh_peer_ref found[SH_QUERY_FOUND_MAX];
@@ -286,6 +287,7 @@ struct sh_pub {
     uint8_t far[32]; /* key of the farthest peer of the last round; a closer newcomer gets it too */
     bool has_far;
     bool confirmed, tell, echoed;
+    bool lonely; /* nobody was known in its round: another follows the bootstrap */
     struct sh_pub *older_key, *older_value; /* the next older ones under the same keys */
     struct sh_query *query;
     uint32_t requests; /* open ones that point here */

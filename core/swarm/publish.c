@@ -7,7 +7,7 @@
 #include "swarm/peers.h"
 #include "swarm/query.h"
 
-enum { PUB_BACKOFF_MS = 1000, PUB_BACKOFF_MAX_MS = 60000 };
+enum { PUB_BACKOFF_MS = 1000, PUB_BACKOFF_MAX_MS = 60000, PUB_PACE_US = 2000 };
 
 static struct sh_pub *pub_in(const sh_map_bytes *m, sh_span key)
 {
@@ -109,7 +109,8 @@ static void pub_round(struct sh_swarm *s, struct sh_pub *pub)
 {
     uint64_t spread = sh_rng_below(s->cfg.rng, SH_REPUBLISH_MS / 10) * 1000;
     sh_alarm_set(s, &pub->alarm, s->now_us + SH_REPUBLISH_MS * UINT64_C(1000) - spread);
-    if (s->table.count == 0 || s->cfg.dht == SH_DHT_OFF) {
+    pub->lonely = s->table.count == 0;
+    if (pub->lonely || s->cfg.dht == SH_DHT_OFF) {
         pub_confirm(s, pub);
         return;
     }
@@ -161,6 +162,21 @@ void sh_pub_to(struct sh_swarm *s, struct sh_peer *p)
         bool close = !pub->has_far || sh_kcloser(pub->kad_key, p->key, pub->far) < 0;
         if (s->pub_count <= SH_PUBLISH_EVERYONE_MAX || close) {
             pub_send(s, pub, p);
+        }
+    }
+}
+
+/* The neighbours are known now: those near a name are hardly those near us. A few at a time: it is no hurry. */
+void sh_pub_booted(struct sh_swarm *s)
+{
+    uint64_t due_us = s->now_us;
+    SH_LIST_FOREACH(it, &s->pubs)
+    {
+        struct sh_pub *pub = SH_CONTAINER(it, struct sh_pub, all);
+        if (pub->lonely && s->table.count > 0) {
+            pub->lonely = false;
+            due_us += PUB_PACE_US;
+            sh_alarm_set(s, &pub->alarm, due_us);
         }
     }
 }

@@ -12,6 +12,7 @@ void sh_pub_targets(struct sh_swarm *s, struct sh_pub *pub,
                     const sh_lookup *l); /* the lookup of a round ended */
 void sh_pub_settle(struct sh_swarm *s, struct sh_pub *pub, bool echoed);
 void sh_pub_to(struct sh_swarm *s, struct sh_peer *p); /* a DHT peer has connected */
+void sh_pub_booted(struct sh_swarm *s);                /* a self lookup has ended */
 void sh_pub_alarm(struct sh_swarm *s, struct sh_pub *pub);
 bool sh_pub_note(struct sh_swarm *s, struct sh_pub *pub, struct sh_swarm_event *ev);
 void sh_pub_free(struct sh_swarm *s, struct sh_pub *pub);

@@ -10,7 +10,11 @@
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 
-enum { QUERY_BOOT_SOON_US = 50000, QUERY_BOOT_GAP_US = 1000000 };
+enum {
+    QUERY_BOOT_SOON_US = 50000,
+    QUERY_BOOT_GAP_US = 1000000,
+    QUERY_HOLD_US = 2000 /* a neighbour's answer comes before, a far one's is not awaited alone */
+};
 
 static struct sh_peer *query_peer_of(const struct sh_swarm *s, uint32_t tag)
 {
@@ -79,10 +83,17 @@ static enum sh_kad_type query_type(const struct sh_query *q)
     return q->purpose == SH_FOR_USER ? SH_KAD_GET_PROVIDERS : SH_KAD_FIND_NODE;
 }
 
+/* The nearest is asked first, and who was found is first asked whether it holds the name: mostly that is all there is to
+ * do, and ten answers cost ten times the work. It does not wait for either longer than QUERY_HOLD_US. */
+static bool query_holds(const struct sh_swarm *s, const struct sh_query *q)
+{
+    return s->now_us < q->hold_us && (q->lookup.in_flight > 0 || q->found_count > 0);
+}
+
 static void query_step(struct sh_swarm *s, struct sh_query *q)
 {
     uint32_t tag;
-    while (!q->done && sh_lookup_next(&q->lookup, s->now_us, &tag)) {
+    while (!q->done && !query_holds(s, q) && sh_lookup_next(&q->lookup, s->now_us, &tag)) {
         if (sh_kad_ask(s, query_peer_of(s, tag), query_type(q), SH_ASK_QUERY, q) == 0) {
             q->requests++;
         } else {
@@ -96,7 +107,7 @@ static void query_step(struct sh_swarm *s, struct sh_query *q)
         query_done(s, q, q->lookup.answered > 0 || q->found_count > 0 ? 0 : SH_E_UNREACHABLE);
         return;
     }
-    uint64_t next = sh_lookup_deadline(&q->lookup);
+    uint64_t next = query_holds(s, q) ? q->hold_us : sh_lookup_deadline(&q->lookup);
     sh_alarm_set(s, &q->alarm, next < q->end_us ? next : q->end_us);
 }
 
@@ -126,8 +137,9 @@ static int query_new(struct sh_swarm *s, enum sh_purpose purpose, sh_span key,
     return 0;
 }
 
-/* From the closest peers we know; step follows when the caller has filled in who waits. */
-int sh_query_start(struct sh_swarm *s, enum sh_purpose purpose, sh_span key, struct sh_query **out)
+/* From the closest peers we know. */
+static int query_seeded(struct sh_swarm *s, enum sh_purpose purpose, sh_span key,
+                        struct sh_query **out)
 {
     uint32_t tags[SH_KAD_K];
     int err = query_new(s, purpose, key, out);
@@ -141,8 +153,16 @@ int sh_query_start(struct sh_swarm *s, enum sh_purpose purpose, sh_span key, str
             sh_peer_use(p);
         }
     }
-    query_step(s, *out);
     return 0;
+}
+
+int sh_query_start(struct sh_swarm *s, enum sh_purpose purpose, sh_span key, struct sh_query **out)
+{
+    int err = query_seeded(s, purpose, key, out);
+    if (err == 0) {
+        query_step(s, *out);
+    }
+    return err;
 }
 
 int sh_query_peer(struct sh_swarm *s, struct sh_peer *p)
@@ -206,6 +226,7 @@ static void query_reply(struct sh_swarm *s, struct sh_query *q, struct sh_peer *
                         const struct sh_kad_msg *m)
 {
     unsigned path = sh_lookup_path_of(&q->lookup, from->ref.index);
+    unsigned found_before = q->found_count;
     sh_lookup_on_reply(&q->lookup, from->ref.index);
     for (unsigned i = 0; i < m->closer_count && i <= SH_KAD_K; i++) { /* k, and the target */
         struct sh_peer *p = query_row(s, from, &m->closer[i]);
@@ -220,6 +241,7 @@ static void query_reply(struct sh_swarm *s, struct sh_query *q, struct sh_peer *
             query_found(s, q, p, path);
         }
     }
+    q->hold_us = found_before == 0 && q->found_count > 0 ? s->now_us + QUERY_HOLD_US : 0;
     bool enough = q->purpose == SH_FOR_PEER && q->wanted && q->wanted->addr_count > 0;
     for (unsigned i = 0; enough && i < q->wanted->addr_count; i++) {
         if (q->wanted->addrs[i]->job != q->wanted->job) {
@@ -250,6 +272,7 @@ void sh_query_settle(struct sh_swarm *s, struct sh_query *q, struct sh_peer *fro
         query_reply(s, q, from, m);
     } else {
         sh_lookup_on_fail(&q->lookup, from->ref.index);
+        q->hold_us = 0;
     }
     query_step(s, q);
 }
@@ -259,6 +282,9 @@ static void query_work_off(struct sh_swarm *s, struct sh_query *q)
 {
     struct sh_peer *wanted = q->wanted;
     struct sh_pub *pub = q->pub;
+    if (q->purpose == SH_FOR_BOOT) {
+        sh_pub_booted(s);
+    }
     if (pub) {
         sh_pub_targets(s, pub, &q->lookup);
     }
@@ -345,7 +371,7 @@ int sh_swarm_find(sh_swarm *s, sh_span key, uint64_t query, uint64_t now_us)
 {
     struct sh_query *q;
     sh_alive_clock(s, now_us);
-    int err = sh_query_start(s, SH_FOR_USER, key, &q);
+    int err = query_seeded(s, SH_FOR_USER, key, &q);
     if (err != 0) {
         return err;
     }
@@ -363,7 +389,8 @@ int sh_swarm_find(sh_swarm *s, sh_span key, uint64_t query, uint64_t now_us)
             query_found(s, q, p, SH_LOOKUP_PATHS);
         }
     }
-    q->err = q->done && q->found_count > 0 ? 0 : q->err;
+    q->hold_us = s->now_us + QUERY_HOLD_US;
+    query_step(s, q);
     return 0;
 }
 

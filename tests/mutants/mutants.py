@@ -111,6 +111,10 @@ MUTANTS = [
     Mutant("death-to-one", "of several watchers of one remote actor only the first is told", "core/remote/watch.c",
            "    while (!sh_list_empty(&w->locals)) {\n        struct sh_watch_local *l", "    if (!sh_list_empty(&w->locals)) {\n        struct sh_watch_local *l", NATIVE),
     # --- names ---
+    Mutant("lookup-all-at-once", "every lookup asks ten peers where one knows", "core/swarm/query.c",
+           "    return s->now_us < q->hold_us && ", "    return s->now_us < q->hold_us && q->done && ", SWARM),
+    Mutant("lone-name", "a name registered before anybody was known stays where its holder connected", "core/swarm/query.c",
+           "        sh_pub_booted(s);\n", "        (void)s;\n", SWARM),
     Mutant("provider-for-others", "a record in somebody else's name is kept", "core/swarm/records.c",
            "sh_utf8_valid(key) && sh_peer_id_eq(id, sender);", "sh_utf8_valid(key);", ("test_swarm_records", "test_swarm_swarm")),
     Mutant("record-unexpired", "an expired record is still served", "core/swarm/records.c",
