@@ -3,6 +3,7 @@
 
     ./run mutants [NAME...]     builds and tests them; the closing line counts caught as passed
     ./run mutants --list        name, what is broken, where
+    ./run mutants --page        the same, and writes the table of docs/testing.md
     ./run mutants --check       each still fits the source: seconds, part of ./run check
 
 The bugs are in mutants.py. A bug is caught when a test named with it fails, or does not end. Tests are tried in the order
@@ -22,6 +23,7 @@ WORK = os.path.join(ROOT, "build", "mutants")
 TREE = os.path.join(WORK, "tree")
 BUILD = os.path.join(WORK, "build")
 TEST_S = 100
+PAGE_BEGIN, PAGE_END = "<!-- mutants: made by ./run mutants --page -->", "<!-- /mutants -->"
 SIM = ["bin/shoal-sim", "--seeds", "24", "--nodes", "10"]
 
 sys.path.insert(0, HERE)
@@ -117,12 +119,22 @@ def hunt(mutant):
         write(path, sound)
 
 
+def write_page(results):
+    """The table at the end of docs/testing.md's part about bugs put in."""
+    path = os.path.join(ROOT, "docs", "testing.md")
+    rows = ["| bug | what it breaks | caught by |", "|---|---|---|"]
+    rows += [f"| {r['name']} | {r['what']} | {r['caught_by'] or 'nothing'} |" for r in results]
+    head, _, rest = read(path).partition(PAGE_BEGIN)
+    write(path, head + PAGE_BEGIN + "\n" + "\n".join(rows) + "\n" + PAGE_END + rest.partition(PAGE_END)[2])
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./run mutants", description="small bugs, each caught by a test")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--list", action="store_true", help="the bugs, without building")
     parser.add_argument("--check", action="store_true", help="only: does each still fit the source?")
     parser.add_argument("--json", help="where the result goes")
+    parser.add_argument("--page", action="store_true", help="write the table of docs/testing.md")
     options = parser.parse_args()
     chosen = [m for m in MUTANTS if not options.names or m.name in options.names]
     unknown = set(options.names) - {m.name for m in MUTANTS}
@@ -153,6 +165,8 @@ def main():
         left = (time.monotonic() - begun) / (index + 1) * (len(chosen) - index - 1)
         print(f"{index + 1:>3}/{len(chosen)} {m.name:<28} {'caught by ' + test + ', ' + how if test else 'NOT CAUGHT: ' + how}"
               f"   (about {left:.0f} s left)", flush=True)
+    if options.page:
+        write_page(results)
     if options.json:
         write(options.json, json.dumps(results, indent=2) + "\n")
     caught = sum(r["caught_by"] is not None for r in results)

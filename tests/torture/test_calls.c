@@ -18,8 +18,12 @@
     X(accept4)                                                                                     \
     X(connect)                                                                                     \
     X(getsockname)                                                                                 \
-    X(setsockopt) X(getsockopt) X(recv) X(send) X(shutdown) X(close) X(spare) X(eventfd) X(read)   \
-        X(write) X(poll) X(getrandom) X(yield) X(now_us)
+    X(setsockopt)                                                                                  \
+    X(getsockopt)                                                                                  \
+    X(recv)                                                                                        \
+    X(send)                                                                                        \
+    X(shutdown)                                                                                    \
+    X(close) X(spare) X(eventfd) X(read) X(write) X(poll) X(getrandom) X(yield) X(now_us)
 #define SITE(name) AT_##name,
 enum site { SITES(SITE) SITE_COUNT };
 #define NAME(name) #name,
