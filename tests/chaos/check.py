@@ -11,6 +11,8 @@ CONFIRM_US = 100_000   # an ask may end so long after its deadline
 TOLD_US = 250_000      # a death over a clean connection is told within this
 CLOCK_US = 40_000      # what a busy machine adds to readings that its own lateness does not explain (ticks are 20 ms)
 SETTLE_US = 2_000_000  # after an impairment: connections are new, and bytes that waited come first
+SLOWING = {"stop", "stall", "oneway", "slow", "thin"}
+SLOWED_US = 20_000_000  # so long their round trips still count in the grace of a closed connection (4 round trips)
 HEAL_US = 30_000_000   # a healed pair answers again
 ASK_CODES = {"ok", "timeout", "not_running", "unreachable", "handler", "closed", "limit", "refused"}
 
@@ -49,13 +51,15 @@ class Run:
             self.logs[life["name"]] = Log(life, [json.loads(line) for line in lines])
         self.bad, self.figures = [], {}
         self.ran = collections.Counter()
-        self.owner, self.died = {}, {}  # worker or leaf -> its log; -> when it ended
+        self.workers, self.owner, self.died = set(), {}, {}  # worker or leaf -> its log; -> when it ended
         for log in self.logs.values():
             for e in log.events:
                 if e["ev"] == "ran":
                     self.ran[e["id"]] += 1
                 elif e["ev"] in ("born", "link", "watch"):
                     self.owner[e["at"]] = log
+                    if e["ev"] == "born":
+                        self.workers.add(e["at"])
                 elif e["ev"] == "dead":
                     self.died[e["at"]] = e["t"]
         self.pairs = {}
@@ -81,7 +85,7 @@ class Run:
         return self.pairs[key]
 
     def impaired(self, a, b, begin, end):
-        return any(f[0] - SETTLE_US <= end and f[1] + SETTLE_US + self.peer_timeout / 2 >= begin for f in self.between(a, b)[1]
+        return any(f[0] - SETTLE_US <= end and f[1] + (SLOWED_US if f[2] in SLOWING else SETTLE_US + self.peer_timeout / 2) >= begin for f in self.between(a, b)[1]
                    if f[2] not in ("kill", "leave") or abs(f[0] - begin) > SETTLE_US)
 
     def may_be_lost(self, a, b, at):
@@ -222,8 +226,8 @@ class Run:
             if key in self.leaves_told:
                 self.wrong("death once", f"{log.name}: {e['at']} was told twice of {e['to']}")
             self.leaves_told.add(key)
-            if self.owner.get(e["at"]) is None:
-                self.wrong("death once", f"{log.name} was told of {e['to']}, which it did not watch (any more)")
+            if e["at"] not in self.workers:
+                self.wrong("death once", f"{log.name}: {e['at']} was told {e['kind']} of {e['to']}, which it did not watch (any more)")
             return
         if target is None:
             return
@@ -253,11 +257,11 @@ class Run:
 
     def untold(self, log, at, to, watch):
         target = self.owner.get(to)
-        if target is None or at in self.died:
+        ended = target and self.ended_at(to, target)
+        if not ended:
             return
-        ended = self.ended_at(to, target)
-        limit = max(ended or 0, watch["t"]) + self.peer_timeout + 5_000_000
-        if ended and limit + log.lateness(ended, log.ended) < log.ended:
+        limit = max(ended, watch["t"]) + self.peer_timeout + 5_000_000
+        if limit + log.lateness(ended, log.ended) < min(log.ended, self.died.get(at, log.ended)):
             self.wrong("death told", f"{log.name} was never told of {to} of {target.name} (watch {watch['id']}, ended {ended})")
 
     def names(self):
