@@ -7,7 +7,11 @@
 #include "swarm/peers.h"
 #include "swarm/streams.h"
 
-enum { IDENT_PINGS_MAX = 4 /* two are required, more must not starve */ };
+enum {
+    IDENT_PINGS_MAX = 4, /* two are required, more must not starve */
+    IDENT_AGAIN_MS = 1000,
+    IDENT_AGAIN_MAX_MS = 60000
+};
 
 static unsigned ident_proto(const struct sh_swarm *s, enum sh_service service)
 {
@@ -22,6 +26,29 @@ int sh_ident_up(struct sh_swarm *s, struct sh_link *l)
         sh_stream_drain(st);
     }
     return err;
+}
+
+void sh_ident_later(struct sh_swarm *s, struct sh_link *l)
+{
+    if (l->ident_us != 0) {
+        return;
+    }
+    l->ident_wait_ms = l->ident_wait_ms == 0 ? IDENT_AGAIN_MS : 2 * l->ident_wait_ms;
+    l->ident_wait_ms =
+        l->ident_wait_ms < IDENT_AGAIN_MAX_MS ? l->ident_wait_ms : IDENT_AGAIN_MAX_MS;
+    l->ident_us = s->now_us + l->ident_wait_ms * UINT64_C(1000);
+    sh_link_touch(s, l);
+}
+
+uint64_t sh_ident_due(struct sh_swarm *s, struct sh_link *l)
+{
+    if (l->ident_us != 0 && s->now_us >= l->ident_us) {
+        l->ident_us = 0;
+        if (sh_ident_up(s, l) != 0) {
+            sh_ident_later(s, l);
+        }
+    }
+    return l->ident_us != 0 ? l->ident_us : UINT64_MAX;
 }
 
 /* Our card, to this peer. */
@@ -68,6 +95,9 @@ bool sh_ident_open(struct sh_swarm *s, sh_stream *st)
         bool allowed = st->outbound || ident_push_allowed(s, st->link);
         st->ident = allowed ? sh_swarm_take(s, sizeof *st->ident) : NULL;
         if (!st->ident) {
+            if (allowed) {
+                sh_ident_later(s, st->link);
+            }
             sh_stream_drop(s, st, 0);
             return false;
         }
@@ -103,6 +133,11 @@ static void ident_apply(struct sh_swarm *s, sh_stream *st)
         p->identified = true;
         p->spoken = id->spoken;
         sh_kad_known(s, p, (id->spoken >> ident_proto(s, SH_SERVE_KAD) & 1) != 0);
+    }
+    if (sh_kad_owed(s, p)) {
+        sh_ident_later(s, st->link);
+    } else if (st->outbound) {
+        st->link->ident_wait_ms = 0;
     }
 }
 
@@ -148,8 +183,16 @@ void sh_ident_fin(struct sh_swarm *s, sh_stream *st)
 void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err)
 {
     bool said = st->ident && st->ident->messages > 0;
-    if (st->outbound && st->service == SH_SERVE_IDENTIFY && !said && err != 0) {
-        sh_kad_unknown(s, st->link, st->peer);
+    if (err == SH_E_NOMEM || err == SH_E_LIMIT) {
+        sh_ident_later(s, st->link);
+        return;
+    }
+    if (!st->outbound || st->service != SH_SERVE_IDENTIFY || said || err == 0) {
+        return;
+    }
+    bool asked = sh_kad_unknown(s, st->link, st->peer) == 0;
+    if (!asked || err != SH_E_UNSUPPORTED) {
+        sh_ident_later(s, st->link);
     }
 }
 

@@ -15,7 +15,11 @@ bool sh_ident_open(struct sh_swarm *s,
 void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data);
 void sh_ident_fin(struct sh_swarm *s, sh_stream *st);
 void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err); /* the stream is being freed */
-void sh_ident_push_all(struct sh_swarm *s);                     /* our addresses or mode changed */
+/* What was to be learnt of the peer was lost, here or there, for want of memory or time: it is asked again, later each
+ * time. due: asks if it is time; when to come back, or UINT64_MAX. */
+void sh_ident_later(struct sh_swarm *s, struct sh_link *l);
+uint64_t sh_ident_due(struct sh_swarm *s, struct sh_link *l);
+void sh_ident_push_all(struct sh_swarm *s); /* our addresses or mode changed */
 bool sh_ident_ping_open(struct sh_swarm *s, sh_stream *st);
 void sh_ident_ping(struct sh_swarm *s, sh_stream *st, sh_span data);
 void sh_ident_ping_fin(struct sh_swarm *s, sh_stream *st);

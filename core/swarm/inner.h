@@ -171,6 +171,8 @@ struct sh_link {
     /* identify of this connection: ident.c */
     unsigned pushes; /* tokens for inbound pushes */
     uint64_t push_us;
+    uint64_t ident_us;      /* when to ask again who it is; 0: no need */
+    uint32_t ident_wait_ms; /* back-off of that */
     /* DHT client: kad.c */
     sh_stream *kad_out;
     sh_list kad_queue; /* not yet written */
@@ -237,11 +239,18 @@ struct sh_dial_failure { /* ring of DIAL_FAILED events: may overflow, oldest are
 };
 
 /* --- kad.c, query.c, publish.c --- */
-enum sh_asker { SH_ASK_QUERY, SH_ASK_GET, SH_ASK_PUB, SH_ASK_HELLO };
+enum sh_asker {
+    SH_ASK_QUERY,
+    SH_ASK_GET,
+    SH_ASK_PUB,
+    SH_ASK_HELLO, /* nobody waits for the answer: does it speak the DHT protocol? */
+    SH_ASK_DOUBT  /* likewise: is it still there? */
+};
 
 struct sh_request {
     sh_list all; /* in swarm->requests */
     sh_list at;  /* in peer->waiting, link->kad_queue or link->kad_sent */
+    sh_list of_owner;
     bool sent;
     struct sh_link *link;
     struct sh_peer *peer;
@@ -260,7 +269,8 @@ struct sh_query {
     uint64_t number;
     struct sh_peer *wanted; /* FOR_PEER */
     struct sh_pub *pub;     /* FOR_PUB */
-    uint32_t requests;      /* open ones that point here */
+    sh_list asks;           /* its open requests */
+    uint32_t requests;      /* so many */
     bool done;
     int err;
     uint64_t end_us;
@@ -290,7 +300,8 @@ struct sh_pub {
     bool lonely; /* nobody was known in its round: another follows the bootstrap */
     struct sh_pub *older_key, *older_value; /* the next older ones under the same keys */
     struct sh_query *query;
-    uint32_t requests; /* open ones that point here */
+    sh_list asks;      /* its open requests */
+    uint32_t requests; /* so many */
     uint32_t backoff_ms;
     struct sh_alarm alarm;
     struct sh_note note;

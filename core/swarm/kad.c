@@ -3,6 +3,7 @@
 
 #include "base/varint.h"
 #include "swarm/dial.h"
+#include "swarm/ident.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"
@@ -26,22 +27,35 @@ static void request_free(struct sh_swarm *s, struct sh_request *r)
     sh_wheel_cancel(&s->wheel, &r->alarm.t);
     sh_list_remove(&r->all);
     sh_list_remove(&r->at);
+    sh_list_remove(&r->of_owner);
     r->peer->asks--;
     sh_peer_unuse(s, r->peer);
     sh_swarm_give(s, r, sizeof *r);
+}
+
+/* It was asked for the sake of those who wait for its place. */
+static void kad_doubt_over(struct sh_swarm *s, struct sh_peer *p)
+{
+    if (p->routed && p->link_count == 0 && p->holds == 0) {
+        sh_kad_unroute(s, p);
+    } else if (p->routed) {
+        sh_ktable_set_connected(&s->table, p->key, p->ref.index, p->link_count > 0);
+    }
 }
 
 /* m NULL: it failed. The request is gone afterwards. */
 static void request_settle(struct sh_swarm *s, struct sh_request *r, const struct sh_kad_msg *m)
 {
     struct sh_request was = *r;
-    request_free(s, r);
-    if (!was.owner) {
+    if (!r->owner && r->asker < SH_ASK_HELLO) { /* forgotten */
+        request_free(s, r);
         return;
     }
+    request_free(s, r);
     sh_peer_use(was.peer);
     switch (was.asker) {
     case SH_ASK_HELLO: break;
+    case SH_ASK_DOUBT: kad_doubt_over(s, was.peer); break;
     case SH_ASK_QUERY:
     case SH_ASK_GET: sh_query_settle(s, was.owner, was.peer, m); break;
     case SH_ASK_PUB: sh_pub_settle(s, was.owner, m != NULL); break;
@@ -52,7 +66,7 @@ static void request_settle(struct sh_swarm *s, struct sh_request *r, const struc
 static int request_encode(struct sh_swarm *s, const struct sh_request *r, uint8_t *buf, size_t cap)
 {
     struct sh_kad_msg m = {.type = r->type};
-    if (r->asker == SH_ASK_HELLO) {
+    if (r->asker >= SH_ASK_HELLO) {
         m.key = sh_peer_id_span(&s->self_id);
         return sh_kad_msg_encode(&m, buf, cap);
     }
@@ -102,7 +116,7 @@ static void kad_pump(struct sh_swarm *s, struct sh_link *l)
         if (l->state != SH_LINK_UP || (l->kad_out && l->kad_out->out.n > 0)) {
             return;
         }
-        if (!r->owner && r->asker != SH_ASK_HELLO) {
+        if (!r->owner && r->asker < SH_ASK_HELLO) {
             request_free(s, r);
             continue;
         }
@@ -129,6 +143,18 @@ static void request_enqueue(struct sh_swarm *s, struct sh_request *r, struct sh_
     kad_pump(s, l);
 }
 
+static sh_list *asks_of(enum sh_asker asker, void *owner)
+{
+    switch (asker) {
+    case SH_ASK_QUERY:
+    case SH_ASK_GET: return &((struct sh_query *)owner)->asks;
+    case SH_ASK_PUB: return &((struct sh_pub *)owner)->asks;
+    case SH_ASK_HELLO:
+    case SH_ASK_DOUBT: break;
+    }
+    return NULL;
+}
+
 int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker,
                void *owner)
 {
@@ -144,6 +170,11 @@ int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enu
     p->asks++;
     sh_peer_use(p);
     sh_list_init(&r->at);
+    sh_list_init(&r->of_owner);
+    sh_list *asks = asks_of(asker, owner);
+    if (asks) {
+        sh_list_push_back(asks, &r->of_owner);
+    }
     sh_list_push_back(&s->requests, &r->all);
     sh_alarm_init(&r->alarm, SH_ALARM_REQUEST);
     sh_alarm_set(s, &r->alarm, s->now_us + SH_KAD_RESPONSE_TIMEOUT_MS * UINT64_C(1000));
@@ -157,14 +188,10 @@ int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enu
     return 0;
 }
 
-void sh_kad_forget(struct sh_swarm *s, const void *owner)
+void sh_kad_forget(struct sh_swarm *s, sh_list *asks)
 {
-    SH_LIST_FOREACH_SAFE(it, &s->requests)
-    {
-        struct sh_request *r = SH_CONTAINER(it, struct sh_request, all);
-        if (r->owner != owner) {
-            continue;
-        }
+    for (sh_list *it; (it = sh_list_pop(asks)) != NULL;) {
+        struct sh_request *r = SH_CONTAINER(it, struct sh_request, of_owner);
         r->owner = NULL; /* its answer still has to be matched if it was sent */
         if (!r->sent) {
             request_free(s, r);
@@ -206,7 +233,11 @@ void sh_kad_request_alarm(struct sh_swarm *s, struct sh_request *r)
 {
     struct sh_link *l = r->link;
     if (!r->sent) {
+        bool hello = r->asker == SH_ASK_HELLO && l && l->state == SH_LINK_UP;
         request_settle(s, r, NULL);
+        if (hello) { /* it was never asked: no memory, or no place on the stream */
+            sh_ident_later(s, l);
+        }
         return;
     }
     /* Answers come in order: a peer that does not answer this one answers none behind it. */
@@ -244,6 +275,16 @@ void sh_kad_down(struct sh_swarm *s, struct sh_link *l)
     kad_requeue(s, l, true);
 }
 
+/* p waits beside a full bucket: is the oldest one in it still there? */
+static void kad_doubt(struct sh_swarm *s, const struct sh_peer *p)
+{
+    uint32_t tag = sh_ktable_doubt(&s->table, p->key);
+    struct sh_peer *old = tag != SH_KTAG_NONE ? sh_slab_at(&s->peers, tag) : NULL;
+    if (old && sh_kad_ask(s, old, SH_KAD_FIND_NODE, SH_ASK_DOUBT, NULL) != 0) {
+        sh_ktable_set_connected(&s->table, old->key, tag, false);
+    }
+}
+
 static void kad_route(struct sh_swarm *s, struct sh_peer *p)
 {
     uint32_t dropped;
@@ -263,6 +304,8 @@ static void kad_route(struct sh_swarm *s, struct sh_peer *p)
     }
     if (in == SH_KIN_ADDED) {
         sh_query_bootstrap_soon(s);
+    } else if (in == SH_KIN_SPARE) {
+        kad_doubt(s, p);
     }
     if (p->link_count > 0 && !p->pushed) {
         p->pushed = true;
@@ -289,11 +332,19 @@ void sh_kad_known(struct sh_swarm *s, struct sh_peer *p, bool server)
     }
 }
 
-void sh_kad_unknown(struct sh_swarm *s, struct sh_link *l, struct sh_peer *p)
+bool sh_kad_owed(const struct sh_swarm *s, const struct sh_peer *p)
 {
-    if (l->state == SH_LINK_UP && !p->identified) {
-        sh_kad_ask(s, p, SH_KAD_FIND_NODE, SH_ASK_HELLO, NULL);
+    return p->server && !p->routed && p != s->self && s->cfg.dht != SH_DHT_OFF;
+}
+
+int sh_kad_unknown(struct sh_swarm *s, struct sh_link *l, struct sh_peer *p)
+{
+    if (l->state == SH_LINK_UP && sh_kad_owed(s, p)) { /* it has shown what it is */
+        kad_route(s, p);
+        return sh_kad_owed(s, p) ? SH_E_NOMEM : 0;
     }
+    bool ask = l->state == SH_LINK_UP && !p->identified && s->cfg.dht != SH_DHT_OFF;
+    return ask ? sh_kad_ask(s, p, SH_KAD_FIND_NODE, SH_ASK_HELLO, NULL) : 0;
 }
 
 /* --- streams --- */
@@ -304,6 +355,9 @@ bool sh_kad_open(struct sh_swarm *s, sh_stream *st)
         if (!st->peer->identified) {
             st->peer->server = true; /* Kameo does not say what it speaks; it has just shown it */
             kad_route(s, st->peer);
+        }
+        if (sh_kad_owed(s, st->peer)) {
+            sh_ident_later(s, st->link);
         }
         return true;
     }

@@ -5,7 +5,8 @@
  *          at its head; those behind it go on a new stream.
  * Server   up to SH_KAD_STREAMS_MAX inbound streams per connection, answered in order until FIN. Serves own names
  *          whatever the mode.
- * Routing  only servers enter the routing table. */
+ * Routing  only servers enter the routing table. Who waits beside a full bucket has the oldest peer there that is
+ *          not connected asked: it is dialled, and leaves if it cannot be reached. */
 #ifndef SH_SWARM_KAD_H
 #define SH_SWARM_KAD_H
 
@@ -14,12 +15,14 @@
 /* One request to a peer, dialled if need be. Its owner hears of it once: reply or fail, never inside this call. */
 int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker,
                void *owner);
-void sh_kad_forget(struct sh_swarm *s, const void *owner); /* it no longer wants to hear */
+void sh_kad_forget(struct sh_swarm *s, sh_list *asks); /* whose they are no longer wants to hear */
 void sh_kad_up(struct sh_swarm *s, struct sh_link *l);
 void sh_kad_down(struct sh_swarm *s, struct sh_link *l);
 void sh_kad_known(struct sh_swarm *s, struct sh_peer *p, bool server); /* identify said so */
-void sh_kad_unknown(struct sh_swarm *s, struct sh_link *l,
-                    struct sh_peer *p); /* it does not speak identify */
+/* A server that is not in the table: there was no memory for its bucket. */
+bool sh_kad_owed(const struct sh_swarm *s, const struct sh_peer *p);
+/* It does not speak identify. An error: it could not be asked whether it speaks the DHT protocol. */
+int sh_kad_unknown(struct sh_swarm *s, struct sh_link *l, struct sh_peer *p);
 void sh_kad_unreachable(struct sh_swarm *s, struct sh_peer *p);
 void sh_kad_unroute(struct sh_swarm *s, struct sh_peer *p);
 void sh_kad_request_alarm(struct sh_swarm *s, struct sh_request *r);

@@ -99,36 +99,55 @@ enum sh_kinsert sh_ktable_insert(sh_ktable *t, const uint8_t key[32], uint32_t t
     if (was_spare) {
         list_drop(b->spare, &b->spare_count, i);
     }
-    if (b->count == SH_KAD_K) {
-        for (i = 0; i < b->count && b->at[i].connected; i++) {
-        }
-        if (i < b->count && connected) {
-            *dropped = b->at[i].tag;
-            list_drop(b->at, &b->count, i);
-            t->count--;
-        }
-    }
     if (b->count < SH_KAD_K) {
         bucket_push(b, &e);
         t->count++;
         return SH_KIN_ADDED;
     }
-    if (b->spare_count == SH_KBUCKET_SPARES) {
-        *dropped = b->spare[0].tag;
-        list_drop(b->spare, &b->spare_count, 0);
+    if (b->spare_count == SH_KBUCKET_SPARES) { /* the oldest that is not connected, or the oldest */
+        for (i = 0; i < b->spare_count && b->spare[i].connected; i++) {
+        }
+        i = i < b->spare_count ? i : 0;
+        *dropped = b->spare[i].tag;
+        list_drop(b->spare, &b->spare_count, i);
     }
     b->spare[b->spare_count++] = e;
     return was_spare ? SH_KIN_KNOWN : SH_KIN_SPARE;
 }
 
-/* A free place goes to the youngest spare. */
+uint32_t sh_ktable_doubt(sh_ktable *t, const uint8_t key[32])
+{
+    struct sh_kbucket *b = table_bucket(t, key, false);
+    struct sh_kentry *oldest = NULL;
+    for (unsigned i = 0; b && b->spare_count > 0 && i < b->count; i++) {
+        struct sh_kentry *e = &b->at[i];
+        if (e->doubted) {
+            return SH_KTAG_NONE;
+        }
+        oldest = oldest || e->connected ? oldest : e;
+    }
+    if (!oldest) {
+        return SH_KTAG_NONE;
+    }
+    oldest->doubted = true;
+    return oldest->tag;
+}
+
+/* A free place goes to the youngest spare that is connected, or to the youngest. */
 static void table_refill(sh_ktable *t, struct sh_kbucket *b)
 {
-    if (b->count < SH_KAD_K && b->spare_count > 0) {
-        struct sh_kentry e = b->spare[--b->spare_count];
-        bucket_push(b, &e);
-        t->count++;
+    unsigned i = b->spare_count;
+    if (b->count == SH_KAD_K || b->spare_count == 0) {
+        return;
     }
+    while (i > 0 && !b->spare[i - 1].connected) {
+        i--;
+    }
+    i = i > 0 ? i - 1 : b->spare_count - 1u;
+    struct sh_kentry e = b->spare[i];
+    list_drop(b->spare, &b->spare_count, i);
+    bucket_push(b, &e);
+    t->count++;
 }
 
 void sh_ktable_set_connected(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected)
@@ -140,6 +159,7 @@ void sh_ktable_set_connected(sh_ktable *t, const uint8_t key[32], uint32_t tag, 
     unsigned i = list_find(b->at, b->count, tag);
     if (i < b->count) {
         b->at[i].connected = connected;
+        b->at[i].doubted = false;
         return;
     }
     i = list_find(b->spare, b->spare_count, tag);

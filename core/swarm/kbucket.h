@@ -1,9 +1,10 @@
 /* swarm/kbucket.h - the routing table: 256 buckets of at most k peers by common prefix with our own key.
  *
  * Shape    pure; a peer is a tag (its index in the peer table) and a 32-byte key. Buckets are made on first use.
- * Rule     inside a bucket the least recently seen peer comes first. A full bucket drops its least recently seen
- *          peer that is not connected; if all are connected the newcomer waits in the replacement list, from which
- *          the youngest moves up when a place becomes free. So a flood of ids cannot push out connected peers.
+ * Rule     inside a bucket the least recently seen peer comes first. Who comes to a full bucket waits in its
+ *          replacement list, from which the youngest connected one moves up when a place becomes free. The least
+ *          recently seen peer that is not connected is named to the caller, to be asked: it stays if it answers
+ *          (insert), else it makes room (remove). So a flood of ids cannot push out who answers.
  * Memory   at most 256 buckets of cfg mem.  Order  everything by position: the same calls give the same answers. */
 #ifndef SH_SWARM_KBUCKET_H
 #define SH_SWARM_KBUCKET_H
@@ -18,6 +19,7 @@ struct sh_kentry {
     uint8_t key[32];
     uint32_t tag;
     bool connected;
+    bool doubted; /* the caller is asking it whether it is still there */
 };
 
 struct sh_kbucket {
@@ -41,9 +43,12 @@ enum sh_kinsert { SH_KIN_ADDED, SH_KIN_KNOWN, SH_KIN_SPARE, SH_KIN_REFUSED };
 
 void sh_ktable_init(sh_ktable *t, const sh_mem *mem, const uint8_t self[32]);
 void sh_ktable_fini(sh_ktable *t);
-/* dropped: the tag that had to leave for it (also out of the replacement list), or SH_KTAG_NONE. */
+/* dropped: the tag that had to leave the replacement list for it, or SH_KTAG_NONE. */
 enum sh_kinsert sh_ktable_insert(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected,
                                  uint32_t *dropped);
+/* Whom to ask whether it is still there, for the sake of those who wait beside key's bucket: one at a time. It counts
+ * as asked until insert, set_connected or remove says what came of it. SH_KTAG_NONE: nobody. */
+uint32_t sh_ktable_doubt(sh_ktable *t, const uint8_t key[32]);
 void sh_ktable_set_connected(sh_ktable *t, const uint8_t key[32], uint32_t tag, bool connected);
 /* Takes it out (bucket or replacement list); true if it was there. */
 bool sh_ktable_remove(sh_ktable *t, const uint8_t key[32], uint32_t tag);

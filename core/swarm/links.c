@@ -404,6 +404,7 @@ void sh_link_alarm(struct sh_swarm *s, struct sh_link *l)
         if (l->state != SH_LINK_UP) {
             return;
         }
+        next = sh_ident_due(s, l) < next ? sh_ident_due(s, l) : next;
         break;
     case SH_LINK_DEAD: return;
     case SH_LINK_CLOSING: sh_link_free(s, l); return;

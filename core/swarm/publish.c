@@ -72,7 +72,7 @@ void sh_pub_free(struct sh_swarm *s, struct sh_pub *pub)
         sh_query_free(s, pub->query);
     }
     if (pub->requests > 0) {
-        sh_kad_forget(s, pub);
+        sh_kad_forget(s, &pub->asks);
     }
     pub_unmap(s, pub);
     sh_wheel_cancel(&s->wheel, &pub->alarm.t);
@@ -225,6 +225,7 @@ int sh_swarm_publish(sh_swarm *s, sh_span key, sh_span value_key, sh_span value,
     pub->value_key = sh_span_of(at + key.n, value_key.n);
     pub->value = sh_span_of(at + key.n + value_key.n, value.n);
     sh_list_init(&pub->note.at);
+    sh_list_init(&pub->asks);
     pub->note.kind = SH_NOTE_PUB;
     sh_alarm_init(&pub->alarm, SH_ALARM_PUB);
     sh_list_push_back(&s->pubs, &pub->all);

@@ -37,7 +37,7 @@ static void query_candidate(struct sh_swarm *s, struct sh_query *q, const struct
 void sh_query_free(struct sh_swarm *s, struct sh_query *q)
 {
     if (q->requests > 0) {
-        sh_kad_forget(s, q);
+        sh_kad_forget(s, &q->asks);
     }
     for (unsigned i = 0; i < q->lookup.count; i++) {
         sh_peer_unuse(s, query_peer_of(s, q->lookup.nodes[i].tag));
@@ -128,6 +128,7 @@ static int query_new(struct sh_swarm *s, enum sh_purpose purpose, sh_span key,
     q->key_n = (uint16_t)key.n;
     memcpy(q->key, key.p, key.n);
     sh_list_init(&q->note.at);
+    sh_list_init(&q->asks);
     q->note.kind = SH_NOTE_QUERY;
     sh_alarm_init(&q->alarm, SH_ALARM_QUERY);
     sh_lookup_init(&q->lookup, target, s->self->ref.index);

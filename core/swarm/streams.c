@@ -118,6 +118,7 @@ void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id)
     if (!st) {
         l->conn->ops->reset(l->conn, id, STREAM_TOO_MANY);
         sh_link_touch(s, l);
+        sh_ident_later(s, l); /* it may have been a push */
         return;
     }
     l->negotiating++;

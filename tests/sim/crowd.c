@@ -6,8 +6,25 @@
 #include <string.h>
 
 #include "node/inner.h"
+#include "swarm/publish.h"
+
+/* Written by the linker's wrapping. */
+void __real_sh_pub_to(struct sh_swarm *s, struct sh_peer *p);
+void __wrap_sh_pub_to(struct sh_swarm *s, struct sh_peer *p);
 
 enum { PORT = 4001, REGISTER_US = 60 * CROWD_SECOND, START_GAP_US = 5000 };
+
+static bool crowded;
+
+/* A node with few names sends them to every peer that connects. In a crowd a node holds one name and counts as one of
+ * many: its name is at the peers closest to it and nowhere else, and a look-up has to get there. */
+void __wrap_sh_pub_to(struct sh_swarm *s, struct sh_peer *p)
+{
+    unsigned more = crowded ? SH_PUBLISH_EVERYONE_MAX : 0;
+    s->pub_count += more;
+    __real_sh_pub_to(s, p);
+    s->pub_count -= more;
+}
 
 static int handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_span value)
 {
@@ -76,6 +93,7 @@ struct crowd *crowd_new(uint64_t seed, unsigned count, unsigned known,
         free(c);
         return NULL;
     }
+    crowded = true;
     c->rng = sh_sim_rng(c->sim);
     c->count = count;
     c->known = known;
@@ -93,6 +111,7 @@ struct crowd *crowd_new(uint64_t seed, unsigned count, unsigned known,
 
 void crowd_free(struct crowd *c)
 {
+    crowded = false;
     sh_sim_free(c->sim);
     free(c->member);
     free(c->took_us);
