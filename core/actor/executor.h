@@ -78,6 +78,10 @@ struct sh_exec {
     sh_msg_queue outbox; /* loop only, as the next three */
     sh_msg_queue requests;
     sh_msg_queue returned;
+    struct { /* tells handled without a failure, in a row: to one actor, by one session */
+        sh_pid to;
+        uint32_t tag, messages, bytes, mailbox;
+    } handled;
     sh_msg_queue events;
     uint32_t event_count;
     sh_msg *event_taken;

@@ -90,7 +90,7 @@ static uint8_t *pool_block(sh_msg_pool *p, uint32_t n, uint32_t *size, uint32_t 
 static void pool_give_block(sh_msg_pool *p, uint8_t *at, uint32_t size, uint32_t block_class)
 {
     if (block_class >= SH_POOL_CLASSES ||
-        p->blocks_kept[block_class] >= BLOCKS_KEPT_BYTES / block_sizes[block_class]) {
+        (p->blocks_kept[block_class] + 1) * block_sizes[block_class] > BLOCKS_KEPT_BYTES) {
         pool_free_block(p, at, size);
         return;
     }

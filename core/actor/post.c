@@ -106,6 +106,28 @@ static uint32_t target_limit(const sh_exec *x, sh_pid to)
     return a && !(a->flags & SH_A_CLOSING) ? a->limit : 0;
 }
 
+/* An injected tell that was handled: only counted, and home at once. False: it is told by itself. */
+static bool count_handled(sh_exec *x, sh_msg *m)
+{
+    uint32_t bytes = sh_msg_bytes(m);
+    bool same = x->handled.tag == m->tag && x->handled.to.actor == m->to.actor;
+    if (m->kind != SH_MSG_TELL || m->code != 0 ||
+        (x->handled.messages != 0 && (!same || bytes > UINT32_MAX - x->handled.bytes))) {
+        return false;
+    }
+    if (x->handled.messages == 0) {
+        bool here = sh_pid_executor(m->to.actor) == x->index;
+        x->handled.to = m->to;
+        x->handled.tag = m->tag;
+        x->handled.bytes = 0;
+        x->handled.mailbox = here ? target_limit(x, m->to) : (uint32_t)m->reply.actor;
+    }
+    x->handled.messages++;
+    x->handled.bytes += bytes;
+    sh_msg_free(&x->pool, m);
+    return true;
+}
+
 /* For sh_returned.mailbox: the executor of the target knows it, and m->reply has served. */
 static void note_limit(const sh_exec *x, sh_msg *m)
 {
@@ -125,8 +147,10 @@ void sh_exec_release(sh_exec *x, sh_msg *m)
         }
     } else if (home == x->index) {
         if (m->flags & SH_MSG_INJECTED) {
-            note_limit(x, m);
-            sh_msg_queue_push(&x->returned, m);
+            if (!count_handled(x, m)) {
+                note_limit(x, m);
+                sh_msg_queue_push(&x->returned, m);
+            }
         } else {
             sh_msg_free(&x->pool, m);
         }

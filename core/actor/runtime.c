@@ -303,18 +303,37 @@ void sh_runtime_inject(sh_runtime *rt, sh_msg *m)
     sh_exec_send(x, m);
 }
 
+/* Those that were only counted. */
+static bool take_handled(sh_exec *x, struct sh_returned *out)
+{
+    if (x->handled.messages == 0) {
+        return false;
+    }
+    out->to = x->handled.to;
+    out->from = sh_pid_none();
+    out->tag = x->handled.tag;
+    out->messages = x->handled.messages;
+    out->bytes = x->handled.bytes;
+    out->mailbox = x->handled.mailbox;
+    out->code = 0;
+    out->name_len = 0;
+    x->handled.messages = 0;
+    return true;
+}
+
 bool sh_runtime_take_returned(sh_runtime *rt, struct sh_returned *out)
 {
     sh_exec *x = rt->exec[0];
     sh_msg *m = sh_msg_queue_pop(&x->returned);
     if (!m) {
-        return false;
+        return take_handled(x, out);
     }
     bool turned = m->kind == SH_MSG_REPLY; /* an ask that became its own answer */
     sh_span name = sh_msg_name(m);
     out->to = turned ? m->reply : m->to;
     out->from = m->from;
     out->tag = m->tag;
+    out->messages = 1;
     out->bytes = turned ? (uint32_t)m->deadline_us : sh_msg_bytes(m);
     out->code = m->kind == SH_MSG_TELL ? m->code : 0;
     out->name_len = (uint8_t)name.n;

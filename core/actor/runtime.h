@@ -192,12 +192,14 @@ sh_msg *sh_runtime_msg_new(sh_runtime *rt, enum sh_msg_kind kind, const struct s
 void sh_runtime_inject(sh_runtime *rt, sh_msg *m);
 
 /* An injected TELL or ASK has ended: its handler ended or deferred, or it was lost (code < 0, a
- * TELL only: tell its node LOST). This is the credit. name lies in the struct. */
+ * TELL only: tell its node LOST). This is the credit. name lies in the struct. Handled TELLs of one tag to one actor
+ * may come as one, with neither name nor from. */
 struct sh_returned {
     sh_pid to;
     sh_pid from;
     uint32_t tag;
-    uint32_t bytes;   /* sh_msg_bytes */
+    uint32_t messages;
+    uint32_t bytes;   /* sh_msg_bytes, of all */
     uint32_t mailbox; /* the target's limit, UINT32_MAX: only memory; 0: it has ended */
     int code;
     uint8_t name_len;

@@ -4,11 +4,18 @@
  *          failed (cx.c). Here a message costs no call that could be spared. */
 #include "actor/ask.h"
 
-/* The index of its handler, or -1. A sender of this executor may have found it already: see fast.c. */
-static int step_handler(const sh_type *type, const sh_msg *m)
+/* The index of its handler, or -1. A sender of this executor may have found it already: see fast.c; else it is often
+ * the one that ran last. */
+static int step_handler(const sh_exec *x, const sh_type *type, const sh_msg *m)
 {
-    bool known = m->why != 0 && !(m->flags & SH_MSG_INJECTED);
-    return known ? m->why - 1 : sh_type_find(type, sh_msg_name(m));
+    if (m->why != 0 && !(m->flags & SH_MSG_INJECTED)) {
+        return m->why - 1;
+    }
+    sh_span name = sh_msg_name(m);
+    const sh_span *names = type->def.names;
+    const sh_span *last = x->last_name;
+    bool its = (uintptr_t)last - (uintptr_t)names < type->def.name_count * sizeof *names;
+    return its && sh_span_eq(*last, name) ? (int)(last - names) : sh_type_find(type, name);
 }
 
 /* The handler returned, and nothing is left to do for its message but to go home. */
@@ -56,7 +63,7 @@ static void step_clean(sh_exec *x, sh_cx *cx)
 static void step_handle(sh_exec *x, sh_actor *a, sh_msg *m)
 {
     const struct sh_actor_type *def = &a->type->def;
-    int index = step_handler(a->type, m);
+    int index = step_handler(x, a->type, m);
     if (index < 0 && !def->takes_any) {
         sh_exec_undeliverable(x, m, SH_E_NO_HANDLER);
         return;

@@ -114,19 +114,25 @@ void native_in_reset(struct native *n)
     n->r->lost.owner = n->r->lost.owner == n ? NULL : n->r->lost.owner;
 }
 
-void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask)
+static void native_credits_due(struct native *n, struct native_own *o, uint32_t messages,
+                               uint32_t cost)
 {
-    SH_ASSERT(o->used > 0 && n->in_bytes >= cost);
-    o->used--;
+    SH_ASSERT(o->used >= messages && n->in_bytes >= cost);
+    o->used -= messages;
     n->in_bytes -= cost;
-    o->due_messages++;
-    o->due_asks += ask;
+    o->due_messages += messages;
     o->due_bytes += cost;
     n->due_bytes += cost;
     if (sh_list_empty(&o->due)) {
         sh_list_push_back(&n->due, &o->due);
     }
     sh_remote_touch(n->peer);
+}
+
+void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask)
+{
+    o->due_asks += ask;
+    native_credits_due(n, o, 1, cost);
 }
 
 static void native_credit_send(struct native *n, struct native_own *o)
@@ -233,8 +239,8 @@ void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
         native_lost_add(n, ret->to.actor, sh_span_of(ret->name, ret->name_len), ret->code,
                         sh_err_text(ret->code));
     }
-    if (o->used && n->in_bytes >= ret->bytes) {
-        native_credit_due(n, o, ret->bytes, false);
+    if (o->used >= ret->messages && n->in_bytes >= ret->bytes) {
+        native_credits_due(n, o, ret->messages, ret->bytes);
     }
 }
 

@@ -254,7 +254,9 @@ static void native_accept(struct native *n, struct native_own *o, const struct s
                           sh_span name, sh_pid from, uint32_t cost, uint64_t now_us)
 {
     bool ask = f->type == SH_FRAME_ASK;
-    struct sh_msg_parts parts = {.name = name, .value = f->value};
+    struct sh_msg_parts parts = {.name = name}; /* the value field by field: see frame.c */
+    parts.value.p = f->value.p;
+    parts.value.n = cost - SH_MESSAGE_OVERHEAD - name.n;
     sh_pid reply = sh_pid_none();
     uint32_t index = 0;
     struct sh_wire *w = ask ? native_wire(n, SH_WIRE_ASK, f->call, o->actor, &reply, &index) : NULL;

@@ -259,13 +259,32 @@ static uint32_t native_cost(const struct sh_frame *f)
     return (uint32_t)(SH_MESSAGE_OVERHEAD + f->name.n + f->value.n);
 }
 
+/* Target and sender, the usual ones without a call. */
+static void native_whos(struct native *n, struct native_target *t, const sh_msg *m,
+                        struct sh_frame *f)
+{
+    if (t->entry != NATIVE_NO_ENTRY) {
+        f->target.kind = SH_WHO_ENTRY;
+        f->target.entry = t->entry;
+    } else {
+        f->target = native_target_who(n, t);
+    }
+    if (m->from.actor == 0) {
+        f->other.kind = SH_WHO_NOBODY;
+    } else {
+        f->other = native_who(n, m->from);
+    }
+}
+
 /* TELL, ASK, STOP, KILL: encodes or fails it; m is gone either way. */
 static void native_message(struct native *n, struct native_target *t, sh_msg *m, uint64_t now_us)
 {
     uint8_t made[SH_TEXT_MAX + 32];
-    struct sh_frame f; /* what a message has is set here, see sh_frame_decode */
+    struct sh_frame
+        f; /* what a message has is set here, see sh_frame_decode; field by field, see frame.c */
     f.code = 0;
-    f.text = f.type_text = sh_span_none();
+    f.text.p = f.type_text.p = NULL;
+    f.text.n = f.type_text.n = 0;
     native_fill(&f, m, made, sizeof made);
     if (!native_left(&f, m, now_us)) {
         native_fail_one(n, m, SH_E_TIMEOUT, "not sent in time");
@@ -292,8 +311,7 @@ static void native_message(struct native *n, struct native_target *t, sh_msg *m,
         c->cost = cost;
         f.call = c->call;
     }
-    f.target = native_target_who(n, t);
-    f.other = native_who(n, m->from);
+    native_whos(n, t, m, &f);
     native_name(n, &f, f.name);
     t->used++;
     t->tells_out += f.type == SH_FRAME_TELL;
@@ -359,6 +377,23 @@ static void native_send_one(struct native *n, struct native_target *t, sh_msg *m
     }
 }
 
+/* The queue may be larger than the cache: what comes after m is fetched while m is written. */
+static inline void native_ahead(const sh_msg *m)
+{
+    const sh_msg *next = m->next;
+    if (!next) {
+        return;
+    }
+    if (next->flags & SH_MSG_BESIDE) {
+        __builtin_prefetch(next->beside.at);
+        __builtin_prefetch(next->beside.at + 64);
+    }
+    if (next->next) {
+        __builtin_prefetch(next->next);
+        __builtin_prefetch((const uint8_t *)next->next + 64);
+    }
+}
+
 /* One message a target and round, so that no target starves another of the session's window; a row of them while no
  * other target waits. */
 void native_kick(struct native *n, uint64_t now_us)
@@ -382,9 +417,7 @@ void native_kick(struct native *n, uint64_t now_us)
         }
         int row = 0;
         do {
-            if (t->queue.head->next) { /* the queue may be larger than the cache */
-                __builtin_prefetch(t->queue.head->next);
-            }
+            native_ahead(t->queue.head);
             native_send_one(n, t, sh_msg_queue_pop(&t->queue), now_us);
         } while (++row < NATIVE_ROW && sh_list_empty(&n->ready) && sh_list_empty(&t->ready) &&
                  t->queue.head && native_has_room(n, t, t->queue.head));

@@ -36,6 +36,9 @@ static void returned(struct env *env)
 {
     struct sh_returned r;
     while (sh_runtime_take_returned(env->rt, &r)) {
+        if (r.messages > 1) {
+            note(env, "%d ", (int)r.messages);
+        }
         note(env, "credit(%d,%d,%d,%d,%.*s) ", (int)r.tag, (int)r.bytes, (int)r.mailbox, r.code,
              (int)r.name_len, (const char *)r.name);
     }
@@ -109,9 +112,7 @@ static void injected(void **state)
         outbox(&env);
         returned(&env);
         EXPECT(&env, "echo(v) reply(100,0,0,v) "
-                     "credit(55,136,3,0,nop) credit(55,136,3,0,nop) credit(55,136,3,0,nop) "
-                     "credit(55,136,3,0,nop) "
-                     "credit(55,136,3,0,nop) credit(55,133,3,0,echo) credit(55,135,3,-5,unknown) ");
+                     "credit(55,133,3,0,echo) credit(55,135,3,-5,unknown) 5 credit(55,680,3,0,) ");
         inject(&env, SH_MSG_TELL, a, "hold", "");
         run(&env);
         returned(&env);
@@ -133,6 +134,54 @@ static void injected(void **state)
         EXPECT(&env, "reply(100,-3,1,) credit(55,132,0,-3,echo) credit(55,132,0,0,) ");
         env_end(&env);
     }
+}
+
+/* Handled tells come back as one if they are of one tag to one actor; what differs comes by itself. */
+static void handled_in_a_row(void **state)
+{
+    (void)state;
+    for (unsigned e = 0; e < 2; e++) {
+        struct env env;
+        env_start(&env, 2);
+        sh_pid a = spawn_in(&env, e, env.type, 7);
+        sh_pid b = spawn_in(&env, e, env.type, 9);
+        inject(&env, SH_MSG_TELL, a, "nop", "1");
+        inject(&env, SH_MSG_TELL, a, "nop", "12");
+        inject(&env, SH_MSG_TELL, b, "nop", "123");
+        inject(&env, SH_MSG_TELL, a, "nop", "");
+        run(&env);
+        returned(&env);
+        EXPECT(&env, "credit(55,134,9,0,nop) 3 credit(55,396,7,0,) ");
+        struct sh_returned none;
+        assert_false(sh_runtime_take_returned(env.rt, &none));
+        inject(&env, SH_MSG_TELL, b, "nop", ""); /* the row of a is over */
+        inject(&env, SH_MSG_TELL, b, "nop", "")->tag = 56;
+        inject(&env, SH_MSG_TELL, b, "nop", "");
+        run(&env);
+        returned(&env);
+        EXPECT(&env, "credit(56,131,9,0,nop) 2 credit(55,262,9,0,) ");
+        env_end(&env);
+    }
+}
+
+/* The handler that ran last is remembered: another name, of the same length too, finds its own. */
+static void names_in_turn(void **state)
+{
+    (void)state;
+    struct env env;
+    env_start(&env, 1);
+    sh_pid a = spawn(&env);
+    inject(&env, SH_MSG_TELL, a, "echo", "1");
+    inject(&env, SH_MSG_TELL, a, "echo", "2");
+    inject(&env, SH_MSG_TELL, a, "none", "3");
+    inject(&env, SH_MSG_TELL, a, "echo", "4");
+    inject(&env, SH_MSG_TELL, a, "nop", "5");
+    inject(&env, SH_MSG_TELL, a, "echo", "6");
+    run(&env);
+    EXPECT(&env, "echo(1) echo(2) echo(4) echo(6) ");
+    returned(&env);
+    EXPECT(&env, "credit(55,133,1024,-5,none) 5 credit(55,664,1024,0,) ");
+    env_end(&env);
 }
 
 static void deferred_credit(void **state)
@@ -315,6 +364,8 @@ int main(void)
         cmocka_unit_test(peer_gate),
         cmocka_unit_test(answers_from_there),
         cmocka_unit_test(injected),
+        cmocka_unit_test(handled_in_a_row),
+        cmocka_unit_test(names_in_turn),
         cmocka_unit_test(deferred_credit),
         cmocka_unit_test(withdrawn_by_a_peer),
         cmocka_unit_test(watches),
