@@ -21,6 +21,7 @@ NATIVE = ("test_remote_native", "test_remote_limits", "sim")
 ACTOR = ("test_actor_runtime", "test_actor_property", "sim")
 SWARM = ("test_swarm_swarm", "test_swarm_lookup", "test_swarm_limits", "sim")
 NAMES = ("test_remote_names", "sim")
+HOT = ("test_remote_hot", "test_remote_native", "sim")
 IO = ("test_io_tcp", "test_io_loopback", "test_abi_two_nodes")
 
 MUTANTS = [
@@ -110,6 +111,38 @@ MUTANTS = [
            "        if (w->call == 0 && !n->broken) {", "        if (w->call == 0 && !n->broken && !w->confirmed) {", NATIVE),
     Mutant("death-to-one", "of several watchers of one remote actor only the first is told", "core/remote/watch.c",
            "    while (!sh_list_empty(&w->locals)) {\n        struct sh_watch_local *l", "    if (!sh_list_empty(&w->locals)) {\n        struct sh_watch_local *l", NATIVE),
+    # --- what makes it fast ---
+    Mutant("room-untold", "who was refused by a peer's queue is never told of room", "core/actor/runtime.c",
+           "        atomic_store_explicit(&rt->room_back, 1, memory_order_release);\n", "", HOT),
+    Mutant("part-kept", "a half written value is never given back", "core/remote/native_write.c",
+           "        n->part = NULL;\n        native_done(n, m);", "        n->part = NULL;\n        (void)m;", HOT),
+    Mutant("gate-ungiven", "what has left still takes room in the peer's queue", "core/remote/native_out.c",
+           "        n->peer->gate_due += sh_msg_bytes(m);", "        n->peer->gate_due += 0;", HOT),
+    Mutant("names-late-kept", "names of the last session are taken for known", "core/remote/native_out.c",
+           "    memset(n->names_late, 0, sizeof n->names_late);\n", "", HOT),
+    Mutant("last-own-kept", "the window found last outlives its session", "core/remote/native_credit.c",
+           "    n->last_own = n->last_own == o ? NULL : n->last_own;\n", "", HOT),
+    Mutant("table-off-by-one", "a table that grows is one entry short", "core/remote/native_in.c",
+           "    while (more <= entry) {", "    while (more < entry) {", HOT),
+    Mutant("rest-forgets", "a connection does not wake", "core/crypto/aead.c",
+           "    EVP_CIPHER_CTX_free(a->ctx); /* cleanses", "    a->keyed = false;\n    EVP_CIPHER_CTX_free(a->ctx); /* cleanses",
+           ("test_proto_rest", "test_swarm_swarm")),
+    Mutant("never-rests", "an idle connection keeps its cipher contexts", "core/proto/stack.c",
+           "    sh_aead_rest(&s->open);\n", "", ("test_proto_rest",)),
+    Mutant("hot-kept", "the socket heard last is read after its end", "core/io/tcp.c",
+           "    io->hot = io->hot == t ? NULL : io->hot;\n", "", ("test_io_hot", "test_io_tcp")),
+    Mutant("room-no-end", "room does not end a poll", "core/io/poll.c",
+           "    if (over || woken || room) {", "    (void)room;\n    if (over || woken) {", ("test_io_hot",)),
+    Mutant("sleep-unseen", "what comes just before a sleep does not end it", "core/io/loop.c",
+           "    atomic_store_explicit(blocked, 1, memory_order_seq_cst);", "    atomic_store_explicit(blocked, 0, memory_order_seq_cst);",
+           ("test_io_hot", "test_io_poll")),
+    Mutant("fd-late", "a descriptor asked for late does not tell what there is", "core/io/poll.c",
+           "    if (atomic_exchange_explicit(&io->fd_asked, 1, memory_order_seq_cst) == 0) {",
+           "    if (atomic_exchange_explicit(&io->fd_asked, 1, memory_order_seq_cst) == 2) {", ("test_io_hot", "test_io_poll")),
+    Mutant("stranger-early", "an ask to a stranger does not wait for who can be asked", "core/swarm/dial.c",
+           "    if (early && p->link_count == 0) {", "    if (early && p->link_count > 9) {", ("test_swarm_swarm",)),
+    Mutant("stranger-for-ever", "an ask to a stranger waits for a silent peer", "core/swarm/dial.c",
+           "DIAL_STRANGER_US = 1000000,", "DIAL_STRANGER_US = 100000000,", ("test_swarm_swarm",)),
     # --- names ---
     Mutant("lookup-all-at-once", "every lookup asks ten peers where one knows", "core/swarm/query.c",
            "    return s->now_us < q->hold_us && ", "    return s->now_us < q->hold_us && q->done && ", SWARM),

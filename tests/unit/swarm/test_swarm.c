@@ -245,6 +245,58 @@ static void test_want(void **state)
     snet_fini(&net);
 }
 
+/* 0 has just connected to 1, which knows 2; nothing that 1 says of itself has come yet. */
+static void stranger(void)
+{
+    size_t at = 0;
+    start(3, clients);
+    snet_dial(&net, 2, 1, false, 1);
+    snet_run(&net, 20 * MS);
+    snet_dial(&net, 0, 1, false, 2);
+    assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_UP, &at, SECOND));
+}
+
+/* A stranger is searched for once who has just connected can be asked; not before, and not for ever. */
+static void test_stranger_waits_for_identify(void **state)
+{
+    (void)state;
+    stranger();
+    size_t at = net.log_count;
+    sh_swarm_want(net.node[0].swarm, snet_peer(&net, 0, 2), net.now_us);
+    snet_run(&net, 60 * MS);
+    assert_true(sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, 2)));
+    assert_int_equal(snet_count(&net, 0, SH_SWARM_UNREACHABLE, at), 0);
+    snet_fini(&net);
+}
+
+static void test_stranger_and_a_silent_peer(void **state)
+{
+    (void)state;
+    stranger();
+    snet_pause(&net, 1); /* it never says what it speaks */
+    size_t at = net.log_count;
+    uint64_t begun_us = net.now_us;
+    sh_swarm_want(net.node[0].swarm, snet_peer(&net, 0, 2), net.now_us);
+    const struct snet_event *e = snet_until(&net, 0, SH_SWARM_UNREACHABLE, &at, 5 * SECOND);
+    assert_non_null(e);
+    assert_true(e->at_us - begun_us >= 900 * MS && e->at_us - begun_us <= 1100 * MS);
+    snet_fini(&net);
+}
+
+static void test_stranger_and_a_peer_that_goes(void **state)
+{
+    (void)state;
+    stranger();
+    size_t at = net.log_count;
+    uint64_t begun_us = net.now_us;
+    sh_swarm_want(net.node[0].swarm, snet_peer(&net, 0, 2), net.now_us);
+    snet_kill(&net, 1);
+    const struct snet_event *e = snet_until(&net, 0, SH_SWARM_UNREACHABLE, &at, 5 * SECOND);
+    assert_non_null(e);
+    assert_true(e->at_us - begun_us <= 100 * MS); /* nobody is left to wait for */
+    snet_fini(&net);
+}
+
 static void test_resolve(void **state)
 {
     (void)state;
@@ -820,6 +872,9 @@ int main(void)
         cmocka_unit_test(test_crossed_dials),
         cmocka_unit_test(test_crossed_jobs),
         cmocka_unit_test(test_want),
+        cmocka_unit_test(test_stranger_waits_for_identify),
+        cmocka_unit_test(test_stranger_and_a_silent_peer),
+        cmocka_unit_test(test_stranger_and_a_peer_that_goes),
         cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_publish_alone_then_found),
         cmocka_unit_test(test_twenty),

@@ -1,0 +1,193 @@
+/* tests/unit/remote/test_hot.c - what makes the session fast must not lose or keep anything: caches of what was found
+ * last, values written without a copy, tables that begin small, room told to who polls for it. */
+#include "harness.h"
+#include "remote/native.h"
+
+enum { MANY = 70 };
+
+/* Who was refused by the queue to a peer is told once when there is room again; nobody else is. */
+static void test_room_back(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(31, 2);
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    sh_runtime *rt = h->node[0].rt;
+    h->node[1].frozen = true;
+    int rc = 0;
+    for (uint32_t i = 0; i < 100000 && rc == 0; i++) {
+        rc = h_tell(h, 0, ab, i);
+    }
+    assert_int_equal(rc, SH_E_MAILBOX_FULL);
+    assert_false(sh_runtime_room_back(rt)); /* not yet */
+    h_run(h, 100);
+    assert_true(sh_runtime_room_back(rt)); /* the window's worth has left */
+    assert_false(sh_runtime_room_back(rt));
+    h->node[1].frozen = false;
+    h_run(h, 400);
+    assert_false(sh_runtime_room_back(rt)); /* nobody was refused since */
+    assert_int_equal(h_tell(h, 0, ab, 1), 0);
+    h_free(h);
+}
+
+static sh_span big_value(size_t n)
+{
+    static uint8_t big[400000];
+    assert_true(n + 5 <= sizeof big);
+    big[0] = 0xc6;
+    sh_store_u32be(big + 1, (uint32_t)n);
+    return sh_span_of(big, n + 5);
+}
+
+static int tell_big(struct harness *h, sh_pid to, size_t n)
+{
+    return sh_runtime_tell(h->node[0].rt, TOKEN, to, sh_span_str("big"), big_value(n));
+}
+
+/* A value that is half written when its session ends is given back, its room in the queue too, every time. */
+static void test_cut_in_a_large_value(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(32, 2);
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    h->net->window = 20000;
+    h->net->piece = 1000;
+    for (unsigned round = 0; round < 30; round++) {
+        assert_int_equal(tell_big(h, ab, 300000), 0); /* 9 MB in all, the queue holds 1 */
+        h_run(h, 1 + round % 7);
+        fake_net_cut(h->net, 0, 1);
+        h_run(h, 60);
+    }
+    h->net->piece = 4096;
+    h->net->window = 256 * 1024;
+    h_run(h, 3000);
+    struct ask_note *last = h_ask(h, 0, ab, "n", 7, 2000, NULL);
+    h_run(h, 200);
+    assert_int_equal(last->code, 0);
+    assert_int_equal(h->node[0].bad_peers + h->node[1].bad_peers, 0);
+    h_free(h); /* nothing is left of any */
+}
+
+/* Behind a half written value everything keeps its order, small ones and control frames too. */
+static void test_behind_a_large_value(void **state)
+{
+    (void)state;
+    for (size_t window = 1; window < 12000; window = window * 3 + 7) {
+        struct harness *h = h_new(33, 2);
+        sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+        h->net->window = window + 200;
+        for (uint32_t i = 0; i < 30; i++) {
+            assert_int_equal(tell_big(h, ab, 4090 + i), 0); /* about NATIVE_LARGE */
+            assert_int_equal(h_tell(h, 0, ab, i), 0);
+        }
+        struct ask_note *last = h_ask(h, 0, ab, "n", 99, 20000, NULL);
+        h_run(h, 5000);
+        assert_int_equal(h->node[1].seen_n, 30);
+        for (uint32_t i = 0; i < 30; i++) {
+            assert_int_equal(h->node[1].seen[i], i);
+        }
+        assert_int_equal(last->value, 99);
+        assert_int_equal(h->node[1].bad_peers, 0);
+        h_free(h);
+    }
+}
+
+/* Tables of targets and of names on their way from 4 entries up, and in a second session all anew. */
+static void test_tables_grow(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(34, 2);
+    sh_pid to[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        to[i] = h_pid(h, 0, 1, h_spawn(h, 1));
+    }
+    for (unsigned session = 0; session < 2; session++) {
+        size_t before = h->node[1].seen_n;
+        for (unsigned round = 0; round < 2; round++) {
+            for (unsigned i = 0; i < MANY; i++) {
+                char name[32];
+                snprintf(name, sizeof name, "nobody takes %u", i);
+                assert_int_equal(h_tell(h, 0, to[i], i), 0);
+                assert_int_equal(
+                    sh_runtime_tell(h->node[0].rt, TOKEN, to[i], sh_span_str(name), big_value(1)),
+                    0);
+            }
+        }
+        h_run(h, 200);
+        assert_int_equal(h->node[1].seen_n - before, 2 * MANY);
+        unsigned of[MANY] = {0}; /* in order for each target only */
+        for (size_t i = 0; i < 2 * MANY; i++) {
+            of[h->node[1].seen[before + i] % MANY]++;
+        }
+        for (unsigned i = 0; i < MANY; i++) {
+            assert_int_equal(of[i], 2);
+        }
+        assert_int_equal(h->node[1].bad_peers, 0);
+        fake_net_cut(h->net, 0, 1);
+        h_run(h, 100);
+    }
+    h_free(h);
+}
+
+/* No memory at each point of their growing: the session ends, the next one works, and nothing is left. */
+static void test_tables_without_memory(void **state)
+{
+    (void)state;
+    for (size_t fail = 1; fail < 60; fail++) {
+        struct harness *h = h_new(35, 2);
+        sh_pid to[18];
+        for (unsigned i = 0; i < 18; i++) {
+            to[i] = h_pid(h, 0, 1, h_spawn(h, 1));
+        }
+        h_tell(h, 0, to[0], 0);
+        h_run(h, 60);
+        sh_mem_counter *c = &h->node[1].counter;
+        atomic_store(&c->fail_at, atomic_load(&c->allocations) + fail);
+        for (unsigned i = 0; i < 18; i++) {
+            h_tell(h, 0, to[i], i);
+        }
+        h_run(h, 400);
+        atomic_store(&c->fail_at, 0);
+        size_t before = h->node[1].seen_n;
+        for (unsigned i = 0; i < 18; i++) {
+            h_ask(h, 0, to[i], "n", i, 3000, NULL);
+        }
+        h_run(h, 400);
+        assert_true(h->node[1].seen_n >= before);
+        for (size_t i = 0; i < h->asks_n; i++) {
+            assert_int_equal(h->asks[i].code, 0);
+        }
+        h_free(h);
+    }
+}
+
+/* What was found last is not found in the next session: cut after cut, names and windows are told anew. */
+static void test_caches_end_with_the_session(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(36, 2);
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    for (uint32_t i = 0; i < 40; i++) {
+        struct ask_note *a = h_ask(h, 0, ab, i % 2 ? "n" : "never", i, 40, NULL);
+        assert_int_equal(h_tell(h, 0, ab, i), 0);
+        h_run(h, 60);
+        assert_int_equal(a->ends, 1);
+        fake_net_cut(h->net, 0, 1);
+        h_run(h, 60);
+        assert_int_equal(h->node[1].seen_n, i + 1);
+    }
+    assert_int_equal(h->node[0].bad_peers + h->node[1].bad_peers, 0);
+    h_free(h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_room_back),
+        cmocka_unit_test(test_cut_in_a_large_value),
+        cmocka_unit_test(test_behind_a_large_value),
+        cmocka_unit_test(test_tables_grow),
+        cmocka_unit_test(test_tables_without_memory),
+        cmocka_unit_test(test_caches_end_with_the_session),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
