@@ -24,6 +24,8 @@ enum {
     SH_IO_ROUNDS_MAX = 16,          /* turns of one slice before input is looked at again */
     SH_IO_HANDLED_MAX = 256,        /* handlers of one slice: how often the clock is read */
     SH_IO_LOOK_US = 50,             /* while one socket is busy the others are looked at so often */
+    SH_IO_CROWDED_SPINS = 2,        /* a yield of more spin_us than this: the core is wanted */
+    SH_IO_CROWDED_US = 10000,       /* so long nobody spins then */
     SH_IO_SPIN_LOOKS = 4,           /* tries at the busy socket between two looks at all of them */
 };
 
@@ -67,6 +69,7 @@ struct sh_io {
     const volatile uint8_t
         *fork_mark; /* a page that is 1 here and 0 in a fork; NULL: compare pid */
     uint32_t spin_us;
+    atomic_ullong crowded_us; /* until then no executor spins */
     bool threaded;
     atomic_bool no_entropy; /* getrandom has failed */
 

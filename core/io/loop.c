@@ -145,19 +145,32 @@ static bool io_try_hot(struct sh_io *io, uint64_t now_us)
     return got;
 }
 
+/* The time after a yield. If it took long somebody else is busy on this core: who sleeps is woken in front of them, who
+ * yields waits behind them. So nobody spins for a while. Relaxed: one spin more or less. */
+static uint64_t io_yielded(struct sh_io *io, uint64_t before_us)
+{
+    uint64_t now_us = io->calls.now_us();
+    if (now_us - before_us > (uint64_t)SH_IO_CROWDED_SPINS * io->spin_us) {
+        atomic_store_explicit(&io->crowded_us, now_us + SH_IO_CROWDED_US, memory_order_relaxed);
+    }
+    return now_us;
+}
+
 void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us)
 {
     bool loop = x == io->loop;
     struct pollfd p = {.fd = loop ? uv_backend_fd(&io->uv) : io->host_fd, .events = POLLIN};
     uint64_t now_us = io->calls.now_us();
-    for (unsigned i = 0; now_us < deadline_us && now_us - traffic_us < io->spin_us; i++) {
+    for (unsigned i = 0; now_us < deadline_us && now_us - traffic_us < io->spin_us &&
+                         now_us >= atomic_load_explicit(&io->crowded_us, memory_order_relaxed);
+         i++) {
         bool look = !loop || i % SH_IO_SPIN_LOOKS == SH_IO_SPIN_LOOKS - 1;
         if (!sh_exec_asleep(x) || (loop && io_try_hot(io, now_us)) ||
             (look && io->calls.poll(&p, 1, 0) != 0)) {
             return;
         }
         io->calls.yield();
-        now_us = io->calls.now_us();
+        now_us = io_yielded(io, now_us);
     }
     /* Seq_cst pairs with io_wake_exec: either it sees that we block, or we see that it woke us. */
     atomic_uint *blocked = &io->blocked[sh_exec_index(x)];

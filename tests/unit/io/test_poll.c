@@ -361,6 +361,62 @@ static void test_signals_stay_with_the_host(void **state)
     sh_io_free(io);
 }
 
+/* --- a clock and yields of ours --- */
+
+static uint64_t own_now_us;
+static uint64_t own_yield_us;
+static unsigned own_yields;
+
+static uint64_t own_now(void)
+{
+    return own_now_us;
+}
+
+static int own_yield(void)
+{
+    own_yields++;
+    own_now_us += own_yield_us;
+    return 0;
+}
+
+static int own_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    own_now_us += timeout_ms > 0 ? (uint64_t)timeout_ms * 1000 : 0;
+    return sh_calls_system()->poll(fds, n, 0);
+}
+
+/* How often it yields after traffic, each yield being so long, before it sleeps. */
+static unsigned yields_of(sh_io *io, uint64_t yield_us)
+{
+    own_yield_us = yield_us;
+    fake_give(fake_exec(io, 0));
+    assert_int_equal(sh_io_poll(io, 0, 0, NULL), 0);
+    own_yields = 0;
+    assert_int_equal(sh_io_poll(io, 0, 1, NULL), 0);
+    return own_yields;
+}
+
+/* A yield that took long says that somebody else wants the core: for a while nobody spins. */
+static void test_no_spin_when_crowded(void **state)
+{
+    (void)state;
+    struct sh_calls kept = calls;
+    own_now_us = calls.now_us();
+    calls.now_us = own_now;
+    calls.yield = own_yield;
+    calls.poll = own_poll;
+    sh_io *io = make(0, false);
+    assert_in_range(yields_of(io, 1), 15, 20);
+    assert_int_equal(yields_of(io, 40), 1); /* the other end's turn, nothing more */
+    assert_in_range(yields_of(io, 1), 15, 20);
+    assert_int_equal(yields_of(io, 50), 1);
+    assert_int_equal(yields_of(io, 1), 0);
+    own_now_us += 10000;
+    assert_in_range(yields_of(io, 1), 15, 20);
+    sh_io_free(io);
+    calls = kept;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +433,7 @@ int main(void)
         T(test_free_with_traffic),
         T(test_fork),
         T(test_signals_stay_with_the_host),
+        T(test_no_spin_when_crowded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
