@@ -3,20 +3,21 @@
 #include <string.h>
 
 #include "internal.h"
+#include "base/sh_limits.h"
 #include "crypto/secret.h"
 #include "io/keyfile.h"
 
 void shoal_node_config_init(shoal_node_config *cfg, size_t struct_size)
 {
     shoal_node_config c = {
-        .mailbox = 1024,
-        .ask_timeout_ms = 5000,
-        .stop_timeout_ms = 5000,
-        .peer_timeout_ms = 10000,
-        .max_message = 1u << 20,
-        .max_peers = 512,
-        .max_actors = 1u << 20,
-        .max_asks = 65536,
+        .mailbox = SH_MAILBOX_DEFAULT,
+        .ask_timeout_ms = SH_ASK_TIMEOUT_MS,
+        .stop_timeout_ms = SH_STOP_TIMEOUT_MS,
+        .peer_timeout_ms = SH_PEER_TIMEOUT_MS,
+        .max_message = SH_MESSAGE_MAX,
+        .max_peers = SH_PEERS_CONNECTED_MAX,
+        .max_actors = SH_ACTORS_MAX,
+        .max_asks = SH_ASKS_MAX,
         .spin_us = 20,
         .log_level = SHOAL_LOG_WARN,
     };
@@ -150,10 +151,10 @@ static int option_check(const shoal_node_config *c)
         {"ask_timeout_ms", c->ask_timeout_ms, 1, UINT32_MAX},
         {"stop_timeout_ms", c->stop_timeout_ms, 1, UINT32_MAX},
         {"peer_timeout_ms", c->peer_timeout_ms, 200, UINT32_MAX},
-        {"max_message", c->max_message, 1024, 64u << 20},
-        {"max_peers", c->max_peers, 1, 65535},
-        {"max_actors", c->max_actors, 1, 1u << 24},
-        {"max_asks", c->max_asks, 1, 1u << 24},
+        {"max_message", c->max_message, SH_NODE_MESSAGE_MIN, SH_NODE_MESSAGE_LIMIT},
+        {"max_peers", c->max_peers, 1, SH_PEERS_TABLE_MAX - 1},
+        {"max_actors", c->max_actors, 1, SH_SLAB_COUNT_MAX},
+        {"max_asks", c->max_asks, 1, SH_SLAB_COUNT_MAX},
         {"log_level", (uint64_t)c->log_level, SHOAL_LOG_OFF, SHOAL_LOG_DEBUG},
     };
     for (size_t i = 0; code == 0 && i < sizeof ranges / sizeof *ranges; i++) {

@@ -173,7 +173,7 @@ enum {
     SH_CLOSED_GRACE_MS = 200, /* a closed connection that does not come back: death within 250 ms */
     SH_NODE_QUOTA_BYTES = 1 << 30,   /* what all peers together can make a node hold: 1 GiB */
     SH_NODE_MESSAGE_MIN = 1024,      /* smallest max_message: an error text must fit */
-    SH_NODE_MESSAGE_LIMIT = 1 << 30, /* largest max_message: lengths stay well inside 31 bits */
+    SH_NODE_MESSAGE_LIMIT = 1 << 26, /* largest max_message: 64 MiB, and a frame is under 2^28 */
     SH_NODE_LISTENERS_MAX = 64,      /* addresses a node listens on */
     SH_NODE_DIAL_MS = 30000,         /* default of a dial call: handshake 10 s, some addresses */
     SH_NODE_LOOKUP_ONCE_MS = 60000,  /* one pass ends by the swarm's own timeouts; this is beyond */

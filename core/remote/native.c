@@ -377,7 +377,7 @@ static void native_stream_in(struct native *n, const struct sh_swarm_event *ev, 
         in->stream = ev->stream;
         in->conn = ev->conn;
         in->hello = false;
-        in->deadline_us = now_us + SH_HELLO_TIMEOUT_MS * 1000u;
+        in->deadline_us = now_us + (n->r->leaving ? SH_BYE_ANSWER_MS : SH_HELLO_TIMEOUT_MS) * 1000u;
         sh_frame_reader_init(&in->reader, n->r->mem, &n->quota, SH_HELLO_MAX);
         return;
     }
@@ -521,7 +521,7 @@ void native_arm(struct native *n)
     if (native_has_work(n) && !n->out && n->retry_us < due) {
         due = n->retry_us;
     }
-    if (n->said_bye && !n->got_bye && !n->fin_sent && n->bye_until_us < due) {
+    if (n->said_bye && (!n->got_bye || n->fin_sent) && n->bye_until_us < due) {
         due = n->bye_until_us;
     }
     for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
@@ -546,16 +546,17 @@ static bool native_owes(const struct native *n)
     return false;
 }
 
-/* After goodbye, its answer, and all that was still due: the end of our stream. */
+/* After goodbye, its answer, and all that was still due: the end of our stream. The peer's is waited for as long. */
 static void native_finish(struct native *n, uint64_t now_us)
 {
-    bool answered = n->got_bye || now_us >= n->bye_until_us;
+    bool answered = n->got_bye || n->bye_until_us == UINT64_MAX;
     if (n->said_bye && answered && !n->fin_sent && n->out && n->out_open && !native_owes(n)) {
         native_lost_flush(n);
         native_scratch_flush(n->r);
         if (n->backlog_n == 0 && !n->part) {
             sh_stream_shut(n->out);
             n->fin_sent = true;
+            n->bye_until_us = now_us + SH_BYE_ANSWER_MS * 1000u;
         }
     }
 }
@@ -581,6 +582,15 @@ static void native_op_flush(struct sh_rpeer *p, uint64_t now_us)
     native_arm(n);
 }
 
+/* The peer has not answered our goodbye in time, or not ended its stream after ours. */
+static void native_bye_late(struct native *n)
+{
+    n->bye_until_us = UINT64_MAX;
+    if (n->fin_sent || !n->out_open) {
+        native_end(n, "the peer does not answer a goodbye");
+    }
+}
+
 static void native_op_tick(struct sh_rpeer *p, uint64_t now_us)
 {
     struct native *n = p->native;
@@ -589,6 +599,9 @@ static void native_op_tick(struct sh_rpeer *p, uint64_t now_us)
     }
     if (n->out && n->out_deadline_us <= now_us) {
         native_end(n, "no stream in answer");
+    }
+    if (n->said_bye && (!n->got_bye || n->fin_sent) && n->bye_until_us <= now_us) {
+        native_bye_late(n);
     }
     for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
         if (n->in[i].stream && n->in[i].deadline_us <= now_us) {
@@ -612,6 +625,12 @@ void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint6
         n->bye_until_us = now_us + SH_BYE_ANSWER_MS * 1000u;
     } else if (n->out) {
         native_end(n, "the node is stopping"); /* not paired: nobody is owed a word */
+    }
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) { /* nor is a HELLO waited for so long */
+        uint64_t until_us = now_us + SH_BYE_ANSWER_MS * 1000u;
+        if (!n->in[i].hello && n->in[i].deadline_us > until_us) {
+            n->in[i].deadline_us = until_us;
+        }
     }
     sh_remote_touch(p);
 }

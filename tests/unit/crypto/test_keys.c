@@ -214,7 +214,7 @@ static void hostile_keys(void **state)
     assert_int_equal(sh_pubkey_check(sh_span_take(rsa, rsa.n - 1)), SH_E_PROTO);
 }
 
-/* Keys that verify, and keys whose right signature is still refused. */
+/* Keys that verify, and keys whose right signature is still refused: 2040 bits are under SH_RSA_BITS_MIN. */
 static void bounds_of_rsa_and_curves(void **state)
 {
     static const struct {

@@ -392,6 +392,57 @@ static void test_unread_answers(void **state)
     puppet_end(&p);
 }
 
+/* SH_BYE_ANSWER_MS: a goodbye without an answer, then an end of our stream without one of theirs. */
+static void test_goodbye_unanswered(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 10);
+    struct sh_remote *r = p.h->node[0].remote;
+    sh_remote_goodbye(r, 5000, sh_span_str("bye"), p.h->now);
+    puppet_run(&p, 2 * SH_BYE_ANSWER_MS - 1);
+    assert_false(sh_remote_goodbye_done(r));
+    puppet_run(&p, 5);
+    assert_true(sh_remote_goodbye_done(r));
+    assert_int_equal(p.h->node[0].bad_peers, 0);
+    puppet_end(&p);
+}
+
+/* SH_HELLO_TIMEOUT_MS: a stream on which nothing comes. */
+static void test_no_hello(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 11);
+    sh_stream *more;
+    p.reads = false;
+    assert_int_equal(sh_swarm_open(p.swarm, p.node0, 0, NULL, &more), 0);
+    puppet_run(&p, SH_HELLO_TIMEOUT_MS - 1);
+    assert_false(more->ending);
+    puppet_run(&p, 10);
+    assert_true(more->ending);
+    assert_false(p.out->ending);
+    puppet_end(&p);
+}
+
+/* SH_HELLO_MAX: the length of the first frame says enough. */
+static void test_long_hello(void **state)
+{
+    (void)state;
+    for (unsigned over = 0; over < 2; over++) {
+        struct puppet p;
+        puppet_start(&p, 12);
+        sh_stream *more;
+        uint32_t length = SH_HELLO_MAX + over;
+        uint8_t head[2] = {(uint8_t)(length | 0x80), (uint8_t)(length >> 7)};
+        assert_int_equal(sh_swarm_open(p.swarm, p.node0, 0, NULL, &more), 0);
+        assert_int_equal(sh_stream_write(more, sh_span_of(head, 2)), 2);
+        puppet_run(&p, 20);
+        assert_int_equal(p.h->node[0].bad_peers, over);
+        puppet_end(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +455,9 @@ int main(void)
         cmocka_unit_test(test_watches_of_a_peer),
         cmocka_unit_test(test_streams_of_a_peer),
         cmocka_unit_test(test_unread_answers),
+        cmocka_unit_test(test_goodbye_unanswered),
+        cmocka_unit_test(test_no_hello),
+        cmocka_unit_test(test_long_hello),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
