@@ -3,6 +3,8 @@
 
 #include "lshoal.h"
 
+static char meta_key; /* registry: the metatable; cheaper to find than by its name */
+
 void lbytes_push(lua_State *L, const void *data, size_t len)
 {
     lbytes *b = lcompat_newuserdata(L, sizeof *b + len);
@@ -10,7 +12,8 @@ void lbytes_push(lua_State *L, const void *data, size_t len)
     if (len) {
         memcpy(b->data, data, len);
     }
-    luaL_setmetatable(L, "shoal.bytes");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
+    lua_setmetatable(L, -2);
 }
 
 /* shoal.bytes(s) -> bytes */
@@ -65,5 +68,5 @@ void lbytes_open(lua_State *L)
     luaL_setfuncs(L, meta, 0);
     lmeta_index(L, methods, NULL);
     lvm_of(L)->bytes = lua_topointer(L, -1);
-    lua_pop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
 }

@@ -165,6 +165,9 @@ static int message_begin(lua_State *L, lcoro *c)
 {
     lnode *n = c->node;
     bool named = push_handler(L, n, c->actor, c->name);
+    if (named && !c->object) { /* only what a class has: no peer can fill the table */
+        lobject_learn(L, n, c->name);
+    }
     int at = lua_gettop(L); /* the handler, or the class */
     if (!named && lua_getfield(L, at, "on_message") != LUA_TFUNCTION) {
         return job_unknown(L, c, at);
@@ -311,8 +314,45 @@ static int job_start(lua_State *L)
     return job_run(L, c);
 }
 
+/* (c, handler, self): in the coroutine, where what reading the value raises ends. */
+static int job_call(lua_State *L)
+{
+    lcoro *c = lua_touserdata(L, 1);
+    if (!lcodec_push(L, c->node, c->value)) {
+        job_unfit(c, SHOAL_E_BAD_VALUE, lua_tostring(L, -1));
+        return 0;
+    }
+    lua_callk(L, 2, 1, (lua_KContext)c, job_after);
+    return job_after(L, LUA_OK, (lua_KContext)c);
+}
+
+/* Without memory: a packed message whose handler the class has itself, under a name met before. */
+static bool push_named(lcoro *c)
+{
+    lua_State *co = c->co;
+    const lname *name =
+        c->kind == RUN_MESSAGE && !c->object ? lobject_named(c->node, c->name) : NULL;
+    if (!name || !name->handler) {
+        return false;
+    }
+    lua_pushcfunction(co, job_call);
+    lua_pushlightuserdata(co, c);
+    lua_rawgeti(co, 1, c->actor->type->class_ref);
+    lua_rawgeti(co, 1, name->ref);
+    if (lua_rawget(co, -2) != LUA_TFUNCTION) {
+        lua_settop(co, 1);
+        return false;
+    }
+    lua_replace(co, -2);
+    lua_rawgeti(co, 1, c->actor->self_ref);
+    return true;
+}
+
 int ljob_push(lcoro *c)
 {
+    if (push_named(c)) {
+        return 3;
+    }
     lua_pushcfunction(c->co, job_start);
     lua_pushlightuserdata(c->co, c);
     return 1;

@@ -62,6 +62,33 @@ static const lname *name_find(lua_State *L, lnode *n, int arg, int box)
     return name_add(L, n, arg, box, &n->names[h], len);
 }
 
+static unsigned text_hash(const char *text)
+{
+    unsigned h = 2166136261u;
+    for (; *text; text++) {
+        h = (h ^ (unsigned char)*text) * 16777619u;
+    }
+    return (h ^ h >> 16) % LTEXTS;
+}
+
+const lname *lobject_named(const lnode *n, const char *text)
+{
+    const lname *name = n->texts[text_hash(text)];
+    return name && strcmp(name->text, text) == 0 ? name : NULL;
+}
+
+void lobject_learn(lua_State *L, lnode *n, const char *text)
+{
+    lua_pushstring(L, text);
+    lnode_push_box(L, n, BOX_ANCHOR);
+    int box = lua_gettop(L);
+    const lname *name = name_find(L, n, box - 1, box);
+    if (name) {
+        n->texts[text_hash(text)] = name;
+    }
+    lua_settop(L, box - 2);
+}
+
 /* --- objects --- */
 
 static bool objects_grow(lua_State *L, lnode *n, int box)
@@ -131,6 +158,7 @@ void lobject_close(lnode *n)
     n->objects = n->dropped = NULL;
     n->object_count = 0;
     memset(n->names, 0, sizeof n->names);
+    memset(n->texts, 0, sizeof n->texts);
     n->name_count = 0;
 }
 

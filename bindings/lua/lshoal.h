@@ -88,7 +88,7 @@ struct lobj {
     } as;
 };
 
-enum { LTRACES = 32, LPOOL_MAX = 64, LNAMES = 256, LDEPTH_MAX = 32 };
+enum { LTRACES = 32, LPOOL_MAX = 64, LNAMES = 256, LTEXTS = 64, LDEPTH_MAX = 32 };
 
 struct lnode {
     shoal_node *node; /* NULL: closed, or home */
@@ -114,7 +114,8 @@ struct lnode {
     size_t object_count; /* on their way */
     lname names[LNAMES]; /* a hash table, never more than half full */
     unsigned name_count;
-    lcoro **sleepers; /* binary heap by due_us */
+    const lname *texts[LTEXTS]; /* of them, by what they say: names of packed messages */
+    lcoro **sleepers;           /* binary heap by due_us */
     size_t sleeper_count, sleeper_cap;
     shoal_pid nobody; /* an actor that is not: its end is known at once */
     bool waking;
@@ -270,6 +271,9 @@ void lbox_open(lua_State *L);
 
 /* --- lobject.c --- */
 bool lobject_hidden(const char *name); /* never a handler's */
+/* The name of a packed message that was learned before; NULL: not one. No memory. */
+const lname *lobject_named(const lnode *n, const char *text);
+void lobject_learn(lua_State *L, lnode *n, const char *text);
 /* The value at idx, or its copy, for another actor of n; NULL: it must be packed. Positive indexes. */
 lobj *lobject_of(lua_State *L, lnode *n, int idx, int box);
 /* The same with the name of a message. */
