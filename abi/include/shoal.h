@@ -253,7 +253,9 @@ typedef struct shoal_node_config {
     const char *const
         *admin; /* peer ids, or "all", that may info this node, stop and kill its actors */
     size_t admin_count;
-    uint32_t mailbox;         /* messages that may wait in an actor; default 1024; 0: only memory */
+    /* Messages that may wait in an actor; default 1024; 0: only memory. Counted for senders of its own executor and
+     * for all others each, so both together can reach twice that. */
+    uint32_t mailbox;
     int dht;                  /* SHOAL_DHT_* */
     uint32_t ask_timeout_ms;  /* default 5000 */
     uint32_t stop_timeout_ms; /* default 5000 */

@@ -11,34 +11,13 @@ sh_pid sh_actor_parent(const sh_exec *x, const sh_actor *a)
     return a->parent ? sh_actor_pid(x, a->parent) : sh_pid_none();
 }
 
-/* --- mailbox --- */
+/* --- room --- */
 
 void sh_actor_room_back(sh_exec *x, sh_actor *a)
 {
     if (!(a->flags & SH_A_CLOSING) && sh_gate_give(sh_gates_at(&x->gates, sh_pid_slot(a->id)), 1)) {
         sh_exec_nudge_all(x);
     }
-}
-
-sh_msg *sh_actor_take_ask(sh_exec *x, sh_actor *a, sh_pid reply)
-{
-    sh_msg *before = NULL;
-    for (sh_msg *m = a->mailbox.head; m; before = m, m = m->next) {
-        if (m->kind != SH_MSG_ASK || !sh_pid_eq(m->reply, reply)) {
-            continue;
-        }
-        if (before) {
-            before->next = m->next;
-        } else {
-            a->mailbox.head = m->next;
-        }
-        if (a->mailbox.tail == m) {
-            a->mailbox.tail = before;
-        }
-        sh_actor_room(x, a, m);
-        return m;
-    }
-    return NULL;
 }
 
 /* Of an actor that starts, ends or has shut its door. */
@@ -190,7 +169,7 @@ static void end_children(sh_exec *x, sh_actor *a, bool kill)
 static void sweep_mailbox(sh_exec *x, sh_actor *a)
 {
     const struct sh_actor_type *def = &a->type->def;
-    for (sh_msg *m = sh_msg_queue_pop(&a->mailbox); m; m = sh_msg_queue_pop(&a->mailbox)) {
+    for (sh_msg *m = sh_mailbox_pop(x, a); m; m = sh_mailbox_pop(x, a)) {
         sh_actor_room(x, a, m);
         bool told = m->kind == SH_MSG_TELL && def->on_undelivered && (a->flags & SH_A_STARTED);
         sh_cx *cx = told ? sh_cx_open(x, a, SH_HOOK_UNDELIVERED, m) : NULL;
@@ -321,7 +300,7 @@ static void actor_restart(sh_exec *x, sh_actor *a)
     }
     a->restarts++;
     a->flags |= SH_A_STARTING;
-    sh_actor_call_init(x, a);
+    (void)sh_actor_call_init(x, a); /* it says so itself */
 }
 
 bool sh_actor_proceed(sh_exec *x, sh_actor *a)

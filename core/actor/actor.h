@@ -17,9 +17,11 @@ enum {
     SH_A_STARTED = 1u << 5,  /* an init succeeded that no on_stop followed yet */
     SH_A_RESTARTING = 1u << 6,
     SH_A_REENTRANT = 1u << 7,
-    SH_A_SWEPT = 1u << 8,   /* continuations were cancelled, children told */
-    SH_A_STOPPED = 1u << 9, /* on_stop has ended: the next step ends it */
-    SH_A_SILENT = 1u << 10, /* spawn failed and said so: nobody else is told */
+    SH_A_SWEPT = 1u << 8,        /* continuations were cancelled, children told */
+    SH_A_STOPPED = 1u << 9,      /* on_stop has ended: the next step ends it */
+    SH_A_SILENT = 1u << 10,      /* spawn failed and said so: nobody else is told */
+    SH_A_LINKS_KNOWN = 1u << 11, /* its links are in the executor's table */
+    SH_A_ASKS_KNOWN = 1u << 12,  /* more->asks: asks of its mailbox are in a table */
     /* None of these: a message can be handled now, if it waits for no other. */
     SH_A_SPECIAL = SH_A_STARTING | SH_A_DYING | SH_A_ENDING | SH_A_STOPPED,
 };
@@ -33,6 +35,7 @@ struct sh_actor_more {
     sh_span reason_text; /* owned */
     uint64_t window_us;  /* of the restart budget */
     uint32_t window_restarts;
+    struct sh_asks *asks; /* of mailbox.c; NULL: none walked over */
 };
 
 struct sh_actor {
@@ -80,7 +83,8 @@ void sh_type_free_all(sh_runtime *rt);
 /* --- spawn.c --- */
 int sh_actor_spawn(sh_exec *x, sh_actor *parent, const sh_type *type, const struct sh_spawn *opt,
                    sh_pid *out);
-void sh_actor_call_init(sh_exec *x, sh_actor *a); /* at a spawn or restart */
+/* At a spawn or restart: 0, or LIMIT if init could not begin (and then has ended). */
+int sh_actor_call_init(sh_exec *x, sh_actor *a);
 void sh_actor_init_ended(sh_exec *x, sh_actor *a, int code, sh_span text);
 void sh_actor_free(sh_exec *x, sh_actor *a); /* its memory; nothing may point at it */
 
@@ -96,9 +100,6 @@ static inline sh_pid sh_actor_pid(const sh_exec *x, const sh_actor *a)
     return sh_exec_pid(x, a->id);
 }
 
-/* Takes the ask of that reply address out of the mailbox, not yet begun; NULL: not there. Linear in what waits
- * there, so at most the mailbox limit, once for each executor that sends. */
-sh_msg *sh_actor_take_ask(sh_exec *x, sh_actor *a, sh_pid reply);
 size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max); /* out of the run queue; handled */
 /* One step towards its end, or a restart; false: it is gone. */
 bool sh_actor_proceed(sh_exec *x, sh_actor *a);
@@ -170,6 +171,21 @@ void sh_actor_decide(sh_exec *x, sh_actor *a, int decision, int kind, sh_span te
 void sh_actor_stop_ended(sh_exec *x, sh_actor *a);
 struct sh_actor_more *sh_actor_more(sh_exec *x, sh_actor *a); /* NULL: no memory */
 sh_pid sh_actor_parent(const sh_exec *x, const sh_actor *a);
+
+/* --- mailbox.c --- */
+/* Takes the ask of that reply address out of the mailbox, not yet begun; NULL: not there. */
+sh_msg *sh_actor_take_ask(sh_exec *x, sh_actor *a, sh_pid reply);
+void sh_mailbox_popped(sh_exec *x, sh_actor *a,
+                       sh_msg *m); /* m was the first; of ASKS_KNOWN only */
+
+static inline sh_msg *sh_mailbox_pop(sh_exec *x, sh_actor *a)
+{
+    sh_msg *m = sh_msg_queue_pop(&a->mailbox);
+    if (m && (a->flags & SH_A_ASKS_KNOWN)) {
+        sh_mailbox_popped(x, a, m);
+    }
+    return m;
+}
 
 /* --- timer.c --- */
 void sh_timer_table_init(sh_exec *x);

@@ -75,6 +75,7 @@ void sh_exec_free(sh_exec *x)
         x->cx_free = (sh_cx *)(void *)cx->link.next;
         sh_mem_free(mem, cx, sizeof *cx);
     }
+    sh_mem_free(mem, x->links.buckets, x->links.size * sizeof *x->links.buckets);
     sh_msg_pool_fini(&x->pool);
     sh_slab_fini(&x->actors);
     sh_slab_fini(&x->slots);

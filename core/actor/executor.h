@@ -94,6 +94,11 @@ struct sh_exec {
     struct sh_name names[SH_NAMES_KNOWN];
     sh_msg *last_text;
     struct sh_exec_stats stats;
+    struct {
+        sh_msg **buckets; /* `size` of them, a power of two; NULL: none yet */
+        uint32_t size;
+        uint32_t count;
+    } links; /* of actors with many: see links.c */
 };
 
 struct sh_runtime {
@@ -154,6 +159,14 @@ static inline bool sh_pid_is_local(const sh_exec *x, sh_pid p)
 static inline int sh_public_code(int code)
 {
     return code == SH_E_NOMEM ? SH_E_LIMIT : code;
+}
+
+/* Code, delivery, and whether others follow. */
+static inline void sh_msg_say(sh_msg *m, const struct sh_result *r)
+{
+    m->code = (int8_t)(r->code < 0 ? sh_public_code(r->code) : 0);
+    m->why = (uint8_t)r->delivery;
+    m->flags |= r->code == SH_RESULT_MORE ? SH_MSG_MORE : 0;
 }
 
 /* --- object.c --- */

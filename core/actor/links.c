@@ -1,45 +1,181 @@
 /* actor/links.c - who is told of whose end. An entry is the message that will be sent: a DOWN for each who
  * watches us (with LINK: mutual, so both sides hold one), an UNWATCH for each we only watch. So telling a
- * death needs no memory, and an actor that watches nobody pays one pointer. Finding one is linear in them. */
+ * death needs no memory, and an actor that watches nobody pays one pointer.
+ *
+ * Shape    a list in the order of watching. The entries of an actor that has many are also in a hash table of
+ *          the executor, in buckets chained through them: a peer that holds thousands of watches on one actor
+ *          gives each back in a few steps. Without memory for buckets the chains, or the list, are only longer. */
 #include "actor/actor.h"
 
-enum { WATCH_MONITOR = 1 }; /* code of an entry whose other side also monitors us */
+#include "base/hash.h"
 
-/* The entry about other: a DOWN (it is told of us) or an UNWATCH (we watch it). */
-static sh_msg **link_find(sh_actor *a, sh_pid other, enum sh_msg_kind kind)
+enum {
+    WATCH_MONITOR = 1, /* code of an entry whose other side also monitors us */
+    LINKS_WALKED_MAX = 16,
+    LINK_BUCKETS_START = 64
+};
+
+/* --- the table --- */
+
+static sh_msg **link_bucket(const sh_exec *x, sh_pid from, sh_pid other, unsigned kind)
 {
-    sh_msg **at = &a->links;
-    while (*at && !((*at)->kind == kind && sh_pid_eq((*at)->to, other))) {
-        at = &(*at)->next;
+    uint64_t seed = x->waits.seed; /* random: nobody aims at one bucket */
+    uint64_t h = sh_hash_u64(seed, other.actor) ^ (((uint64_t)other.node << 32) | other.check);
+    h = sh_hash_u64(seed, h) ^ from.actor ^ ((uint64_t)kind << 56);
+    return &x->links.buckets[sh_hash_u64(seed, h) & (x->links.size - 1)];
+}
+
+static void table_put(sh_exec *x, sh_msg *m)
+{
+    sh_msg **bucket = link_bucket(x, m->from, m->to, m->kind);
+    m->entry.bucket = *bucket;
+    *bucket = m;
+    x->links.count++;
+}
+
+/* Before its kind or address changes. */
+static void table_take(sh_exec *x, sh_msg *m)
+{
+    sh_msg **at = link_bucket(x, m->from, m->to, m->kind);
+    while (*at != m) {
+        at = &(*at)->entry.bucket;
     }
-    return at;
+    *at = m->entry.bucket;
+    x->links.count--;
+}
+
+/* Room for one more; false: there is no table. */
+static bool table_grow(sh_exec *x)
+{
+    if (x->links.count < x->links.size) {
+        return true;
+    }
+    uint32_t size = x->links.size;
+    uint32_t more = size ? size * 2 : LINK_BUCKETS_START;
+    sh_msg **old = x->links.buckets;
+    sh_msg **buckets = sh_mem_array(x->rt->cfg.mem, more, sizeof(sh_msg *));
+    if (!buckets) {
+        return size != 0;
+    }
+    x->links.buckets = buckets;
+    x->links.size = more;
+    x->links.count = 0;
+    for (uint32_t i = 0; i < size; i++) {
+        for (sh_msg *m = old[i]; m;) {
+            sh_msg *next = m->entry.bucket;
+            table_put(x, m);
+            m = next;
+        }
+    }
+    sh_mem_free(x->rt->cfg.mem, old, size * sizeof(sh_msg *));
+    return true;
+}
+
+/* The actor has many: from now on, and until it has none, they are in the table. */
+static void table_enter(sh_exec *x, sh_actor *a)
+{
+    for (sh_msg *m = a->links; m; m = m->next) {
+        if (!table_grow(x)) {
+            return; /* before the first was put: there is none */
+        }
+        table_put(x, m);
+    }
+    a->flags |= SH_A_LINKS_KNOWN;
+}
+
+/* --- the list --- */
+
+static bool link_is(const sh_msg *m, sh_pid other, enum sh_msg_kind kind)
+{
+    return m->kind == kind && sh_pid_eq(m->to, other);
+}
+
+/* The entry about other: a DOWN (it is told of us) or an UNWATCH (we watch it). NULL: none. */
+static sh_msg *link_find(sh_exec *x, sh_actor *a, sh_pid other, enum sh_msg_kind kind)
+{
+    unsigned n = 0;
+    sh_msg *m = NULL;
+    if (a->flags & SH_A_LINKS_KNOWN) {
+        sh_pid self = sh_actor_pid(x, a);
+        for (m = *link_bucket(x, self, other, kind); m; m = m->entry.bucket, n++) {
+            if (link_is(m, other, kind) && m->from.actor == self.actor) {
+                break;
+            }
+        }
+    } else {
+        for (m = a->links; m && !link_is(m, other, kind); m = m->next) {
+            n++;
+        }
+        if (n > LINKS_WALKED_MAX) {
+            table_enter(x, a);
+        }
+    }
+    x->stats.searched += n;
+    return m;
+}
+
+static void link_put(sh_exec *x, sh_actor *a, sh_msg *m)
+{
+    m->next = NULL;
+    m->entry.before = m;
+    if (a->links) {
+        m->entry.before = a->links->entry.before;
+        m->entry.before->next = m;
+        a->links->entry.before = m;
+    } else {
+        a->links = m;
+    }
+    if (a->flags & SH_A_LINKS_KNOWN) {
+        (void)table_grow(x); /* there is a table, whatever its size */
+        table_put(x, m);
+    }
+}
+
+/* Out of list and table: a message again, to be sent or released. */
+static void link_take(sh_exec *x, sh_actor *a, sh_msg *m)
+{
+    if (a->flags & SH_A_LINKS_KNOWN) {
+        table_take(x, m);
+    }
+    sh_msg *before = m->entry.before;
+    if (a->links == m) {
+        a->links = m->next;
+    } else {
+        before->next = m->next;
+    }
+    if (m->next) {
+        m->next->entry.before = before;
+    } else if (a->links) {
+        a->links->entry.before = before;
+    }
+    if (!a->links) {
+        a->flags &= (uint16_t)~SH_A_LINKS_KNOWN;
+    }
+    m->reply = sh_pid_none();
 }
 
 /* Makes or finds an entry; NULL: no memory. */
 static sh_msg *link_add(sh_exec *x, sh_actor *a, sh_pid other, enum sh_msg_kind kind)
 {
-    sh_msg **at = link_find(a, other, kind);
-    if (!*at) {
+    sh_msg *m = link_find(x, a, other, kind);
+    if (!m) {
         struct sh_msg_parts none = {0};
-        sh_msg *m = sh_exec_msg(x, kind, other, sh_actor_pid(x, a), &none);
-        if (!m) {
-            return NULL;
+        m = sh_exec_msg(x, kind, other, sh_actor_pid(x, a), &none);
+        if (m) {
+            link_put(x, a, m);
         }
-        m->next = NULL;
-        *at = m;
     }
-    return *at;
+    return m;
 }
 
 static bool link_remove(sh_exec *x, sh_actor *a, sh_pid other, enum sh_msg_kind kind, bool *link)
 {
-    sh_msg **at = link_find(a, other, kind);
-    sh_msg *m = *at;
+    sh_msg *m = link_find(x, a, other, kind);
     if (!m) {
         return false;
     }
     *link |= (m->flags & SH_MSG_LINK) != 0;
-    *at = m->next;
+    link_take(x, a, m);
     sh_exec_release(x, m);
     return true;
 }
@@ -68,7 +204,7 @@ int sh_link_watch(sh_exec *x, sh_actor *a, sh_pid other, bool link)
     if (sh_pid_eq(self, other) || sh_pid_is_none(other) || sh_pid_is_slot(other)) {
         return SH_E_BAD_VALUE;
     }
-    bool had = *link_find(a, other, link ? SH_MSG_DOWN : SH_MSG_UNWATCH) != NULL;
+    bool had = link_find(x, a, other, link ? SH_MSG_DOWN : SH_MSG_UNWATCH) != NULL;
     sh_msg *m = link_add(x, a, other, link ? SH_MSG_DOWN : SH_MSG_UNWATCH);
     if (!m) {
         return SH_E_LIMIT;
@@ -92,11 +228,11 @@ void sh_link_unwatch(sh_exec *x, sh_actor *a, sh_pid other)
 {
     sh_pid self = sh_actor_pid(x, a);
     bool link = false;
-    sh_msg **down = link_find(a, other, SH_MSG_DOWN);
-    if (*down && ((*down)->flags & SH_MSG_LINK)) {
+    sh_msg *down = link_find(x, a, other, SH_MSG_DOWN);
+    if (down && (down->flags & SH_MSG_LINK)) {
         link = true;
-        (*down)->flags &= (uint8_t)~SH_MSG_LINK;
-        if ((*down)->code != WATCH_MONITOR) {
+        down->flags &= (uint8_t)~SH_MSG_LINK;
+        if (down->code != WATCH_MONITOR) {
             link_remove(x, a, other, SH_MSG_DOWN, &link);
         }
     }
@@ -170,9 +306,9 @@ bool sh_link_down(sh_exec *x, sh_actor *a, sh_pid dead, bool *link)
 {
     *link = false;
     bool watched = link_remove(x, a, dead, SH_MSG_UNWATCH, link);
-    sh_msg **down = link_find(a, dead, SH_MSG_DOWN);
-    if (*down) {
-        bool linked = ((*down)->flags & SH_MSG_LINK) != 0;
+    sh_msg *down = link_find(x, a, dead, SH_MSG_DOWN);
+    if (down) {
+        bool linked = (down->flags & SH_MSG_LINK) != 0;
         watched |= linked;
         link_remove(x, a, dead, SH_MSG_DOWN, link); /* the dead need not be told of us */
     }
@@ -183,7 +319,7 @@ void sh_link_tell_all(sh_exec *x, sh_actor *a, const struct sh_reason *reason)
 {
     while (a->links) {
         sh_msg *m = a->links;
-        a->links = m->next;
+        link_take(x, a, m);
         if (m->kind == SH_MSG_DOWN) {
             m->why = (uint8_t)reason->kind;
             m->code = 0;
@@ -198,7 +334,7 @@ void sh_link_drop_all(sh_exec *x, sh_actor *a)
 {
     while (a->links) {
         sh_msg *m = a->links;
-        a->links = m->next;
+        link_take(x, a, m);
         m->kind = SH_MSG_UNWATCH; /* they hold an entry about us */
         sh_exec_send(x, m);
     }

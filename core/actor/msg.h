@@ -94,6 +94,10 @@ struct sh_msg {
             sh_call_fn *fn;
             void *ud;
         } call; /* CALLBACK */
+        struct {
+            sh_msg *before; /* of the first: the last */
+            sh_msg *bucket; /* the next of the same bucket */
+        } entry;            /* of links.c: until it is sent */
     };
     uint64_t deadline_us; /* ASK, REQUEST: absolute; UINT64_MAX none */
     uint32_t value_len;
@@ -142,6 +146,18 @@ static inline void sh_msg_address(sh_msg *m, sh_pid to, sh_pid from)
     m->tag = 0;
     m->code = 0;
     m->why = 0;
+}
+
+/* Its payload is gone; what is left says how a call ended: from nobody, by code and why. */
+static inline void sh_msg_to_end(sh_msg *m, int code, int why)
+{
+    m->from = sh_pid_none();
+    m->code = (int8_t)code;
+    m->why = (uint8_t)why;
+    m->name_len = 0;
+    m->text_len = 0;
+    m->type_len = 0;
+    m->value_len = 0;
 }
 
 static inline const uint8_t *sh_msg_payload(const sh_msg *m)

@@ -182,15 +182,9 @@ static void outside_failed(sh_exec *x, sh_msg *m, const struct outside *o, int c
         sh_exec_release(x, m);
         return;
     }
-    m->name_len = 0;
-    m->text_len = 0;
-    m->type_len = 0;
-    m->value_len = 0;
+    sh_msg_to_end(m, code, SH_NOT_SENT);
     m->call.fn = o->done;
     m->call.ud = o->ud;
-    m->code = (int8_t)code;
-    m->why = SH_NOT_SENT;
-    m->from = sh_pid_none();
     m->tag = 0;
     sh_exec_callback(x, m, sh_runtime_host(x->rt));
 }
@@ -461,9 +455,7 @@ int sh_runtime_reply(sh_runtime *rt, uint64_t token, sh_pid reply, const struct 
     if (!m) {
         return SH_E_LIMIT;
     }
-    m->code = (int8_t)(r->code < 0 ? sh_public_code(r->code) : 0);
-    m->why = (uint8_t)r->delivery;
-    m->flags |= r->code == SH_RESULT_MORE ? SH_MSG_MORE : 0;
+    sh_msg_say(m, r);
     push_alone(rt, e, m);
     return 0;
 }
@@ -497,9 +489,8 @@ static void call_result(sh_runtime *rt, sh_msg *m, const struct sh_result *r)
         m->value_len = full->value_len;
         sh_mem_free(rt->cfg.mem, full, sizeof *full);
     }
-    m->code = (int8_t)(r->code < 0 ? sh_public_code(r->code) : 0);
+    sh_msg_say(m, r);
     m->why = (uint8_t)(reason ? r->reason.kind : r->delivery);
-    m->flags |= r->code == SH_RESULT_MORE ? SH_MSG_MORE : 0;
     m->from = r->pid;
     m->to = reason ? r->reason.pid : sh_pid_none();
     m->tag = reason ? SH_MSG_DOWN : 0;

@@ -175,9 +175,7 @@ int sh_post_reply(sh_exec *x, sh_pid reply, const struct sh_result *r)
     if (!m) {
         return SH_E_LIMIT;
     }
-    m->code = (int8_t)(r->code < 0 ? sh_public_code(r->code) : 0);
-    m->why = (uint8_t)r->delivery;
-    m->flags |= r->code == SH_RESULT_MORE ? SH_MSG_MORE : 0;
+    sh_msg_say(m, r);
     sh_exec_send(x, m);
     return 0;
 }
@@ -196,14 +194,8 @@ void sh_post_reply_by(sh_exec *x, sh_msg *m, sh_pid reply, int code, int deliver
     m->deadline_us = sh_msg_bytes(m) | (uint64_t)target_limit(x, m->to) << 32;
     m->reply = m->to;
     m->to = reply;
-    m->from = sh_pid_none();
     m->kind = SH_MSG_REPLY;
-    m->code = (int8_t)code;
-    m->why = (uint8_t)delivery;
-    m->name_len = 0;
-    m->text_len = 0;
-    m->type_len = 0;
-    m->value_len = 0;
+    sh_msg_to_end(m, code, delivery);
     m->flags &= (uint8_t) ~(SH_MSG_GATED | SH_MSG_MORE);
     sh_exec_send(x, m);
 }

@@ -147,18 +147,19 @@ static int spawn_check(sh_exec *x, const struct sh_spawn *opt, sh_actor **parent
     return *parent && ((*parent)->flags & SH_A_CLOSING) ? SH_E_NOT_RUNNING : 0;
 }
 
-void sh_actor_call_init(sh_exec *x, sh_actor *a)
+int sh_actor_call_init(sh_exec *x, sh_actor *a)
 {
     if (!a->type->def.init) {
         sh_actor_init_ended(x, a, 0, sh_span_none());
-        return;
+        return 0;
     }
     sh_cx *cx = sh_cx_open(x, a, SH_HOOK_INIT, NULL);
     if (cx) {
         sh_cx_call_init(x, a, cx);
-    } else {
-        sh_actor_init_ended(x, a, SH_E_LIMIT, sh_span_str(sh_err_text(SH_E_NOMEM)));
+        return 0;
     }
+    sh_actor_init_ended(x, a, SH_E_LIMIT, sh_span_str(sh_err_text(SH_E_NOMEM)));
+    return SH_E_LIMIT;
 }
 
 /* What a failed spawn says, or what a held one will say. */
@@ -203,8 +204,8 @@ int sh_actor_spawn(sh_exec *x, sh_actor *parent, const sh_type *type, const stru
     if (rc) {
         sh_actor_init_ended(x, a, rc, sh_span_str(sh_err_text(rc)));
     } else {
-        sh_actor_call_init(x, a);
-        rc = (a->flags & SH_A_SILENT) ? SH_E_HANDLER : 0;
+        rc = sh_actor_call_init(x, a);
+        rc = !rc && (a->flags & SH_A_SILENT) ? SH_E_HANDLER : rc;
     }
     if (a->flags & SH_A_STARTING) {
         if (spawned) {

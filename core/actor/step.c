@@ -109,7 +109,7 @@ size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max)
     size_t n = 0;
     while (n < max && sh_actor_has_work(a)) {
         if (a->mailbox.head && !(a->flags & SH_A_SPECIAL)) {
-            n += step_begin(x, a, sh_msg_queue_pop(&a->mailbox)) ? 1 : 0;
+            n += step_begin(x, a, sh_mailbox_pop(x, a)) ? 1 : 0;
             continue;
         }
         bool restart = (a->flags & SH_A_STOPPED) && (a->flags & SH_A_RESTARTING);

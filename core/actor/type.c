@@ -28,6 +28,9 @@ static uint32_t key_hash(const struct sh_type_key *k)
 
 int sh_type_find(const sh_type *type, sh_span name)
 {
+    if (type->def.name_count == 0) { /* a script's: it takes any */
+        return -1;
+    }
     struct sh_type_key k = name_key(name);
     for (uint32_t at = key_hash(&k);; at++) {
         const struct sh_type_key *entry = &type->table[at & type->mask];
