@@ -12,6 +12,7 @@
 #include "proto/identify.h"
 #include "proto/kad_msg.h"
 #include "proto/mss.h"
+#include "swarm/inner.h"
 #include "swarm_net.h"
 
 enum { STREAMS_MAX = 64, SECOND = 1000000 };
@@ -437,6 +438,195 @@ static void test_nonsense_streams(void **state)
     assert_false(closed);
 }
 
+/* --- the hand-driven side as a DHT server --- */
+
+static struct seen *last_inbound(void)
+{
+    struct seen *last = NULL;
+    for (unsigned i = 0; i < seen_count; i++) {
+        last = seen[i].inbound ? &seen[i] : last;
+    }
+    return last;
+}
+
+/* Refuses identify and takes the registry stream that follows, answering the first request: routed from then on. */
+static struct seen *raw_becomes_server(void)
+{
+    static const uint8_t na[] = "\x13/multistream/1.0.0\n\x03na\n";
+    uint8_t buf[100];
+    pump();
+    raw_write(last_inbound()->id, sh_span_of(na, sizeof na - 1));
+    pump();
+    struct seen *kad = last_inbound();
+    int n = sprintf((char *)buf, "\x13/multistream/1.0.0\n%c%s\n", (int)strlen(KAD) + 1, KAD);
+    raw_write(kad->id, sh_span_of(buf, (size_t)n));
+    raw_write(kad->id, sh_span_of("\x04\x08\x04\x50\x09", 5));
+    pump();
+    return kad;
+}
+
+/* The keys of the GET_PROVIDERS that came on a stream, their first bytes as text. */
+static unsigned keys_asked(struct seen *st, char *out)
+{
+    struct sh_kad_msg m;
+    size_t skip = 22 + strlen(KAD);
+    unsigned n = 0;
+    for (sh_span rest = sh_span_of(st->b + skip, st->n - skip); rest.n > 0;) {
+        next_message(&rest, &m);
+        if (m.type == SH_KAD_GET_PROVIDERS) {
+            out[n++] = (char)m.key.p[0];
+        }
+        sh_kad_msg_free(sh_mem_system(), &m);
+    }
+    out[n] = 0;
+    return n;
+}
+
+static void find(const char *key, uint64_t query)
+{
+    assert_int_equal(sh_swarm_find(net.node[0].swarm, sh_span_str(key), query, net.now_us), 0);
+}
+
+static const struct snet_event *done(uint64_t query)
+{
+    for (size_t i = 0; i < net.log_count; i++) {
+        if (net.log[i].kind == SH_SWARM_QUERY_DONE && net.log[i].query == query) {
+            return &net.log[i];
+        }
+    }
+    return NULL;
+}
+
+/* A reset is the answer to the oldest request; those behind it go on a new stream, in order, at most twice. */
+static void test_reset_of_the_registry_stream(void **state)
+{
+    (void)state;
+    char keys[16];
+    uint8_t buf[100];
+    struct seen *kad = raw_becomes_server();
+    find("a", 1);
+    find("b", 2);
+    find("c", 3);
+    find("d", 4);
+    pump();
+    assert_int_equal(keys_asked(kad, keys), 4);
+    assert_string_equal(keys, "abcd");
+    for (unsigned round = 0; round < 2; round++) {
+        raw->ops->reset(raw, kad->id, 0);
+        pump();
+        assert_non_null(done(round + 1));
+        assert_int_equal(done(round + 1)->err, SH_E_UNREACHABLE);
+        assert_null(done(round + 2));
+        struct seen *next = last_inbound();
+        assert_ptr_not_equal(next, kad);
+        kad = next;
+        int n = sprintf((char *)buf, "\x13/multistream/1.0.0\n%c%s\n", (int)strlen(KAD) + 1, KAD);
+        raw_write(kad->id, sh_span_of(buf, (size_t)n));
+        pump();
+        keys_asked(kad, keys);
+        assert_string_equal(keys, round == 0 ? "bcd" : "cd");
+    }
+    raw_write(kad->id, sh_span_of("\x04\x08\x03\x50\x09", 5)); /* "c" is answered */
+    pump();
+    assert_non_null(done(3));
+    assert_int_equal(done(3)->err, 0);
+    assert_null(done(4));
+    raw->ops->reset(raw, kad->id, 0);
+    pump();
+    assert_non_null(done(4));
+    assert_false(closed);
+}
+
+/* 30 peers of 12 addresses: k of them and the target count, with eight addresses each. */
+static void test_answers_are_cut(void **state)
+{
+    (void)state;
+    enum { PEERS = 30, ADDRS = 12, ID = 34 };
+    static uint8_t body[SH_KAD_MESSAGE_MAX], out[SH_KAD_MESSAGE_MAX];
+    struct seen *kad = raw_becomes_server();
+    size_t n = 0;
+    find("a", 1);
+    pump();
+    body[n++] = 0x08;
+    body[n++] = SH_KAD_GET_PROVIDERS;
+    for (unsigned i = 0; i < PEERS; i++) {
+        size_t row = 2 + ID + ADDRS * 10;
+        body[n++] = 0x42; /* closer */
+        body[n++] = (uint8_t)(row & 127) | 128;
+        body[n++] = (uint8_t)(row >> 7);
+        memcpy(body + n, "\x0a\x22\x12\x20\x55", 5);
+        memset(body + n + 5, (int)i, ID - 3);
+        n += 2 + ID;
+        for (unsigned k = 0; k < ADDRS; k++) { /* /ip4/127.0.0.1/tcp/.. */
+            uint8_t addr[] = {0x12, 8, 4, 127, 0, 0, 1, 6, (uint8_t)(100 + i), (uint8_t)k};
+            memcpy(body + n, addr, sizeof addr);
+            n += sizeof addr;
+        }
+    }
+    int prefix = sh_uvarint_put(out, n);
+    memcpy(out + prefix, body, n);
+    raw_write(kad->id, sh_span_of(out, (size_t)prefix + n));
+    pump();
+    struct sh_swarm *s = net.node[0].swarm;
+    const struct sh_query *q = SH_CONTAINER(sh_list_front(&s->queries), struct sh_query, all);
+    assert_int_equal(q->number, 1);
+    assert_int_equal(q->lookup.count, 1 + SH_KAD_K + 1); /* who answered, k, and the target */
+    for (unsigned i = 0; i < q->lookup.count; i++) {
+        const struct sh_peer *p = sh_slab_at(&s->peers, q->lookup.nodes[i].tag);
+        assert_true(p->link_count > 0 || p->addr_count == SH_KAD_PEER_ADDRS_MAX);
+    }
+    assert_int_equal(s->table.count, 1); /* named is not met */
+}
+
+/* --- inbound pushes --- */
+
+/* A push with this agent: was it taken? */
+static bool push(unsigned number)
+{
+    static const char *const spoken[] = {"/ipfs/id/1.0.0"};
+    struct sh_identify_out card = {.protocols = spoken, .protocol_count = 1};
+    struct sh_peer_row row;
+    char agent[32];
+    uint8_t buf[1000], key[SH_ED25519_PROTO_BYTES];
+    sprintf(agent, "agent %u", number);
+    card.agent = agent;
+    sh_identity_public_proto(&net.node[1].identity, key);
+    card.public_key = sh_span_of(key, sizeof key);
+    int n = sh_identify_encode(&card, buf, sizeof buf);
+    assert_true(n > 0);
+    uint64_t id = raw_open("/ipfs/id/push/1.0.0", sh_span_of(buf, (size_t)n));
+    if (!seen_of(id)->reset) {
+        raw->ops->shut(raw, id);
+    }
+    pump();
+    assert_int_equal(sh_swarm_peer_row(net.node[0].swarm, 0, &row), 0);
+    bool taken = strcmp(row.agent, agent) == 0;
+    assert_int_equal(seen_of(id)->reset, !taken);
+    return taken;
+}
+
+static void test_pushes_and_their_rate(void **state)
+{
+    (void)state;
+    unsigned number = 0;
+    for (unsigned i = 0; i < SH_IDENTIFY_PUSHES_MAX; i++) {
+        assert_true(push(number++));
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        assert_false(push(number++));
+    }
+    pass(2100000); /* one more each second */
+    assert_true(push(number++));
+    assert_true(push(number++));
+    assert_false(push(number++));
+    pass(60 * (uint64_t)SECOND); /* no more than a burst is saved up */
+    for (unsigned i = 0; i < SH_IDENTIFY_PUSHES_MAX; i++) {
+        assert_true(push(number++));
+    }
+    assert_false(push(number++));
+    assert_false(closed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +637,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ping_after_fin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identify_is_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonsense_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reset_of_the_registry_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_answers_are_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pushes_and_their_rate, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
