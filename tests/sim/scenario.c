@@ -110,9 +110,15 @@ static bool one_in_five(const struct crowd *c, unsigned i)
     return i > 0 && sh_rng_below(c->rng, 5) == 0;
 }
 
-static bool run_liars(uint64_t seed, const struct scenario_options *o, FILE *out)
+static bool every_second(const struct crowd *c, unsigned i)
 {
-    struct crowd *c = crowd_new(seed, o->nodes ? o->nodes : 1000, 3, one_in_five);
+    return i > 0 && sh_rng_below(c->rng, 2) == 0;
+}
+
+static bool lying_part(uint64_t seed, const struct scenario_options *o, FILE *out, unsigned nodes,
+                       bool (*liar)(const struct crowd *c, unsigned i))
+{
+    struct crowd *c = crowd_new(seed, o->nodes ? o->nodes : nodes, 3, liar);
     if (!c) {
         return false;
     }
@@ -133,6 +139,16 @@ static bool run_liars(uint64_t seed, const struct scenario_options *o, FILE *out
     liar_crowd(NULL);
     crowd_free(c);
     return fine;
+}
+
+static bool run_liars(uint64_t seed, const struct scenario_options *o, FILE *out)
+{
+    return lying_part(seed, o, out, 1000, one_in_five);
+}
+
+static bool run_league(uint64_t seed, const struct scenario_options *o, FILE *out)
+{
+    return lying_part(seed, o, out, 500, every_second);
 }
 
 /* --- hops --- */
@@ -184,6 +200,7 @@ static bool run_hops(uint64_t seed, const struct scenario_options *o, FILE *out)
 
 const struct scenario scenarios[] = {
     {"liars", "a fifth of 1,000 nodes lies: 99.9 % of look-ups find", run_liars},
+    {"league", "half of 500 nodes lies: 99.9 %", run_league},
     {"hops", "hops and messages of a look-up with 10 to 1,000 nodes (--nodes N: that many)",
      run_hops},
     {"dead", "30 % of 200 nodes gone at once: 99.9 %", run_dead},
