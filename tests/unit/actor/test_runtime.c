@@ -126,6 +126,25 @@ static void deadlines_across(void **state)
     pass(&env, 1001000);
     EXPECT(&env, "ask(hold) hold(hold) then(timeout,2,) error(the deadline passed) ");
     env.other = first;
+    /* Whose deadline has passed is answered late: not for the ask that has its slot by then. */
+    sh_pid late = spawn(&env);
+    sh_pid third = env.other = spawn(&env);
+    tell(&env, late, "ask", "defer");
+    run(&env);
+    pass(&env, 1001000);
+    EXPECT(&env, "ask(defer) defer(defer) then(timeout,2,) error(the deadline passed) ");
+    tell(&env, late, "ask", "hold");
+    run(&env);
+    EXPECT(&env, "ask(hold) hold(hold) ");
+    struct sh_result answer = {.value = STR("late")};
+    assert_int_equal(sh_runtime_reply(env.rt, 5, env.promise, &answer), 0);
+    run(&env);
+    EXPECT(&env, "");
+    sh_runtime_kill(env.rt, 1, third, sh_span_none());
+    sh_runtime_kill(env.rt, 1, late, sh_span_none());
+    run(&env);
+    env.log[0] = 0;
+    env.other = first;
     tell(&env, asker, "ask", "w");
     run(&env);
     env.log[0] = 0;
