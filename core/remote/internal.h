@@ -38,6 +38,7 @@ struct sh_rpeer {
     struct sh_watches watches;
     uint32_t gate_due; /* room of its gate to be given back by the flush */
     bool held;         /* sh_swarm_hold is ours */
+    bool gave_up;      /* its links were ended here as peer_lost, and no session has been since */
     bool dirty;        /* in r->dirty */
     sh_list dirty_link;
     sh_list all_link;

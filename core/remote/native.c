@@ -195,6 +195,7 @@ void native_end(struct native *n, const char *why)
 {
     bool paired = n->out_paired && n->active >= 0;
     bool bye = n->got_bye;
+    n->peer->gave_up = n->peer->gave_up && !paired; /* a session has told the peer */
     sh_logf(n->r->log, SH_LOG_DEBUG, "native", "event=end peer=%u why=%s", n->peer->ref.index, why);
     native_out_drop(n, true);
     if (n->active >= 0) {

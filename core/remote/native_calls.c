@@ -307,6 +307,28 @@ static void native_take_watch(struct native *n, uint64_t call, uint64_t target, 
     }
 }
 
+/* A renewed link that is not held here: undone, which is silent, or ended with all others when the peer was given up. */
+static void native_link_ended(struct native *n, uint64_t target, uint64_t watcher)
+{
+    bool lost = n->peer->gave_up;
+    struct sh_frame end = {.type = lost ? SH_FRAME_DEATH : SH_FRAME_UNWATCH};
+    struct sh_frame_who theirs = {.kind = SH_WHO_ACTOR, .actor = watcher};
+    if (watcher == 0) {
+        return;
+    }
+    if (lost) {
+        end.target = native_mine(n, target);
+        end.other = theirs;
+        end.kind = SH_PEER_LOST;
+        end.text = sh_span_str("the peer had given this one up");
+    } else {
+        end.target = theirs;
+        end.other = native_mine(n, target);
+        end.flags = SH_FRAME_WATCH_LINK;
+    }
+    native_frame(n, &end);
+}
+
 const char *native_get_watch(struct native *n, const struct sh_frame *f)
 {
     uint64_t target, watcher;
@@ -329,13 +351,7 @@ const char *native_get_watch(struct native *n, const struct sh_frame *f)
         }
         native_reply(n, f->call, false, 0, 0, "");
     } else if (link && renewed && sh_runtime_alive(n->r->rt, sh_remote_own(n->r, target))) {
-        struct sh_frame end = {.type = SH_FRAME_UNWATCH,
-                               .target = {.kind = SH_WHO_ACTOR, .actor = watcher},
-                               .other = native_mine(n, target),
-                               .flags = SH_FRAME_WATCH_LINK};
-        if (watcher) {
-            native_frame(n, &end);
-        }
+        native_link_ended(n, target, watcher);
         native_reply(n, f->call, false, 0, 0, "");
     } else if (target == 0 || !sh_export_has(&n->r->exports, target)) {
         native_reply(n, f->call, false, SH_E_REFUSED, SH_NOT_SENT, "not exported");

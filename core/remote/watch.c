@@ -285,6 +285,7 @@ void sh_watch_peer_lost(struct sh_rpeer *p, sh_span text)
 {
     while (!sh_list_empty(&p->watches.watches)) {
         struct sh_watch *w = SH_CONTAINER(p->watches.watches.next, struct sh_watch, link);
+        p->gave_up = p->gave_up || w->linked;
         sh_watch_fire(p, w, SH_PEER_LOST, text, sh_pid_none());
     }
     while (!sh_list_empty(&p->watches.held)) {

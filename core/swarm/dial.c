@@ -371,13 +371,14 @@ static void addr_failed(struct sh_swarm *s, struct sh_peer_addr *a, int err, boo
     if (err == SH_E_CANCELLED) {
         return;
     }
-    /* Another peer's proof, or none of our protocols, is a refusal. Bytes that make no sense prove nothing: they may be
-     * another's, or spoilt on the way; the next dials tell. */
-    bool garbled = err == SH_E_CRYPTO || err == SH_E_PROTO;
-    bool other = accepted && err == SH_E_UNSUPPORTED;
-    a->outcome = err == SH_E_REFUSED || other ? SH_DIAL_REFUSED
-                 : accepted && !garbled       ? SH_DIAL_ACCEPTED
-                                              : SH_DIAL_SILENT;
+    /* Another peer's proof is a refusal. Bytes that make no sense prove nothing: they may be another's, or spoilt on the
+     * way; the next dials tell. None of our protocols may be one spoilt bit, but not twice in a row. */
+    bool strange = accepted && err == SH_E_UNSUPPORTED;
+    bool garbled = strange || err == SH_E_CRYPTO || err == SH_E_PROTO;
+    a->outcome = err == SH_E_REFUSED || (strange && a->strange) ? SH_DIAL_REFUSED
+                 : accepted && !garbled                         ? SH_DIAL_ACCEPTED
+                                                                : SH_DIAL_SILENT;
+    a->strange = strange;
     a->fails = (uint8_t)(a->fails < UINT8_MAX ? a->fails + 1 : UINT8_MAX);
     uint64_t wait = DIAL_BACKOFF_US + (uint64_t)a->fails * a->fails * 1000000;
     a->retry_us = s->now_us + (wait < DIAL_BACKOFF_MAX_US ? wait : DIAL_BACKOFF_MAX_US);

@@ -69,6 +69,7 @@ struct sh_peer_addr {
     uint32_t job;      /* the last dialling job that used it */
     uint8_t fails;
     bool reached; /* a dial to it was secured with this peer */
+    bool strange; /* who answered the last dial spoke none of our protocols */
     bool dialling;
     enum sh_outcome outcome; /* of the last try */
     uint16_t n;

@@ -143,6 +143,12 @@ MUTANTS = [
            "    if (early && p->link_count == 0) {", "    if (early && p->link_count > 9) {", ("test_swarm_swarm",)),
     Mutant("stranger-for-ever", "an ask to a stranger waits for a silent peer", "core/swarm/dial.c",
            "DIAL_STRANGER_US = 1000000,", "DIAL_STRANGER_US = 100000000,", ("test_swarm_swarm",)),
+    Mutant("given-up-silently", "a link that the other side gave up ends without a word", "core/remote/native_calls.c",
+           "    bool lost = n->peer->gave_up;", "    bool lost = false;", NATIVE),
+    Mutant("unlink-told-as-loss", "a link undone while there was no connection is told as a death", "core/remote/native_calls.c",
+           "    bool lost = n->peer->gave_up;", "    bool lost = true;", NATIVE),
+    Mutant("strange-once", "one spoilt bit in a protocol's name is a death", "core/swarm/dial.c",
+           "(strange && a->strange)", "strange", ("test_swarm_swarm",)),
     # --- names ---
     Mutant("lookup-all-at-once", "every lookup asks ten peers where one knows", "core/swarm/query.c",
            "    return s->now_us < q->hold_us && ", "    return s->now_us < q->hold_us && q->done && ", SWARM),

@@ -344,9 +344,13 @@ static void end_deliver(struct snet *n, struct snet_end *e)
         }
         size_t k = c->n - c->off < room ? c->n - c->off : room;
         memcpy(at, c->b + c->off, k);
-        if (n->garble > 0 && k > 0) {
+        uint8_t *spoilt = n->garble > 0 && k > 0 ? at + k / 2 : NULL;
+        if (spoilt && n->garble_text) {
+            spoilt = memmem(at, k, n->garble_text, strlen(n->garble_text));
+        }
+        if (spoilt) {
             n->garble--;
-            at[k / 2] ^= 4;
+            *spoilt ^= 4;
         }
         c->off += k;
         if (c->off == c->n) {

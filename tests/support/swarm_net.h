@@ -74,7 +74,8 @@ struct snet {
     uint64_t now_us;
     uint64_t latency_us;
     bool cut[SNET_NODES_MAX][SNET_NODES_MAX];
-    unsigned garble; /* so many chunks to come have a bit turned over */
+    unsigned garble;         /* so many chunks to come have a bit turned over */
+    const char *garble_text; /* only chunks with this text, and its first letter; NULL: any */
     struct snet_event *log;
     size_t log_count, log_cap;
     bool consume; /* give stream data back at once (default) */

@@ -212,6 +212,45 @@ static void test_watch(void **state)
     h_free(h);
 }
 
+/* One side gives the other up, which only stood still: the link is over on both, and told on both. */
+static void test_given_up_ends_links(void **state)
+{
+    (void)state;
+    for (int undone = 0; undone < 2; undone++) {
+        struct harness *h = h_new(17, 2);
+        sh_pid a = h_spawn(h, 0), b = h_spawn(h, 1), ab = h_pid(h, 0, 1, b);
+        sh_pid ba = h_pid(h, 1, 0, a);
+        assert_int_equal(sh_runtime_link(h->node[0].rt, TOKEN, a, ab), 0);
+        h_run(h, 60);
+        h->net->silent[0] = h->net->silent[1] = true;
+        fake_net_cut(h->net, 0, 1);
+        for (unsigned i = 0; i < h->net->nodes[0]->peer_count; i++) {
+            h->net->nodes[0]->peers[i].lost_us = UINT64_MAX; /* node 0 judges nobody */
+        }
+        if (undone) {
+            sh_runtime_unlink(h->node[1].rt, TOKEN, b, ba);
+            for (unsigned i = 0; i < h->net->nodes[1]->peer_count; i++) {
+                h->net->nodes[1]->peers[i].lost_us = UINT64_MAX;
+            }
+        }
+        h_run(h, 600);
+        assert_int_equal(h->node[1].downs_n, undone ? 0 : 1);
+        assert_int_equal(h->node[0].downs_n, 0);
+        h->net->silent[0] = h->net->silent[1] = false;
+        fake_net_connect(h->net, 0, 1);
+        h_run(h, 60);
+        assert_int_equal(h->node[0].downs_n, undone ? 0 : 1);
+        if (!undone) {
+            assert_true(h->node[0].downs[0].link);
+            assert_int_equal(h->node[0].downs[0].kind, SH_PEER_LOST);
+        }
+        sh_runtime_kill(h->node[1].rt, TOKEN, b, sh_span_none());
+        h_run(h, 60);
+        assert_int_equal(h->node[0].downs_n, undone ? 0 : 1); /* told once */
+        h_free(h);
+    }
+}
+
 static void test_death_comes_last(void **state)
 {
     (void)state;
@@ -786,6 +825,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_over_the_window),
+        cmocka_unit_test(test_given_up_ends_links),
         cmocka_unit_test(test_death_comes_last),
         cmocka_unit_test(test_pairing),
         cmocka_unit_test(test_chaos),

@@ -608,6 +608,24 @@ static void test_garbled_is_no_loss(void **state)
     }
 }
 
+/* A spoilt bit in the first protocol's name looks like a host that speaks none of ours. */
+static void test_strange_once_is_no_loss(void **state)
+{
+    (void)state;
+    for (unsigned times = 1; times < 3; times++) {
+        hold_pair();
+        size_t at = net.log_count;
+        sh_swarm_disconnect(net.node[1].swarm, snet_peer(&net, 1, 0), 0);
+        net.garble = times;
+        net.garble_text = "noise";
+        assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_DOWN, &at, SECOND));
+        snet_run(&net, 30 * SECOND);
+        assert_int_equal(net.garble, 0);
+        assert_int_equal(snet_count(&net, 0, SH_SWARM_PEER_LOST, 0), times == 2);
+        snet_fini(&net);
+    }
+}
+
 static void test_paused_peer_lives(void **state)
 {
     (void)state;
@@ -886,6 +904,7 @@ int main(void)
         cmocka_unit_test(test_killed_dialler_is_lost_in_grace),
         cmocka_unit_test(test_returns_is_no_loss),
         cmocka_unit_test(test_garbled_is_no_loss),
+        cmocka_unit_test(test_strange_once_is_no_loss),
         cmocka_unit_test(test_paused_peer_lives),
         cmocka_unit_test(test_pause_of_both_proves_nothing),
         cmocka_unit_test(test_silence_is_death),
