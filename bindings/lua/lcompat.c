@@ -1,5 +1,8 @@
 /* lcompat.c - what 5.1, 5.2 and LuaJIT lack of the interface that the other files are written for. */
+#define _POSIX_C_SOURCE 200809L /* pthread_sigmask */
+
 #include <math.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -215,18 +218,27 @@ static int hook_nothing(lua_State *L)
     return 0;
 }
 
-/* No hook runs inside a hook: if one for calls does not hear of a call, this is inside one. */
+/* No hook runs inside a hook: if one for calls does not hear of a call, this is inside one. No signal comes in between:
+ * an interpreter's Ctrl-C is a hook that its signal handler sets, and the probe would take it away. */
 bool lcompat_in_hook(lua_State *L)
 {
-    lua_Hook hook = lua_gethook(L);
-    int mask = lua_gethookmask(L), count = lua_gethookcount(L);
     luaL_checkstack(L, 6, "hook");
-    lcompat_pushfunction(L, hook_nothing);
     lua_pushboolean(L, 0);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &probe_key);
+    lcompat_pushfunction(L, hook_nothing);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    lua_Hook hook = lua_gethook(L);
+    int mask = lua_gethookmask(L), count = lua_gethookcount(L);
     lua_sethook(L, hook_probe, LUA_MASKCALL, 0);
-    lua_call(L, 0, 0);
+    int status = lua_pcall(L, 0, 0, 0); /* no error leaves the probe or the mask behind */
     lua_sethook(L, hook, mask, count);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status != LUA_OK) {
+        lua_pop(L, 1);
+        return false;
+    }
     lcompat_rawgetp(L, LUA_REGISTRYINDEX, &probe_key);
     bool heard = lua_toboolean(L, -1);
     lua_pop(L, 1);

@@ -143,8 +143,7 @@ static int event_call(lua_State *L)
         lua_pushstring(L, e->trace);
         lua_setfield(L, -2, "text");
     }
-    e->n->vm->hooked = false;
-    if (lua_pcall(L, 2, 0, 2) != LUA_OK) {
+    if (lprotect_pcall(L, 2, 2) != LUA_OK) {
         if (e->n->vm->hooked) {
             return lua_error(L); /* not its own failure: for lprotect */
         }

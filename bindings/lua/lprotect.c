@@ -8,11 +8,31 @@
 
 bool lprotect_hooked(lua_State *L)
 {
+    lvm *vm = lvm_of(L);
+    vm->handled = true;
     bool hooked = lcompat_in_hook(L);
     if (hooked) {
-        lvm_of(L)->hooked = true; /* stays when it is raised on */
+        vm->hooked = true; /* stays when it is raised on */
     }
     return hooked;
+}
+
+int lprotect_pcall(lua_State *L, int args, int handler)
+{
+    lvm *vm = lvm_of(L);
+    vm->hooked = vm->handled = false;
+    int status = lua_pcall(L, args, 0, handler);
+#ifdef LCOMPAT_LUAJIT
+    /* A hook may raise while our message handler is called; LuaJIT drops what it said. Nothing else ends a handler
+     * before its first line. */
+    if (status == LUA_ERRERR && !vm->handled) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "a debug hook raised while an error was handled: interrupted!");
+        vm->hooked = true;
+        status = LUA_ERRRUN;
+    }
+#endif
+    return status;
 }
 
 static int protect_message(lua_State *L)
@@ -34,12 +54,11 @@ void lprotect_keep(lua_State *L, lnode *n)
 static bool protect_call(lnode *n, lua_CFunction fn, void *ud)
 {
     lua_State *L = n->vm->L;
-    n->vm->hooked = false;
     lcompat_pushfunction(L, protect_message);
     int handler = lua_gettop(L);
     lcompat_pushfunction(L, fn);
     lua_pushlightuserdata(L, ud);
-    int status = lua_pcall(L, 1, 0, handler);
+    int status = lprotect_pcall(L, 1, handler);
     lua_remove(L, handler);
     n->vm->hooked = n->vm->hooked && status == LUA_ERRRUN;
     if (n->vm->hooked) {

@@ -32,6 +32,7 @@ typedef struct lchunk lchunk;
 typedef struct lvm {
     lua_State *L;     /* what runs now, while inside the library; else undefined */
     bool hooked;      /* what was raised last came from a debug hook */
+    bool handled;     /* a message handler of ours saw it */
     lcoro *running;   /* the innermost coroutine of ours that runs; NULL: the host's own code */
     const void *null; /* shoal.null */
     const void *list; /* metatables that mark tables */
@@ -340,6 +341,8 @@ bool lprotect_to(lnode *n, lua_CFunction fn, void *ud, lua_State *co);
 void lprotect_keep(lua_State *L, lnode *n);
 /* In a message handler: whether a debug hook raised, which vm->hooked tells too. */
 bool lprotect_hooked(lua_State *L);
+/* lua_pcall without results, whose handler (an index) begins with lprotect_hooked; vm->hooked tells too. */
+int lprotect_pcall(lua_State *L, int args, int handler);
 /* Outside the library: raises what was kept, if anything was. */
 void lprotect_raise(lua_State *L, lnode *n);
 

@@ -166,4 +166,29 @@ test("a debug hook's error goes through a poll, others do not", function()
   has(output, "fine")
 end)
 
+test("a debug hook's error goes through a poll when it is raised while an error is handled", function()
+  local output, status = t.process([[
+    local shoal = require "shoal"
+    local calls, lines = 0, {}
+    local function second_call() -- the first is error's, the second the library's own message handler
+      calls = calls + 1
+      if calls == 2 then debug.sethook() error("interrupted!", 0) end
+    end
+    local node = shoal.node{ log = "error", on_log = function(_, text) lines[#lines + 1] = text end, on_event = function()
+      debug.sethook(second_call, "c")
+      error("of its own")
+    end }
+    local fine, problem = pcall(function()
+      node:task(function() error("plain") end)
+      node:poll(0)
+    end)
+    debug.sethook()
+    assert(not fine and tostring(problem):find("interrupted!$"), tostring(problem))
+    assert(#lines == 0, lines[1])
+    print("fine")
+  ]])
+  eq(status, 0, output)
+  has(output, "fine")
+end)
+
 t.finish()
