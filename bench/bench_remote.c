@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 
 #include "bench.h"
+#include "tells.h"
 
 enum { SMALL = 64, BIG = 65536, TEXT = 512, OUTSTANDING = 100, WARM = 100, LATENCIES = 5000 };
 
@@ -102,19 +103,6 @@ static void dial(shoal_node *node, const struct place *place)
     shoal_result_free(result);
 }
 
-static int64_t ask_count(shoal_node *node, shoal_pid sink)
-{
-    shoal_result *result = NULL;
-    int64_t n = 0;
-    if (finish(node, shoal_ask(node, sink, "count", shoal_nil(), 60000, shoal_keep, &result),
-               &result) < 0 ||
-        shoal_as_i64(result->value, &n) < 0) {
-        bench_die("no answer");
-    }
-    shoal_result_free(result);
-    return n;
-}
-
 struct asks {
     shoal_node *node;
     shoal_pid sink;
@@ -165,30 +153,6 @@ static double asks(shoal_node *node, shoal_pid sink, shoal_bytes value, uint64_t
     return (double)(count / OUTSTANDING * OUTSTANDING) * 1e6 / (double)(bench_now_ns() - start);
 }
 
-/* Messages a microsecond. */
-static double tell(shoal_node *node, shoal_pid sink, shoal_bytes value, uint64_t count)
-{
-    int64_t before = ask_count(node, sink);
-    uint64_t start = bench_now_ns();
-    for (uint64_t sent = 0; sent < count;) {
-        int code = shoal_tell(node, sink, "put", value);
-        if (code == 0) {
-            sent++;
-        } else if (code == SHOAL_E_MAILBOX_FULL) {
-            shoal_poll(node, 10000, 1);
-        } else {
-            bench_die(shoal_last_error(node));
-        }
-    }
-    int64_t handled = ask_count(node, sink) - before;
-    double each = (double)count * 1000 / (double)(bench_now_ns() - start);
-    if (handled != (int64_t)count) {
-        fprintf(stderr, "told %llu, handled %lld\n", (unsigned long long)count, (long long)handled);
-        bench_die("messages were lost");
-    }
-    return each;
-}
-
 static shoal_node *node_new(void)
 {
     shoal_node *node;
@@ -226,8 +190,8 @@ static double messages(const struct place *place, const char *mode, uint64_t cou
         asks(node, sink, shoal_packed(&pack), count / 10 + OUTSTANDING);
         result = asks(node, sink, shoal_packed(&pack), count);
     } else {
-        tell(node, sink, shoal_packed(&pack), count / 10 + 1);
-        result = tell(node, sink, shoal_packed(&pack), count) * (size == SMALL ? 1 : BIG);
+        bench_tell(node, sink, shoal_packed(&pack), count / 10 + 1);
+        result = bench_tell(node, sink, shoal_packed(&pack), count) * (size == SMALL ? 1 : BIG);
     }
     shoal_pack_free(&pack);
     shoal_node_free(node);
@@ -242,7 +206,7 @@ static double connects(const struct place *place, bool first_ask, uint64_t count
         uint64_t start = bench_now_ns();
         dial(node, place);
         if (first_ask) {
-            ask_count(node, sink_of(node, place));
+            bench_count(node, sink_of(node, place));
         }
         each[i < 5 ? 0 : i - 5] = (double)(bench_now_ns() - start) / 1000;
         shoal_node_free(node);
@@ -295,7 +259,7 @@ static void serve_many(int fd)
         epoll_ctl(ep, EPOLL_CTL_ADD, shoal_fd(nodes[i]), &ev);
         if (hub.address[0]) {
             dial(nodes[i], &hub);
-            ask_count(nodes[i], sink_of(nodes[i], &hub));
+            bench_count(nodes[i], sink_of(nodes[i], &hub));
         } else {
             place_of(nodes[i], &place);
         }
@@ -370,7 +334,7 @@ static double idle(bool dials, uint64_t count)
         }
         if (dials) {
             dial(node, &places[i]);
-            ask_count(node, sink_of(node, &places[i]));
+            bench_count(node, sink_of(node, &places[i]));
         } else {
             next_place(node, from, &places[i]);
         }
@@ -396,14 +360,14 @@ static double ask_among(uint64_t count)
     }
     for (uint64_t i = 0; places && i < many; i++) {
         dial(node, &places[i]);
-        ask_count(node, sink_of(node, &places[i]));
+        bench_count(node, sink_of(node, &places[i]));
     }
     settle(node);
     shoal_pid sink = sink_of(node, &places[0]);
     free(places);
     for (int i = 0; i < LATENCIES; i++) {
         uint64_t start = bench_now_ns();
-        ask_count(node, sink);
+        bench_count(node, sink);
         each[i] = (double)(bench_now_ns() - start) / 1000;
     }
     shoal_node_free(node);

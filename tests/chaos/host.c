@@ -8,6 +8,7 @@
  *   ID stop MS              graceful stop; ev end
  * A worker does by KIND: now, later (answers after ARG ms), fail, die (ends), mute (never answers), via (asks the worker of the
  * ref ARG and answers what came of it). It says ev ran before anything else. It ends with its input. */
+#include "../support/lines.h"
 #include <poll.h>
 #include <shoal.h>
 #include <stdarg.h>
@@ -354,38 +355,18 @@ static void obey(shoal_node *node, char **word)
     }
 }
 
-static void line_obey(shoal_node *node, char *line)
+static void line_obey(void *node, char *line)
 {
-    char *word[WORDS], *rest = NULL;
-    for (int i = 0; i < WORDS; i++) {
-        word[i] = strtok_r(i ? NULL : line, " ", &rest);
-        if (!word[i]) {
-            word[i] = "";
-        }
-    }
+    char *word[WORDS];
+    lines_words(line, word, WORDS);
     obey(node, word);
 }
 
-/* Reads what is there; 0 at the end of input. */
+/* False at the end of input. */
 static int input_turn(shoal_node *node)
 {
-    static char text[65536];
-    static size_t used;
-    ssize_t got = read(STDIN_FILENO, text + used, sizeof text - 1 - used);
-    if (got <= 0) {
-        return 0;
-    }
-    used += (size_t)got;
-    text[used] = 0;
-    char *line = text, *end;
-    while ((end = strchr(line, '\n'))) {
-        *end = 0;
-        line_obey(node, line);
-        line = end + 1;
-    }
-    used = strlen(line);
-    memmove(text, line, used);
-    return 1;
+    static struct lines in;
+    return lines_read(&in, line_obey, node);
 }
 
 static void on_event(void *ud, const char *event, shoal_bytes info)

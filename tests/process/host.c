@@ -5,6 +5,7 @@
  *   tell REF NAME N   ask REF NAME N|REF MS   drain REF MS   done REF   stop MS   free   info WHAT
  *   tells REF LANE COUNT PAD STOP_WHEN_FULL   asks REF COUNT WIDTH MS   enough (makes no more of them)
  * It ends with its input. */
+#include "../support/lines.h"
 #include "host.h"
 #include <poll.h>
 #include <stdarg.h>
@@ -266,38 +267,18 @@ static void obey(shoal_node *node, char **word)
     }
 }
 
-static void line_obey(shoal_node *node, char *line)
+static void line_obey(void *node, char *line)
 {
-    char *word[WORDS], *rest = NULL;
-    for (int i = 0; i < WORDS; i++) {
-        word[i] = strtok_r(i ? NULL : line, " ", &rest);
-        if (!word[i]) {
-            word[i] = "";
-        }
-    }
+    char *word[WORDS];
+    lines_words(line, word, WORDS);
     obey(node, word);
 }
 
-/* Reads what is there; 0 at the end of input. */
+/* False at the end of input. */
 static int input_turn(shoal_node *node)
 {
-    static char text[65536];
-    static size_t used;
-    ssize_t got = read(STDIN_FILENO, text + used, sizeof text - 1 - used);
-    if (got <= 0) {
-        return 0;
-    }
-    used += (size_t)got;
-    text[used] = 0;
-    char *line = text, *end;
-    while ((end = strchr(line, '\n'))) {
-        *end = 0;
-        line_obey(node, line);
-        line = end + 1;
-    }
-    used = strlen(line);
-    memmove(text, line, used);
-    return 1;
+    static struct lines in;
+    return lines_read(&in, line_obey, node);
 }
 
 static void option_take(shoal_node_config *cfg, const char **listen, const char **announce,

@@ -2,6 +2,7 @@
  *   values_host NAME HUB    actors NAME.send and NAME.echo on a node that dials HUB; serves until its input ends
  *   values_host hub         prints its address, then obeys `ID lookup NAME` and `ID ask REF HANDLER WORD...` (words become a list of
  *                           texts); answers `ID CODE TEXT` */
+#include "../support/lines.h"
 #include "notation.h"
 #include <poll.h>
 #include <stdio.h>
@@ -326,8 +327,9 @@ static void on_end(void *ud, const shoal_result *result)
     free(call);
 }
 
-static void line_obey(shoal_node *node, char *line)
+static void line_obey(void *ud, char *line)
 {
+    shoal_node *node = ud;
     char *word[WORDS] = {0}, *rest = NULL;
     int n = 0;
     while (n < WORDS && (word[n] = strtok_r(n ? NULL : line, " ", &rest))) {
@@ -356,26 +358,11 @@ static void line_obey(shoal_node *node, char *line)
     shoal_pack_free(&p);
 }
 
-/* Reads what is there; 0 at the end of input. */
+/* False at the end of input. */
 static int input_turn(shoal_node *node)
 {
-    static char text[4 << 20];
-    static size_t used;
-    ssize_t got = read(STDIN_FILENO, text + used, sizeof text - 1 - used);
-    if (got <= 0) {
-        return 0;
-    }
-    used += (size_t)got;
-    text[used] = 0;
-    char *line = text, *end;
-    while ((end = strchr(line, '\n'))) {
-        *end = 0;
-        line_obey(node, line);
-        line = end + 1;
-    }
-    used = strlen(line);
-    memmove(text, line, used);
-    return 1;
+    static struct lines in;
+    return lines_read(&in, line_obey, node);
 }
 
 int main(int argc, char **argv)
