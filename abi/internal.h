@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/mp.h"
 #include "driver.h"
-#include "shoal.h"
+#include "shoal_object.h"
 
 /* A C type as the runtime knows it: made once per executor, so that no lock is needed. */
 struct abi_type {

@@ -24,7 +24,7 @@ file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/${CMAKE_INSTALL_INC
 set(SHOAL_PC_INCLUDEDIR "\${pcfiledir}/${up}")
 configure_file(cmake/shoal.pc.in "${CMAKE_BINARY_DIR}/installed/shoal.pc" @ONLY)
 
-install(FILES abi/include/shoal.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev)
+install(FILES abi/include/shoal.h abi/include/shoal_object.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev)
 install(FILES "${CMAKE_BINARY_DIR}/installed/shoal.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
 target_link_libraries(shoal_static INTERFACE "$<INSTALL_INTERFACE:${raw};pthread>")
 set_target_properties(shoal_static PROPERTIES LINKER_LANGUAGE C)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-HEADER = ROOT / "abi" / "include" / "shoal.h"
+HEADERS = [ROOT / "abi" / "include" / name for name in ("shoal.h", "shoal_object.h")]
 BASE = ROOT / "abi" / "baseline"
 PROTOTYPE = re.compile(r"^SHOAL_API\s+([^;{]*?\bshoal_\w+\s*\([^;]*\))\s*;", re.M | re.S)
 
@@ -35,11 +35,11 @@ def without_comments(text):
 
 def describe(folder):
     """The file that abidw makes of a library with every function of the header."""
-    text = without_comments(HEADER.read_text())
+    text = without_comments("".join(header.read_text() for header in HEADERS))
     source, library, out = folder / "probe.c", folder / "libshoal.so.0", folder / "types.abi"
     bodies = "\n".join(f"{m.group(1)}\n{{\n    __builtin_unreachable();\n}}" for m in PROTOTYPE.finditer(text))
-    source.write_text(f"#include <shoal.h>\n#pragma GCC diagnostic ignored \"-Wunused-parameter\"\n{bodies}\n")
-    must(run("gcc", "-std=c11", "-g", "-O0", "-shared", "-fPIC", "-Wl,-soname,libshoal.so.0", f"-I{HEADER.parent}", source, "-o", library),
+    source.write_text(f"#include <shoal_object.h>\n#pragma GCC diagnostic ignored \"-Wunused-parameter\"\n{bodies}\n")
+    must(run("gcc", "-std=c11", "-g", "-O0", "-shared", "-fPIC", "-Wl,-soname,libshoal.so.0", f"-I{HEADERS[0].parent}", source, "-o", library),
          "gcc")
     must(run("abidw", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path", "--no-elf-needed", library, "--out-file", out), "abidw")
     return out
@@ -47,16 +47,16 @@ def describe(folder):
 
 def constants(folder):
     """Every enumerator and SHOAL_ macro with its value, a line each."""
-    text = without_comments(HEADER.read_text())
+    text = without_comments("".join(header.read_text() for header in HEADERS))
     names = re.findall(r"^#define (SHOAL_\w+) +\S", text, re.M)
     for body in re.findall(r"\benum\b[^{;]*\{(.*?)\}", text, re.S):
         names += re.findall(r"\b(SHOAL_\w+)\b(?=\s*(?:=|,|$))", body)
-    names = sorted(set(names) - {"SHOAL_API", "SHOAL_H"})
+    names = sorted(set(names) - {"SHOAL_API", "SHOAL_H", "SHOAL_OBJECT_H"})
     source, program = folder / "constants.c", folder / "constants"
     lines = "\n".join(f'#ifdef {n}\n    SHOW({n})\n#else\n    SHOW({n})\n#endif' for n in names)
-    source.write_text('#include <shoal.h>\n#include <stdio.h>\n#define TEXT(x) _Generic((x), char *: 1, default: 0)\n'
+    source.write_text('#include <shoal_object.h>\n#include <stdio.h>\n#define TEXT(x) _Generic((x), char *: 1, default: 0)\n'
                       '#define SHOW(n) if (!TEXT(n)) printf("%s %lld\\n", #n, (long long)(n));\nint main(void)\n{\n' + lines + "\n}\n")
-    must(run("gcc", "-std=c11", "-w", f"-I{HEADER.parent}", source, "-o", program), "gcc")
+    must(run("gcc", "-std=c11", "-w", f"-I{HEADERS[0].parent}", source, "-o", program), "gcc")
     return must(run(program), "constants")
 
 

@@ -36,7 +36,7 @@ EXCUSED = {
 
 def functions(root):
     """What the header declares."""
-    text = (root / "abi/include/shoal.h").read_text()
+    text = "".join((root / "abi/include" / name).read_text() for name in ("shoal.h", "shoal_object.h"))
     return sorted(set(re.findall(r"^SHOAL_API [^;(]*?\b(shoal_\w+)\(", text, re.M)))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/reference/{c,lua,python}.md from what the code says of itself: the comments of shoal.h, the annotations of
+"""Writes docs/reference/{c,lua,python}.md from what the code says of itself: the comments of abi/include, the annotations of
 bindings/lua/library/shoal.lua, the docstrings and stubs of the Python package.
 
     tools/reference.py            writes the pages
@@ -17,7 +17,7 @@ import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
-HEADER = ROOT / "abi" / "include" / "shoal.h"
+HEADERS = [ROOT / "abi" / "include" / name for name in ("shoal.h", "shoal_object.h")]
 LUA = ROOT / "bindings" / "lua" / "library" / "shoal.lua"
 STUB = ROOT / "bindings" / "python" / "shoal" / "_shoal.pyi"
 SECTION = re.compile(r"^/\* -{20,} (.+?) \*/$", re.M)
@@ -68,17 +68,18 @@ def c_entry(comment, text):
 
 
 def c_page():
-    text = HEADER.read_text()
-    parts = SECTION.split(text)
-    body, contents = [], []
-    for title, part in zip(parts[1::2], parts[2::2]):
+    body, contents, parts = [], [], []
+    for header in HEADERS:
+        split = SECTION.split(header.read_text())
+        parts += zip(split[1::2], split[2::2])
+    for title, part in parts:
         entries = [c_entry(*declaration) for declaration in declarations(part)]
         if entries:
             contents.append(title)
             body += [f"## {title}", ""] + [line for entry in entries for line in entry]
     intro = ("Threads: **[any]** from any thread; **[owner]** on the thread that polls the node; **[handler]** inside a\n"
              "handler, hook or continuation of the context. Errors are negative codes: [errors](../errors.md).")
-    return page("C reference", "abi/include/shoal.h", intro, body, contents)
+    return page("C reference", "abi/include", intro, body, contents)
 
 
 # --- Lua ---

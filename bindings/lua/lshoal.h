@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <shoal.h>
+#include <shoal_object.h>
 
 #include "lcompat.h"
 

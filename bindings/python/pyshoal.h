@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <shoal.h>
+#include <shoal_object.h>
 
 enum { PY_CODES = 17, PY_DEPTH_MAX = 32, PY_NAME_MAX = 255, PY_SLICE_MS = 100 };
 enum { PY_PARAMS_MAX = 8, PY_PARCEL_MAX = 8, PY_PARCELS_KEPT = 1024, PY_NEAR = 8 };

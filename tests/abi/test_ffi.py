@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""shoal.h is read by FFIs: LuaJIT's ffi.cdef, and Python's cffi; each then calls the library through it."""
+"""The public headers are read by FFIs: LuaJIT's ffi.cdef, and Python's cffi; each then calls the library through it."""
 import os
 import pathlib
 import shutil
@@ -8,7 +8,7 @@ import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HEADER = ROOT / "abi" / "include" / "shoal.h"
+HEADER = ROOT / "abi" / "include" / "shoal_object.h"  # includes shoal.h
 BUILD = pathlib.Path(os.environ.get("SHOAL_BUILD_DIR", ROOT / "build" / "dev"))
 LIBRARY = BUILD / "lib" / "libshoal.so"
 
@@ -19,7 +19,7 @@ def declarations() -> str:
     keep, lines = False, []
     for line in out.splitlines():
         if line.startswith("#"):
-            keep = "shoal.h" in line
+            keep = "/shoal" in line
         elif keep and line.strip():
             lines.append(line)
     return "\n".join(lines)

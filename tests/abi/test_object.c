@@ -1,5 +1,7 @@
 /* tests/abi/test_object.c - values by reference: each object is taken once or dropped once, on every path; and who is
  * elsewhere is SHOAL_E_UNSUPPORTED at once, with nothing consumed. */
+#include <shoal_object.h>
+
 #include "world.h"
 
 /* What was given and what became of it. */

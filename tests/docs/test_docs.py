@@ -169,7 +169,7 @@ def named_files_exist():
 
 def named_functions_exist():
     exported = set((ROOT / "abi/symbols.txt").read_text().split())
-    header = (ROOT / "abi/include/shoal.h").read_text()
+    header = "".join(f.read_text() for f in sorted((ROOT / "abi/include").glob("*.h")))
     core = "".join(f.read_text() for f in [*ROOT.glob("core/*/*.h"), *ROOT.glob("core/*/*.c")])
     for page in TEXTS:
         for name in re.findall(r"\b(shoal_[a-z0-9_]+|SHOAL_[A-Z0-9_]+|sh_[a-z0-9_]+|SH_[A-Z0-9_]+)\b(?!\*|\.)", page.read_text()):

@@ -1,4 +1,5 @@
 /* tests/torture/local.c - scenarios of one node, and of nodes that come and go. */
+#include "shoal_object.h"
 #include "world.h"
 
 enum { OF_A = 1 << ON_A, OF_B = 1 << ON_B };

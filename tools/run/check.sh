@@ -36,7 +36,7 @@ no_mutable_statics() {
 header_as() {
     local compiler=$1
     shift
-    printf '#include <shoal.h>\n#include <shoal.h>\nint main(void) { return 0; }\n' |
+    printf '#include <shoal.h>\n#include <shoal_object.h>\n#include <shoal.h>\nint main(void) { return 0; }\n' |
         "$compiler" "$@" -Wall -Wextra -Wpedantic -Werror -Iabi/include -fsyntax-only -
 }
 header_everywhere() {
