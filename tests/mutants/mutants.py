@@ -17,9 +17,9 @@ class Mutant(NamedTuple):
 
 YAMUX = ("test_proto_yamux", "test_proto_stack", "sim")
 STACK = ("test_proto_stack", "test_proto_stack_hostile", "sim")
-NATIVE = ("test_remote_native", "test_remote_limits", "sim")
-ACTOR = ("test_actor_runtime", "test_actor_property", "sim")
-SWARM = ("test_swarm_swarm", "test_swarm_lookup", "test_swarm_limits", "sim")
+NATIVE = ("test_remote_native", "test_remote_hostile", "test_remote_limits", "test_remote_chaos", "sim")
+ACTOR = ("test_actor_runtime", "test_actor_life", "test_actor_property", "sim")
+SWARM = ("test_swarm_swarm", "test_swarm_dht", "test_swarm_lookup", "test_swarm_limits", "sim")
 NAMES = ("test_remote_names", "sim")
 HOT = ("test_remote_hot", "test_remote_native", "sim")
 IO = ("test_io_tcp", "test_io_loopback", "test_abi_two_nodes")
@@ -148,7 +148,7 @@ MUTANTS = [
     Mutant("unlink-told-as-loss", "a link undone while there was no connection is told as a death", "core/remote/native_calls.c",
            "    bool lost = n->peer->gave_up;", "    bool lost = true;", NATIVE),
     Mutant("strange-once", "one spoilt bit in a protocol's name is a death", "core/swarm/dial.c",
-           "(strange && a->strange)", "strange", ("test_swarm_swarm",)),
+           "(strange && a->strange)", "strange", ("test_swarm_loss",)),
     # --- names ---
     Mutant("lookup-all-at-once", "every lookup asks ten peers where one knows", "core/swarm/query.c",
            "    return s->now_us < q->hold_us && ", "    return s->now_us < q->hold_us && q->done && ", SWARM),

@@ -144,11 +144,9 @@ static void *outside(void *arg)
     return NULL;
 }
 
-static void threads(void **state)
+/* The runtime, and on each executor a sink and one that pings the other executor's. */
+static void begin(struct test *t)
 {
-    (void)state;
-    static struct test test;
-    struct test *t = &test;
     struct sh_runtime_config cfg;
     sh_runtime_config_init(&cfg);
     cfg.mem = sh_mem_system();
@@ -179,6 +177,14 @@ static void threads(void **state)
         assert_int_equal(sh_runtime_spawn(t->rt, 1, e, ping, NULL, &t->pinger[e]), 0);
         assert_int_equal(sh_runtime_tell(t->rt, 1, t->pinger[e], go, sh_span_none()), 0);
     }
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    static struct test test;
+    struct test *t = &test;
+    begin(t);
     struct driver drivers[2] = {{t, 0}, {t, 1}};
     pthread_t threads[2 + OUTSIDERS];
     for (int e = 0; e < 2; e++) {

@@ -267,6 +267,39 @@ static inline void env_end(struct env *env)
     assert_int_equal(env->mem.live_blocks, 0);
 }
 
+/* A test of its own runtime, which is made for it and must leave nothing: of one executor, of two, or of two and told
+ * once for e = 0 and once for e = 1, the executor that somebody in it is on. */
+struct runtime_test {
+    void (*plain)(struct env *env);
+    void (*each)(struct env *env, unsigned e);
+    unsigned execs;
+};
+#define ONE(test)  RUNTIME_TEST(test, plain, 1)
+#define TWO(test)  RUNTIME_TEST(test, plain, 2)
+#define EACH(test) RUNTIME_TEST(test, each, 2)
+#define RUNTIME_TEST(test, how, count)                                                             \
+    {                                                                                              \
+        .name = #test, .test_func = on_a_runtime, .initial_state = &(struct runtime_test)          \
+        {                                                                                          \
+            .how = (test), .execs = (count)                                                        \
+        }                                                                                          \
+    }
+
+static inline void on_a_runtime(void **state)
+{
+    const struct runtime_test *test = *state;
+    for (unsigned e = 0; e < (test->each ? test->execs : 1); e++) {
+        struct env env;
+        env_start(&env, test->execs);
+        if (test->each) {
+            test->each(&env, e);
+        } else {
+            test->plain(&env);
+        }
+        env_end(&env);
+    }
+}
+
 /* Turns of all executors until nothing is due now. */
 static inline void run(struct env *env)
 {

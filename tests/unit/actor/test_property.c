@@ -166,17 +166,14 @@ static void turns(struct world *w, unsigned execs, uint64_t now, size_t max)
     }
 }
 
-static void play(uint64_t seed, unsigned execs)
+static void begin(struct world *w, uint64_t seed, unsigned execs, sh_mem_counter *mem)
 {
-    static struct world world;
-    struct world *w = &world;
     memset(w, 0, sizeof *w);
     w->rng = sh_rng_seeded_init(&w->seed, seed);
-    sh_mem_counter mem;
-    sh_mem_counted(&mem, sh_mem_system());
+    sh_mem_counted(mem, sh_mem_system());
     struct sh_runtime_config cfg;
     sh_runtime_config_init(&cfg);
-    cfg.mem = &mem.mem;
+    cfg.mem = &mem->mem;
     cfg.execs = execs;
     cfg.self_tag = 1;
     cfg.rng[0] = &w->rng;
@@ -205,45 +202,39 @@ static void play(uint64_t seed, unsigned execs)
         assert_int_equal(
             sh_runtime_spawn(w->rt, 1, i % execs, types[pick(w, 2)], &opt, &w->pids[i]), 0);
     }
-    uint64_t now = 1;
-    for (uint32_t step = 0; step < STEPS; step++) {
-        bool taken = pick(w, 4) == 0 && sh_exec_enter(sh_runtime_exec(w->rt, 0), 9);
-        switch (pick(w, 40)) {
-        case 0: {
-            uint32_t a = pick(w, ACTORS);
-            uint32_t b = pick(w, ACTORS);
-            bool alive = sh_runtime_alive(w->rt, w->pids[a]);
-            if (a != b && alive && !w->watches[a][b] &&
-                sh_runtime_monitor(w->rt, 1, w->pids[a], w->pids[b]) == 0) {
-                w->watches[a][b] = 1;
-            }
-            break;
+}
+
+/* One of: a watch, in the second half a kill or a stop, and most of the time a message. */
+static void act(struct world *w, uint32_t step, uint64_t now)
+{
+    switch (pick(w, 40)) {
+    case 0: {
+        uint32_t a = pick(w, ACTORS);
+        uint32_t b = pick(w, ACTORS);
+        bool alive = sh_runtime_alive(w->rt, w->pids[a]);
+        if (a != b && alive && !w->watches[a][b] &&
+            sh_runtime_monitor(w->rt, 1, w->pids[a], w->pids[b]) == 0) {
+            w->watches[a][b] = 1;
         }
-        case 1:
-            if (step > STEPS / 2 && pick(w, 4) == 0) {
-                sh_runtime_kill(w->rt, 1, w->pids[pick(w, ACTORS)], STR("k"));
-            }
-            break;
-        case 2:
-            if (step > STEPS / 2 && pick(w, 4) == 0) {
-                sh_runtime_stop(w->rt, 1, w->pids[pick(w, ACTORS)], STR("s"), NULL, NULL);
-            }
-            break;
-        default: send_one(w, NULL, ACTORS, now); break;
-        }
-        if (taken) {
-            sh_exec_leave(sh_runtime_exec(w->rt, 0), 9);
-        }
-        now += pick(w, 400);
-        turns(w, execs, now, 1 + pick(w, 30));
-        struct sh_runtime_event ev;
-        while (sh_runtime_event(w->rt, &ev)) {
-            assert_true(ev.count > 0);
-        }
+        break;
     }
-    for (int i = 0; i < 400; i++) { /* every deadline passes */
-        turns(w, execs, now += 1000, 10000);
+    case 1:
+        if (step > STEPS / 2 && pick(w, 4) == 0) {
+            sh_runtime_kill(w->rt, 1, w->pids[pick(w, ACTORS)], STR("k"));
+        }
+        break;
+    case 2:
+        if (step > STEPS / 2 && pick(w, 4) == 0) {
+            sh_runtime_stop(w->rt, 1, w->pids[pick(w, ACTORS)], STR("s"), NULL, NULL);
+        }
+        break;
+    default: send_one(w, NULL, ACTORS, now); break;
     }
+}
+
+/* Every ask ended once, every death that was watched was told, no slot is taken. */
+static void compare(const struct world *w, unsigned execs)
+{
     for (uint32_t i = 0; i < w->calls; i++) {
         assert_int_equal(w->ended[i], w->begun[i]);
     }
@@ -259,6 +250,32 @@ static void play(uint64_t seed, unsigned execs)
         sh_exec_stats(sh_runtime_exec(w->rt, e), &stats);
         assert_int_equal(stats.asks, 0);
     }
+}
+
+static void play(uint64_t seed, unsigned execs)
+{
+    static struct world world;
+    struct world *w = &world;
+    sh_mem_counter mem;
+    begin(w, seed, execs, &mem);
+    uint64_t now = 1;
+    for (uint32_t step = 0; step < STEPS; step++) {
+        bool taken = pick(w, 4) == 0 && sh_exec_enter(sh_runtime_exec(w->rt, 0), 9);
+        act(w, step, now);
+        if (taken) {
+            sh_exec_leave(sh_runtime_exec(w->rt, 0), 9);
+        }
+        now += pick(w, 400);
+        turns(w, execs, now, 1 + pick(w, 30));
+        struct sh_runtime_event ev;
+        while (sh_runtime_event(w->rt, &ev)) {
+            assert_true(ev.count > 0);
+        }
+    }
+    for (int i = 0; i < 400; i++) { /* every deadline passes */
+        turns(w, execs, now += 1000, 10000);
+    }
+    compare(w, execs);
     sh_runtime_free(w->rt);
     assert_int_equal(mem.live_blocks, 0);
     print_message("seed %d execs %u: %u asks, %u refused, %u deaths told\n", (int)seed, execs,

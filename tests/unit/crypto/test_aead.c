@@ -1,4 +1,4 @@
-/* ChaCha20-Poly1305. */
+/* ChaCha20-Poly1305: published vectors, forged tags, lengths at the edge. */
 #include "vectors.h"
 
 #include "base/sh_limits.h"

@@ -113,8 +113,8 @@ static void world_dial(struct world *w, int from, const struct sh_node_action *a
     }
     for (int p = 0; p < WORLD_PIPES; p++) {
         if (!w->pipes[p].used) {
-            w->pipes[p] =
-                (struct world_pipe){true, {{from, a->conn, true, false}, {to, other, true, false}}};
+            struct world_end near = {from, a->conn, true, false}, far = {to, other, true, false};
+            w->pipes[p] = (struct world_pipe){true, {near, far}};
             sh_node_connected(w->node[from], a->conn, w->now_us);
             return;
         }

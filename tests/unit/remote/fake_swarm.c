@@ -255,6 +255,15 @@ static void fake_dial(sh_swarm *s, struct fake_peer *p)
     }
 }
 
+static void fake_lose(sh_swarm *s, struct fake_peer *p)
+{
+    p->lost_us = UINT64_MAX;
+    p->lost = true;
+    if (p->holds) {
+        fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_LOST, .peer = fake_ref(s, p)});
+    }
+}
+
 void fake_net_tick(struct fake_net *net, uint64_t now_us)
 {
     net->now_us = now_us;
@@ -266,12 +275,7 @@ void fake_net_tick(struct fake_net *net, uint64_t now_us)
                 fake_dial(s, p);
             }
             if (p->lost_us <= now_us && !p->conns) {
-                p->lost_us = UINT64_MAX;
-                p->lost = true;
-                if (p->holds) {
-                    fake_event(s, (struct sh_swarm_event){.kind = SH_SWARM_PEER_LOST,
-                                                          .peer = fake_ref(s, p)});
-                }
+                fake_lose(s, p);
             }
         }
     }
