@@ -1,52 +1,79 @@
 #!/usr/bin/env python3
-"""Shape of the C files: what a file opens with, how long and deep its functions are, words that do not belong.
+"""Shape of the sources: what a file opens with, how long it and its functions are, how deep, words that do not belong.
 
+A function of more than 60 lines has its reason in a comment directly above, `long: WHY`, such as a table of cases.
 Prints one line a fault and exits 1, else nothing."""
 import pathlib
 import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from layers import code_of  # noqa: E402
+from functions import functions_of, language_of  # noqa: E402
 
-FUNCTION_LINES = 70
+FUNCTION_LINES = 60
+FILE_LINES = 800
 DEPTH = 5  # braces, the function's own included
-SHIPPED = {"core", "abi", "bindings", "tools", "examples"}
-C_FOLDERS = SHIPPED | {"tests", "bench"}
+REASON = re.compile(r"\blong: \S.{8,}")
 TEXT_SUFFIXES = {".c", ".h", ".py", ".pyi", ".lua", ".sh", ".md", ".cmake", ".txt", ".toml", ".json", ".proto", ".rs", ".go", ""}
 # Built from pieces so that this file does not name them itself.
-WORDS = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b|(?<![\w.-])/(?:" + "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot"]) + r")/\w")
+WORDS = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b|(?<![\w.-])/(?:" +
+                   "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot"]) + r")/\w")
 SKIP = {"build", ".git", "target", "__pycache__", "corpus", "vectors", ".cache", "dist", "node_modules"}
 
-
-def functions(code):
-    """(first line, last line, deepest braces, labels) of each function whose brace stands alone in column 0."""
-    depth, start, deepest, labels = 0, 0, 0, set()
-    for number, line in enumerate(code.splitlines(), 1):
-        if depth == 0 and line.startswith("{"):
-            start, deepest, labels = number, 0, set()
-        for ch in line:
-            depth += (ch == "{") - (ch == "}")
-            deepest = max(deepest, depth)
-        m = re.match(r"(\w+):\s*$", line)
-        if m and start and m.group(1) != "default":
-            labels.add(m.group(1))
-        if start and depth == 0:
-            yield start, number, deepest, labels
-            start = 0
+# The first comment of a file, by language; its text is in the one group that matched.
+SHEBANG = r"(?:#![^\n]*\n)?"
+OPENINGS = {
+    "c": re.compile(r"/\*(.*?)\*/", re.S),
+    "python": re.compile(SHEBANG + r'(?:"""(.*?)"""|#([^\n]*))', re.S),
+    "lua": re.compile(r"(?:---@meta[^\n]*\n)?--+([^\n]*)"),
+    "cmake": re.compile(r"#([^\n]*)"),
+    "shell": re.compile(SHEBANG + r"#([^\n]*)"),
+    "go": re.compile(r"//([^\n]*)"),
+    "rust": re.compile(r"//!([^\n]*)"),
+    "proto": re.compile(r"//([^\n]*)"),
+}
+VAGUE = re.compile(r"\b(helpers?|helper functions|util(s|ities|ity)?|misc\w*|stuff|various)\b", re.I)
 
 
-def c_faults(rel, text):
-    if not text.startswith("/*"):
+def opening_faults(rel, text, language):
+    """A file says in its first lines what it is: `name - what`, or just what."""
+    m = OPENINGS[language].match(text)
+    if not m:
         yield f"{rel}:1: a file opens with a comment that says what it is"
-    if rel.parts[0] in SHIPPED:
-        for first, last, deepest, labels in functions(code_of(text)):
-            if last - first + 1 > FUNCTION_LINES:
-                yield f"{rel}:{first}: function of {last - first + 1} lines, ceiling {FUNCTION_LINES}"
-            if deepest > DEPTH:
-                yield f"{rel}:{first}: braces {deepest} deep, ceiling {DEPTH}"
-            if len(labels) > 1:
-                yield f"{rel}:{first}: {len(labels)} goto labels, one is enough"
+        return
+    said = next(group for group in m.groups() if group is not None)
+    said = re.sub(r"\s*\n[ *]*", " ", said).strip()
+    named = re.match(r"(\S+\.\w+|\S+/\S+) - ", said)
+    if named and not f"/{rel}".endswith("/" + named.group(1)):
+        yield f"{rel}:1: says that it is {named.group(1)}"
+    what = said[named.end():] if named else said
+    if len(what.split()) < 2:
+        yield f"{rel}:1: says too little of what it is: '{said}'"
+    vague = VAGUE.search(what.split(". ")[0])
+    if vague:
+        yield f"{rel}:1: '{vague.group(0)}' says nothing of what is in it"
+
+
+def reason_above(lines, first):
+    """Whether the comment above the function (its heading may have a few lines) gives a reason for its length."""
+    for line in reversed(lines[max(0, first - 8):first]):
+        if REASON.search(line):
+            return True
+        if not line.strip():
+            return False
+    return False
+
+
+def function_faults(rel, text):
+    lines = text.splitlines()
+    for f in functions_of(rel, text):
+        length = f.last - f.first + 1
+        if length > FUNCTION_LINES and not reason_above(lines, f.first):
+            yield f"{rel}:{f.first}: function of {length} lines, ceiling {FUNCTION_LINES}; or say why above: `long: ...`"
+        if f.depth > DEPTH:
+            yield f"{rel}:{f.first}: braces {f.depth} deep, ceiling {DEPTH}"
+        if len(f.labels) > 1:
+            yield f"{rel}:{f.first}: {len(f.labels)} goto labels, one is enough"
 
 
 def faults(root):
@@ -59,8 +86,13 @@ def faults(root):
             m = WORDS.search(line)
             if m:
                 yield f"{rel}:{number}: '{m.group(0)}'"
-        if path.suffix in (".c", ".h") and rel.parts[0] in C_FOLDERS:
-            yield from c_faults(rel, text)
+        language = language_of(path, text)
+        if not language:
+            continue
+        if text.count("\n") > FILE_LINES:
+            yield f"{rel}: {text.count(chr(10))} lines, ceiling {FILE_LINES}"
+        yield from opening_faults(rel, text, language)
+        yield from function_faults(rel, text)
 
 
 if __name__ == "__main__":

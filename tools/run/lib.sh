@@ -1,4 +1,4 @@
-# Shared by ./run and its helpers: saying, installing, building, testing. Sourced, from the project's root.
+# What ./run and the scripts beside this one share: saying, installing, building, testing. Sourced, from the project's root.
 ROOT=${ROOT:-$PWD}
 PRESET=${SHOAL_PRESET:-dev}
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/shoal
