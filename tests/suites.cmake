@@ -75,9 +75,7 @@ if(SHOAL_TESTS)
         target_link_libraries(shoal-sim PRIVATE sh_sim)
         # Most worlds run with cheap stand-ins for these (cheap.c), some nodes lie (liar.c), hops.c listens in, and
         # crowd.c keeps names to the peers closest to them; no other program can.
-        foreach(name sh_aead_init sh_aead_rest sh_aead_fini sh_aead_seal sh_aead_open sh_sha256 sh_sha256_2 sh_hkdf_noise sh_x25519_from_random
-                sh_x25519_shared sh_identity_sign sh_pubkey_verify sh_kad_answer sh_kad_ask sh_query_settle sh_lookup_seed
-                sh_lookup_add sh_pub_to)
+        foreach(name ${CHEAP_CRYPTO} sh_kad_answer sh_kad_ask sh_query_settle sh_lookup_seed sh_lookup_add sh_pub_to)
             target_link_options(shoal-sim PRIVATE "-Wl,--wrap=${name}")
         endforeach()
     endif()

@@ -8,14 +8,18 @@
 
 #include "swarm/swarm.h"
 
+#ifdef FAKE_SMALL /* for a fuzzer: a world is made for each input */
+enum { FAKE_EVENTS = 128, FAKE_CONNS = 32, FAKE_STREAMS = 256, FAKE_PUBS = 64, FAKE_NOTES = 64 };
+#else
 enum {
-    FAKE_NODES = 4,
-    FAKE_PEERS = 8,
     FAKE_EVENTS = 4096,
     FAKE_CONNS = 512,
     FAKE_STREAMS = 4096,
-    FAKE_PUBS = 70000
+    FAKE_PUBS = 70000,
+    FAKE_NOTES = 65536 /* what a node of the harness writes down */
 };
+#endif
+enum { FAKE_NODES = 4, FAKE_PEERS = 8 };
 
 struct fake_item { /* one thing on its way over a connection */
     struct fake_item *next;

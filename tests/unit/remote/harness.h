@@ -14,7 +14,7 @@
 #include "fake_swarm.c"
 #include "remote/remote.h"
 
-enum { TOKEN = 7, SEEN_MAX = 65536, ASKS = 8192, DOWNS = 256, RESULTS = 64 };
+enum { TOKEN = 7, SEEN_MAX = FAKE_NOTES, ASKS = FAKE_NOTES / 8, DOWNS = 256, RESULTS = 64 };
 
 struct ask_note {
     int ends; /* must become 1 */
@@ -37,7 +37,7 @@ struct h_node {
     const sh_type *type;
     uint32_t seen[SEEN_MAX]; /* tells, in order */
     size_t seen_n;
-    uint8_t asked[1 << 16]; /* by number: how often a handler ran */
+    uint8_t asked[FAKE_NOTES]; /* by number: how often a handler ran */
     struct {
         int kind;
         sh_pid dead;
@@ -90,7 +90,7 @@ static int h_handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, s
     switch (index) {
     case H_N:
         if (sh_cx_is_ask(cx)) {
-            n->asked[h_u32(value) & 0xffff]++;
+            n->asked[h_u32(value) % FAKE_NOTES]++;
             return sh_cx_reply(cx, value);
         }
         if (n->seen_n < SEEN_MAX) {
@@ -98,7 +98,7 @@ static int h_handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, s
         }
         return 0;
     case H_NEVER: {
-        n->asked[h_u32(value) & 0xffff]++;
+        n->asked[h_u32(value) % FAKE_NOTES]++;
         sh_pid promise;
         int err = sh_cx_defer(cx, &promise);
         if (!err && n->held_n < 64) {
