@@ -163,6 +163,9 @@ static void plan_redial(struct sh_swarm *s, struct sh_peer *p)
         p->redial_us = UINT64_MAX;
         return;
     }
+    if (p->redial_us != UINT64_MAX) {
+        return; /* a job in between, for the sake of a request, does not put it off */
+    }
     if (p->loss == SH_LOSS_OPEN) {
         p->redial_us = s->now_us + DIAL_AGAIN_US;
         return;

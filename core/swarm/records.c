@@ -155,7 +155,9 @@ static void provider_make_room(sh_records *r, struct sh_provider_key *home, uint
         oldest = SH_CONTAINER(sh_list_front(&r->provider_age), struct sh_provider, by_age);
     }
     if (oldest && oldest->end_us < stale_us) {
-        provider_drop(r, oldest); /* home stays: it is empty only if it was not full */
+        home->count++; /* for the newcomer: the oldest may have been the only one here, and home stays */
+        provider_drop(r, oldest);
+        home->count--;
     }
 }
 

@@ -83,6 +83,42 @@ static void test_stagger_and_eight_at_once(void **state)
     }
 }
 
+/* A held peer was lost: nothing is spread out, eight of its thirteen addresses are tried at once. A name with as many
+ * addresses: likewise. */
+static void test_eight_at_once_without_a_pause(void **state)
+{
+    (void)state;
+    start(14);
+    struct sh_peer *p = peer_at(0, 1);
+    snet_dial(&net, 0, 1, false, 1);
+    snet_run(&net, SECOND);
+    sh_swarm_hold(net.node[0].swarm, p->ref);
+    for (unsigned i = 1; i < 14; i++) {
+        snet_cut(&net, 0, i, true);
+        tell_addr(p, i, false);
+    }
+    sh_swarm_disconnect(net.node[0].swarm, p->ref, 0);
+    snet_run(&net, 5 * MS);
+    assert_int_equal(p->addr_count, 13);
+    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_PER_PEER_MAX);
+    assert_int_equal(p->in_flight, SH_DIALS_PER_PEER_MAX);
+    snet_fini(&net);
+    start(14);
+    struct sh_swarm *s = net.node[0].swarm;
+    struct sh_swarm_action act;
+    sh_addr name, addrs[13];
+    assert_int_equal(sh_addr_parse(&name, "/dns4/example.org/tcp/9", 23), 0);
+    for (unsigned i = 0; i < 13; i++) {
+        addrs[i] = snet_addr(&net, i + 1, false);
+    }
+    assert_int_equal(sh_swarm_dial(s, &name, false, 1, net.now_us), 0);
+    sh_swarm_tick(s, net.now_us);
+    assert_true(sh_swarm_action(s, &act) && act.kind == SH_SWARM_RESOLVE);
+    sh_swarm_resolved(s, act.request, addrs, 13, 0, net.now_us);
+    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_PER_PEER_MAX);
+    snet_fini(&net);
+}
+
 /* Addresses of node 1: one where the dial never ends (node 2), one where the handshake does not (node 3). */
 static struct sh_peer *two_that_hang(void)
 {
@@ -174,13 +210,170 @@ static void test_back_off_of_an_address(void **state)
     snet_fini(&net);
 }
 
+/* --- bounds --- */
+
+/* A dial of an address where nobody answers. */
+static void call_nobody(uint64_t call)
+{
+    sh_addr a = snet_addr(&net, 1, false);
+    assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, call, net.now_us), 0);
+}
+
+static const struct snet_event *dialled(uint64_t call)
+{
+    for (size_t i = 0; i < net.log_count; i++) {
+        if (net.log[i].kind == SH_SWARM_DIALLED && net.log[i].query == call) {
+            return &net.log[i];
+        }
+    }
+    return NULL;
+}
+
+/* SH_DIALS_MAX dials under way, each for SH_DIAL_TIMEOUT_MS: the next is told so, and there is room when they end. */
+static void test_dials_in_all(void **state)
+{
+    (void)state;
+    start(2);
+    snet_cut(&net, 0, 1, true);
+    for (unsigned i = 0; i < SH_DIALS_MAX; i++) {
+        call_nobody(i);
+    }
+    snet_run(&net, 10 * MS);
+    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_MAX);
+    assert_int_equal(snet_count(&net, 0, SH_SWARM_DIALLED, 0), 0);
+    call_nobody(SH_DIALS_MAX);
+    snet_run(&net, 10 * MS);
+    assert_non_null(dialled(SH_DIALS_MAX));
+    assert_int_equal(dialled(SH_DIALS_MAX)->err, SH_E_LIMIT);
+    snet_run(&net, (SH_DIAL_TIMEOUT_MS - 25) * MS);
+    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_MAX);
+    snet_run(&net, 10 * MS);
+    assert_int_equal(links_in(SH_LINK_DIALLING), 0);
+    for (unsigned i = 0; i < SH_DIALS_MAX; i++) {
+        assert_int_equal(dialled(i)->err, SH_E_TIMEOUT);
+    }
+    call_nobody(1000);
+    snet_run(&net, 10 * MS);
+    assert_int_equal(links_in(SH_LINK_DIALLING), 1);
+    snet_fini(&net);
+}
+
+/* SH_CALLS_MAX dials asked for: those beyond are refused at the call, until some were told how they ended. */
+static void test_calls_in_all(void **state)
+{
+    (void)state;
+    start(1);
+    sh_addr a = snet_addr(&net, 40, false);
+    for (unsigned i = 0; i < SH_CALLS_MAX; i++) {
+        assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, i, net.now_us), 0);
+    }
+    assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, SH_CALLS_MAX, net.now_us),
+                     SH_E_LIMIT);
+    snet_run(&net, SECOND);
+    assert_int_equal(snet_count(&net, 0, SH_SWARM_DIALLED, 0), SH_CALLS_MAX);
+    assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, SH_CALLS_MAX, net.now_us), 0);
+    snet_fini(&net);
+}
+
+/* Dials the ports from..to of nobody, by hand: nothing takes the events. */
+static void fail_by_hand(unsigned from, unsigned to)
+{
+    struct sh_swarm *s = net.node[0].swarm;
+    struct sh_swarm_action act;
+    for (unsigned i = from; i < to; i++) {
+        sh_addr a = snet_addr(&net, i, false);
+        assert_int_equal(sh_swarm_dial(s, &a, false, i, net.now_us), 0);
+    }
+    sh_swarm_tick(s, net.now_us);
+    while (sh_swarm_action(s, &act)) {
+        assert_int_equal(act.kind, SH_SWARM_DIAL);
+        sh_swarm_dial_failed(s, act.conn, SH_E_REFUSED, "refused", net.now_us);
+    }
+}
+
+static unsigned take_failures(unsigned first)
+{
+    struct sh_swarm_event ev;
+    unsigned n = 0;
+    while (sh_swarm_event(net.node[0].swarm, &ev, net.now_us)) {
+        struct sh_endpoint e;
+        if (ev.kind == SH_SWARM_DIAL_FAILED) {
+            assert_int_equal(sh_addr_endpoint(&ev.addr, &e), 0);
+            assert_int_equal(e.port, SNET_PORT + first + n);
+            n++;
+        }
+    }
+    return n;
+}
+
+/* SH_DIAL_FAILURES_MAX of them wait to be taken: the oldest are kept, the others are not told. */
+static void test_failures_not_taken(void **state)
+{
+    (void)state;
+    start(1);
+    fail_by_hand(0, SH_DIAL_FAILURES_MAX);
+    assert_int_equal(take_failures(0), SH_DIAL_FAILURES_MAX);
+    fail_by_hand(100, 100 + SH_DIAL_FAILURES_MAX + 5);
+    assert_int_equal(take_failures(100), SH_DIAL_FAILURES_MAX);
+    fail_by_hand(7, 9);
+    assert_int_equal(take_failures(7), 2);
+    snet_fini(&net);
+}
+
+/* Look-ups again and again: each would like to ask the peer that is gone. */
+static void run_with_finds(uint64_t us)
+{
+    for (uint64_t end_us = net.now_us + us, n = 100; net.now_us < end_us; n++) {
+        sh_swarm_find(net.node[0].swarm, sh_span_str("name"), n, net.now_us);
+        snet_run(&net, 7 * SECOND);
+    }
+}
+
+/* A kept address and a held peer that nobody finds: the pauses double up to SH_KEEP_BACKOFF_MAX_MS and stay there,
+ * whatever else would like to dial the peer. */
+static void test_longest_pause(void **state)
+{
+    (void)state;
+    const uint64_t pause_us = SH_KEEP_BACKOFF_MAX_MS * UINT64_C(1000);
+    for (int held = 0; held < 2; held++) {
+        start(2);
+        assert_int_equal(snet_dial(&net, 0, 1, !held, 1), 0);
+        snet_run(&net, SECOND);
+        if (held) {
+            sh_swarm_hold(net.node[0].swarm, snet_peer(&net, 0, 1));
+        }
+        snet_kill(&net, 1);
+        run_with_finds(200 *
+                       (uint64_t)SECOND); /* 0.1 + 0.2 + ... + 51.2 s, and the first of 60 s */
+        size_t at = net.log_count;
+        run_with_finds(10 * pause_us);
+        uint64_t last_us = 0;
+        unsigned gaps = 0;
+        for (size_t i = at; i < net.log_count; i++) {
+            if (net.log[i].kind == SH_SWARM_DIAL_FAILED) {
+                uint64_t gap_us = net.log[i].at_us - last_us;
+                assert_true(!last_us || (gap_us >= pause_us && gap_us < pause_us + 10 * MS));
+                gaps += last_us ? 1u : 0u;
+                last_us = net.log[i].at_us;
+            }
+        }
+        assert_in_range(gaps, 8, 10);
+        snet_fini(&net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stagger_and_eight_at_once),
+        cmocka_unit_test(test_eight_at_once_without_a_pause),
         cmocka_unit_test(test_our_dial_wins),
         cmocka_unit_test(test_their_dial_wins),
         cmocka_unit_test(test_back_off_of_an_address),
+        cmocka_unit_test(test_dials_in_all),
+        cmocka_unit_test(test_calls_in_all),
+        cmocka_unit_test(test_failures_not_taken),
+        cmocka_unit_test(test_longest_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

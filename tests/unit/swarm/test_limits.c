@@ -153,13 +153,58 @@ static void test_pending_inbound(void **state)
     snet_fini(&net);
 }
 
+/* 64 publications share their keys: the maps of keys are far from full. */
+static int publish(struct sh_swarm *s, unsigned number)
+{
+    char key[16], value_key[24];
+    snprintf(key, sizeof key, "n%u", number / 64);
+    snprintf(value_key, sizeof value_key, "n%u:meta", number / 64);
+    return sh_swarm_publish(s, sh_span_str(key), sh_span_str(value_key), sh_span_str("v"), number,
+                            net.now_us);
+}
+
+/* SH_PUBLICATIONS_MAX own names: the next is refused until one is withdrawn. */
+static void test_publications(void **state)
+{
+    (void)state;
+    snet_init(&net, 1, 15, PROTOCOLS, 1, NULL);
+    struct sh_swarm *s = net.node[0].swarm;
+    for (unsigned i = 0; i < SH_PUBLICATIONS_MAX; i++) {
+        assert_int_equal(publish(s, i), 0);
+    }
+    assert_int_equal(publish(s, SH_PUBLICATIONS_MAX), SH_E_LIMIT);
+    sh_swarm_withdraw(s, 9);
+    assert_int_equal(publish(s, SH_PUBLICATIONS_MAX), 0);
+    assert_int_equal(publish(s, 9), SH_E_LIMIT);
+    snet_fini(&net);
+}
+
+/* SH_CONNS_PER_PEER_MAX connections with one peer: one more is closed, the others stay. */
+static void test_connections_with_one_peer(void **state)
+{
+    (void)state;
+    snet_init(&net, 2, 19, PROTOCOLS, 1, NULL);
+    snet_listen(&net, 1);
+    struct sh_swarm *s = net.node[0].swarm;
+    struct sh_peer *p = sh_peers_at(s, snet_peer(&net, 0, 1));
+    sh_addr a = snet_addr(&net, 1, false);
+    for (unsigned i = 0; i <= SH_CONNS_PER_PEER_MAX;
+         i++) { /* an address without a peer: a new one */
+        assert_int_equal(sh_swarm_dial(s, &a, false, i, net.now_us), 0);
+        snet_run(&net, SECOND);
+        assert_int_equal(p->link_count, i < SH_CONNS_PER_PEER_MAX ? i + 1 : SH_CONNS_PER_PEER_MAX);
+    }
+    assert_int_equal(sh_peers_at(net.node[1].swarm, snet_peer(&net, 1, 0))->link_count,
+                     SH_CONNS_PER_PEER_MAX);
+    snet_fini(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kad_queue),
-        cmocka_unit_test(test_shared_keys),
-        cmocka_unit_test(test_queries),
-        cmocka_unit_test(test_pending_inbound),
+        cmocka_unit_test(test_kad_queue),    cmocka_unit_test(test_shared_keys),
+        cmocka_unit_test(test_queries),      cmocka_unit_test(test_pending_inbound),
+        cmocka_unit_test(test_publications), cmocka_unit_test(test_connections_with_one_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

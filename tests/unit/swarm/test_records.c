@@ -10,7 +10,9 @@
 #include "swarm/records.h"
 
 enum { SECOND = 1000000 };
-#define HOUR (3600 * (uint64_t)SECOND)
+#define HOUR         (3600 * (uint64_t)SECOND)
+#define VALUE_TTL    (SH_VALUE_TTL_MS * UINT64_C(1000))
+#define PROVIDER_TTL (SH_PROVIDER_TTL_MS * UINT64_C(1000))
 
 static sh_rng_seeded rng_state;
 static sh_rng rng;
@@ -99,26 +101,30 @@ static void test_lives(void **state)
     sh_span k = key_of("n", &a, key), name = sh_span_str("n");
     uint64_t now = SECOND;
     assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 0, now), 0);
-    assert_non_null(sh_records_value(&r, k, now + HOUR - 1));
-    assert_null(sh_records_value(&r, k, now + HOUR));
+    assert_non_null(sh_records_value(&r, k, now + VALUE_TTL - 1));
+    assert_null(sh_records_value(&r, k, now + VALUE_TTL));
     assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 10, now),
                      0); /* replaced: shorter */
     assert_int_equal(r.value_count, 1);
     assert_null(sh_records_value(&r, k, now + 10 * SECOND));
     assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, UINT32_MAX, now), 0);
-    assert_null(sh_records_value(&r, k, now + HOUR)); /* never longer than an hour */
+    assert_non_null(sh_records_value(&r, k, now + VALUE_TTL - 1));
+    assert_null(sh_records_value(&r, k, now + VALUE_TTL)); /* never longer */
     assert_int_equal(sh_records_add_provider(&r, name, &a, NULL, 0, now), 0);
     assert_int_equal(sh_records_add_provider(&r, name, &b, NULL, 0, now + HOUR), 0);
     assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now)->id, &a));
     assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 1, now)->id, &b));
-    assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now + 48 * HOUR)->id, &b));
+    assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now + PROVIDER_TTL - 1)->id, &a));
+    assert_true(sh_peer_id_eq(&sh_records_provider(&r, name, 0, now + PROVIDER_TTL)->id, &b));
     assert_int_equal(sh_records_add_provider(&r, name, &a, NULL, 0, now + 2 * HOUR),
                      0); /* told again: lives on */
     assert_int_equal(r.provider_count, 2);
-    sh_records_tick(&r, now + 49 * HOUR);
+    sh_records_tick(&r, now + HOUR + PROVIDER_TTL - 1);
+    assert_int_equal(r.provider_count, 2);
+    sh_records_tick(&r, now + HOUR + PROVIDER_TTL);
     assert_int_equal(r.provider_count, 1);
     assert_int_equal(r.value_count, 0);
-    assert_int_equal(sh_records_deadline(&r), now + 50 * HOUR);
+    assert_int_equal(sh_records_deadline(&r), now + 2 * HOUR + PROVIDER_TTL);
     sh_records_tick(&r, sh_records_deadline(&r));
     assert_int_equal(sh_records_deadline(&r), UINT64_MAX);
     assert_int_equal(quota.used, 0);
@@ -179,6 +185,60 @@ static void test_bounds(void **state)
     quota.limit = SIZE_MAX;
 }
 
+/* SH_KAD_KEY_MAX and SH_KAD_VALUE_MAX: the longest is kept, one byte more is not. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    sh_peer_id a = peer(1);
+    char key[SH_KAD_KEY_MAX + 2], tail[200];
+    uint8_t value[SH_KAD_VALUE_MAX + 1];
+    size_t tail_n = key_of("", &a, tail).n;
+    memset(key, 'k', sizeof key);
+    assert_int_equal(sh_records_check_provider(sh_span_of(key, SH_KAD_KEY_MAX), &a, &a), 0);
+    assert_int_equal(sh_records_check_provider(sh_span_of(key, SH_KAD_KEY_MAX + 1), &a, &a),
+                     SH_E_PROTO);
+    memset(value, 't', sizeof value);
+    value_of(&a, value);
+    for (size_t over = 0; over < 2; over++) {
+        size_t key_n = SH_KAD_KEY_MAX + over;
+        memcpy(key + key_n - tail_n, tail, tail_n);
+        sh_span k = sh_span_of(key, key_n), v = sh_span_of(value, SH_KAD_VALUE_MAX);
+        assert_int_equal(sh_records_check_value(k, v, &a), over ? SH_E_PROTO : 0);
+        v.n += over;
+        assert_int_equal(sh_records_check_value(key_of("n", &a, tail), v, &a),
+                         over ? SH_E_PROTO : 0);
+        key_of("", &a, tail);
+    }
+}
+
+/* SH_KAD_RECORDS_MAX provider entries in all: who has one may renew it, a newcomer waits for one gone stale. The oldest
+ * stands alone under its name, and the newcomer comes for that very name. */
+static void test_provider_entries_in_all(void **state)
+{
+    (void)state;
+    char name[16];
+    const uint64_t first_us = 1, rest_us = 1000;
+    sh_peer_id old = peer(0), next = peer(SH_KAD_RECORDS_MAX);
+    sh_span alone = sh_span_str("alone");
+    assert_int_equal(sh_records_add_provider(&r, alone, &old, NULL, 0, first_us), 0);
+    for (unsigned i = 1; i < SH_KAD_RECORDS_MAX; i++) {
+        sh_peer_id id = peer(i);
+        sprintf(name, "n%u", i / SH_KAD_PROVIDERS_MAX);
+        assert_int_equal(sh_records_add_provider(&r, sh_span_str(name), &id, NULL, 0, rest_us), 0);
+    }
+    assert_int_equal(r.provider_count, SH_KAD_RECORDS_MAX);
+    const uint64_t stale_us = first_us + SH_PROVIDER_STALE_MS * UINT64_C(1000);
+    sh_peer_id third = peer(3);
+    assert_int_equal(sh_records_add_provider(&r, alone, &next, NULL, 0, stale_us), SH_E_LIMIT);
+    assert_int_equal(sh_records_add_provider(&r, sh_span_str("new"), &next, NULL, 0, stale_us),
+                     SH_E_LIMIT);
+    assert_int_equal(sh_records_add_provider(&r, sh_span_str("n0"), &third, NULL, 0, stale_us), 0);
+    assert_int_equal(sh_records_add_provider(&r, alone, &next, NULL, 0, stale_us + 1), 0);
+    assert_int_equal(r.provider_count, SH_KAD_RECORDS_MAX);
+    assert_true(sh_peer_id_eq(&sh_records_provider(&r, alone, 0, stale_us + 1)->id, &next));
+    assert_null(sh_records_provider(&r, alone, 1, stale_us + 1));
+}
+
 static void test_addresses(void **state)
 {
     (void)state;
@@ -218,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_provider_entries_in_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
     };
