@@ -1,4 +1,4 @@
-/* abi/driver.h - what turns a node, as this room sees it: a small table with two instances.
+/* abi/driver.h - what turns a node, as this layer sees it: a small table with two instances.
  *
  * Shape    driver_io.c: this machine's network, clock and threads (io/io.h, which says what each means).
  *          driver_sim.c: a host of a simulation (sim/sim.h); one thread, virtual time. */

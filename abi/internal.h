@@ -1,4 +1,4 @@
-/* abi/internal.h - what the files of this room share: the node behind the handle, checks, results, calls.
+/* abi/internal.h - what the files of this layer share: the node behind the handle, checks, results, calls.
  *
  * Driver   what turns the node is behind a small table (driver.h): this machine's network, or a simulation.
  * Rule     each public function checks its arguments, makes one call into core, translates the answer.
@@ -60,7 +60,7 @@ struct shoal_node {
     char peer_id[SH_PEER_ID_TEXT_MAX];
 };
 
-/* --- the driver, as the rest of this room calls it --- */
+/* --- the driver, as the rest of this layer calls it --- */
 
 /* [any] The calling thread's token, for functions of runtime.h and node.h. */
 static inline uint64_t abi_token(const shoal_node *node)

@@ -1,4 +1,4 @@
-# Libraries and tools, all of Debian 12. Each becomes one imported target dep::<name>, so that only rooms that name it see it.
+# Libraries and tools, all of Debian 12. Each becomes one imported target dep::<name>, so that only layers that name it see it.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 

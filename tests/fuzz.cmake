@@ -1,4 +1,4 @@
-# One program per tests/fuzz/fuzz_<name>.c, which defines LLVMFuzzerTestOneInput. It links only the rooms whose headers it includes.
+# One program per tests/fuzz/fuzz_<name>.c, which defines LLVMFuzzerTestOneInput. It links only the layers whose headers it includes.
 # Without SHOAL_FUZZ the same file gets tests/fuzz/standalone.c as its main, and ctest replays the corpus.
 if(NOT SHOAL_TESTS AND NOT SHOAL_FUZZ)
     return()
@@ -8,11 +8,11 @@ file(GLOB targets CONFIGURE_DEPENDS "${fuzz}/fuzz_*.c")
 add_custom_target(fuzzers)
 foreach(file IN LISTS targets)
     get_filename_component(name "${file}" NAME_WE)
-    shoal_rooms_of(rooms "${file}")
+    shoal_layers_of(layers "${file}")
     set(link "")
-    foreach(room IN LISTS rooms)
-        if(TARGET sh_${room})
-            list(APPEND link sh_${room})
+    foreach(layer IN LISTS layers)
+        if(TARGET sh_${layer})
+            list(APPEND link sh_${layer})
         endif()
     endforeach()
     if(NOT link)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lines of core/proto that the unit tests and the fuzzers' corpora run, file by file; called by ./run coverage.
 
-    tools/coverage.py BUILD [--floor PERCENT] [--room ROOM]... [--missing]
+    tools/coverage.py BUILD [--floor PERCENT] [--layer LAYER]... [--missing]
 
 BUILD was made with --coverage and its tests have run. The closing line counts files at or above the floor (95) as passed.
 Lines that only SH_ASSERT's failure or a case that cannot happen would run are not left out: they count.
@@ -17,16 +17,16 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def lines_of(build, room):
+def lines_of(build, layer):
     """file -> line -> times run, over all objects that the file was compiled into."""
     found = collections.defaultdict(lambda: collections.defaultdict(int))
-    objects = sorted(build.glob(f"core/CMakeFiles/sh_{room}.dir/**/*.gcda"))
+    objects = sorted(build.glob(f"core/CMakeFiles/sh_{layer}.dir/**/*.gcda"))
     for data in objects:
         done = subprocess.run(["gcov", "--json-format", "--stdout", str(data)], capture_output=True, check=True, cwd=build)
         for text in filter(None, done.stdout.decode().split("\n")):
             for file in json.loads(text)["files"]:
                 path = os.path.relpath(os.path.join(build, file["file"]), ROOT)
-                if path.startswith(f"core/{room}/"):
+                if path.startswith(f"core/{layer}/"):
                     for line in file["lines"]:
                         found[path][line["line_number"]] += line["count"]
     return found
@@ -36,15 +36,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--floor", type=float, default=95)
-    parser.add_argument("--room", action="append")
+    parser.add_argument("--layer", action="append")
     parser.add_argument("--missing", action="store_true", help="the lines that were not run")
     parser.add_argument("--json", help="where the figures go")
     options = parser.parse_args()
     passed, failed, total, rows = 0, 0, [0, 0], []
     print(f"{'file':<36}{'lines':>8}{'run':>8}{'percent':>9}")
-    for room in options.room or ["proto"]:
-        found = lines_of(options.build.resolve(), room)
-        sources = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "core" / room).glob("*.c"))
+    for layer in options.layer or ["proto"]:
+        found = lines_of(options.build.resolve(), layer)
+        sources = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "core" / layer).glob("*.c"))
         for path in sources:
             lines = found.get(path, {})
             run = sum(count > 0 for count in lines.values())

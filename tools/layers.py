@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The walls of the house (docs/architecture.md): who may include what, and what the pure rooms may not call.
+"""The layers of docs/architecture.md: who may include what, and what the pure ones may not call.
 
-Prints one line a fault and exits 1; prints nothing and exits 0 when every door is in its place."""
+Prints one line a fault and exits 1; prints nothing and exits 0 when there is none."""
 import pathlib
 import re
 import sys
@@ -11,7 +11,7 @@ APART = [{"swarm", "actor"}, {"io", "sim"}]
 OUTSIDE = {"bindings", "tools", "examples"}  # see shoal.h and nothing else
 PURE = {"base", "crypto", "proto", "swarm", "actor", "remote", "node"}
 
-# Header -> the rooms or files that may include it.
+# Header -> the layers or files that may include it.
 HEADERS = {
     r"uv\.h|ares.*\.h": {"io"},
     r"openssl/.*": {"crypto"},
@@ -29,7 +29,7 @@ HEADERS = {
     r"math\.h|fenv\.h": {"abi", "bindings", "tools", "examples"},
 }
 
-# Call or word -> the rooms it must not appear in, and the files excepted.
+# Call or word -> the layers it must not appear in, and the files excepted.
 WORDS = {
     r"(?<!->)(?<!\.)\b(malloc|calloc|realloc|free|strdup|strndup|alloca)\s*\(": (set(LEVEL), {"core/base/mem.c"}),
     r"\b(rand|srand|random|getrandom|getentropy|RAND_bytes)\s*\(": (PURE | {"sim"}, {"core/base/rng.c"}),
@@ -41,7 +41,7 @@ WORDS = {
 CEILING_LINES = 800
 
 
-def room_of(rel):
+def layer_of(rel):
     return rel.parts[1] if rel.parts[0] == "core" and len(rel.parts) > 2 else rel.parts[0]
 
 
@@ -51,27 +51,27 @@ def code_of(text):
     return pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), text)
 
 
-def include_faults(rel, room, number, line):
+def include_faults(rel, layer, number, line):
     m = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
     if not m:
         return
     target = m.group(2)
     for pattern, allowed in HEADERS.items():
-        if re.fullmatch(pattern, target) and room not in allowed and str(rel) not in allowed:
+        if re.fullmatch(pattern, target) and layer not in allowed and str(rel) not in allowed:
             yield f"{rel}:{number}: <{target}> belongs in {', '.join(sorted(allowed))}"
     if m.group(1) != '"':
         return
     other = target.split("/")[0]
-    if room in OUTSIDE:
+    if layer in OUTSIDE:
         if (other in LEVEL and "/" in target) or target.startswith(("core/", "abi/", "../")):
-            yield f"{rel}:{number}: {room} sees shoal.h only, not {target}"
+            yield f"{rel}:{number}: {layer} sees shoal.h only, not {target}"
     elif target.startswith(("core/", "../")):
         yield f"{rel}:{number}: write it from the root core/, not {target}"
     elif "/" in target and other in LEVEL:
-        if LEVEL[other] > LEVEL[room] or any({room, other} == pair for pair in APART):
-            yield f"{rel}:{number}: {room} must not look into {other}"
-    elif "/" not in target and room in LEVEL and room != "abi":
-        yield f'{rel}:{number}: write "{room}/{target}", not "{target}"'
+        if LEVEL[other] > LEVEL[layer] or any({layer, other} == pair for pair in APART):
+            yield f"{rel}:{number}: {layer} must not look into {other}"
+    elif "/" not in target and layer in LEVEL and layer != "abi":
+        yield f'{rel}:{number}: write "{layer}/{target}", not "{target}"'
 
 
 def faults(root):
@@ -79,16 +79,16 @@ def faults(root):
         rel = path.relative_to(root)
         if path.suffix not in (".c", ".h") or rel.parts[0] not in {"core", "abi"} | OUTSIDE:
             continue
-        room, text = room_of(rel), path.read_text(errors="replace")
+        layer, text = layer_of(rel), path.read_text(errors="replace")
         if text.count("\n") > CEILING_LINES:
             yield f"{rel}: {text.count(chr(10))} lines, ceiling {CEILING_LINES}"
         for number, line in enumerate(text.splitlines(), 1):
-            yield from include_faults(rel, room, number, line)
+            yield from include_faults(rel, layer, number, line)
         for number, line in enumerate(code_of(text).splitlines(), 1):
-            for pattern, (rooms, excepted) in WORDS.items():
+            for pattern, (layers, excepted) in WORDS.items():
                 m = re.search(pattern, line)
-                if m and room in rooms and str(rel) not in excepted:
-                    yield f"{rel}:{number}: '{m.group(0).strip('( ')}' has no place in {room}"
+                if m and layer in layers and str(rel) not in excepted:
+                    yield f"{rel}:{number}: '{m.group(0).strip('( ')}' has no place in {layer}"
 
 
 if __name__ == "__main__":

@@ -385,7 +385,7 @@ SHOAL_API int64_t shoal_info(shoal_node *node, const char *what, const char *pee
 SHOAL_API int shoal_spawn(shoal_node *node, const shoal_actor_type *type,
                           const shoal_spawn_options *options, shoal_pid *pid);
 
-/* Asks an actor to stop: its door shuts, what is queued is handled, on_stop runs. pid: of this
+/* Asks an actor to stop: it takes nothing new, what is queued is handled, on_stop runs. pid: of this
  * node, or of a node that lists us as admin. done: reason. node: that asks; ud: for done.
  * [any] Errors: SHOAL_E_NOT_RUNNING, SHOAL_E_CLOSED, SHOAL_E_LIMIT; to done: SHOAL_E_REFUSED,
  * SHOAL_E_UNREACHABLE. Since 0.1.0 */

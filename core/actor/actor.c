@@ -20,7 +20,7 @@ void sh_actor_room_back(sh_exec *x, sh_actor *a)
     }
 }
 
-/* Of an actor that starts, ends or has shut its door. */
+/* Of an actor that starts, ends or takes nothing new. */
 bool sh_actor_has_special_work(const sh_actor *a)
 {
     if (a->flags & SH_A_STOPPED) {

@@ -1,6 +1,6 @@
-/* actor/actor.h - an actor: table entry, mailbox, life. Not for other rooms.
+/* actor/actor.h - an actor: table entry, mailbox, life. Not for other layers.
  *
- * Life     STARTING (init is open) -> running -> CLOSING (door shut, the queue is handled) or DYING (the
+ * Life     STARTING (init is open) -> running -> CLOSING (takes nothing new, the queue is handled) or DYING (the
  *          queue is skipped) -> on_stop (ENDING) -> gone. See actor_end in actor.c.
  * Memory   about 180 bytes with slab header and gate, and the state; links 128 bytes each. */
 #ifndef SH_ACTOR_ACTOR_H
@@ -11,7 +11,7 @@
 enum {
     SH_A_QUEUED = 1u << 0,   /* in the run queue, or in its step */
     SH_A_STARTING = 1u << 1, /* init has not ended */
-    SH_A_CLOSING = 1u << 2,  /* the door is shut */
+    SH_A_CLOSING = 1u << 2,  /* takes nothing new */
     SH_A_DYING = 1u << 3,    /* the queue is skipped */
     SH_A_ENDING = 1u << 4,   /* on_stop began */
     SH_A_STARTED = 1u << 5,  /* an init succeeded that no on_stop followed yet */

@@ -1,4 +1,4 @@
-/* actor/ask.h - slots: every call that ends exactly once. Not for other rooms.
+/* actor/ask.h - slots: every call that ends exactly once. Not for other layers.
  *
  * Life     WAITING (for room) -> SENT -> WITHDRAWING (0.1 s for the far side to confirm) -> ended. A slot of
  *          a context queues its results and its continuation runs in the turn; a slot from outside turns

@@ -1,4 +1,4 @@
-/* actor/cx.h - actor types, and what a handler may do: the inside of the door.
+/* actor/cx.h - actor types, and what a handler may do: the other half of the interface.
  *
  * Shape    a type is a table of hooks with a user pointer; a cx is one message (or hook) being
  *          handled. It stays valid and open while an ask or request of it is out, or between hold

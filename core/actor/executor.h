@@ -1,10 +1,10 @@
-/* actor/executor.h - inside an executor: what its files share. Not for other rooms.
+/* actor/executor.h - inside an executor: what its files share. Not for other layers.
  *
  * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
  *          inside; the only fields other threads touch are the atomics under "shared".
  * Files    executor.c turns; post.c routes; spawn.c, actor.c life; ask.c, room.c slots; cx.c, cx_calls.c what
  *          handlers do; object.c; timer.c; links.c; event.c; outside.c calls from outside; runtime.c the
- *          rest of the door. */
+ *          rest of the interface. */
 #ifndef SH_ACTOR_EXECUTOR_H
 #define SH_ACTOR_EXECUTOR_H
 

@@ -1,7 +1,7 @@
 /* actor/msg.h - the message: everything that moves between actors, executors and remote is one.
  *
  * Shape    128 bytes. A payload of up to four pieces (name, text, type, value) lies inside when it
- *          fits in SH_MSG_INLINE bytes, else in one block beside it. It is opaque to this room.
+ *          fits in SH_MSG_INLINE bytes, else in one block beside it. It is opaque to this layer.
  * Memory   from the pool of an executor (its home) or, made by a thread that is inside none, from
  *          the allocator. A message goes home when handled; homecoming crosses threads in batches.
  * Threads  one owner at a time; ownership moves with the message. */
@@ -60,7 +60,7 @@ enum sh_msg_kind {
                        silently */
     SH_MSG_DOWN, /* to = watcher, from = the dead; why = reason kind, text, reply = cause pid; flags
                     LINK */
-    SH_MSG_STOP, /* to = actor; text. The door closes on arrival, what is queued is handled */
+    SH_MSG_STOP, /* to = actor; text. On arrival nothing new is taken, what is queued is handled */
     SH_MSG_KILL, /* to = actor; text */
     SH_MSG_TIMER,    /* within an executor: after, every */
     SH_MSG_REQUEST,  /* for the node, on the loop: op = tag, from = subject pid, name, text, type,
@@ -210,7 +210,7 @@ static inline bool sh_pid_is_slot(sh_pid p)
     return p.node == 0 && (sh_pid_executor(p.actor) & 0x80u) != 0;
 }
 
-/* --- within this room: the pool of one executor --- */
+/* --- within this layer: the pool of one executor --- */
 
 enum { SH_POOL_CLASSES = 8, SH_POOL_GROW = 64 };
 

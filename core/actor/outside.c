@@ -238,7 +238,7 @@ static int64_t outside_call(sh_runtime *rt, uint64_t token, unsigned e, bool own
     return rc;
 }
 
-/* --- the door --- */
+/* --- the interface --- */
 
 /* Who was refused by the queue to another node will poll for room: sh_runtime_room_back ends that poll. */
 static int tell_end(sh_runtime *rt, sh_pid to, int rc)

@@ -220,7 +220,7 @@ void sh_exec_undeliverable(sh_exec *x, sh_msg *m, int code)
 static void arrive_message(sh_exec *x, sh_msg *m)
 {
     sh_actor *a = sh_pid_is_local(x, m->to) ? sh_actor_at(x, m->to.actor) : NULL;
-    /* What passed the gate before the door shut is still taken, until the actor skips its queue. */
+    /* What passed the gate before it closed is still taken, until the actor skips its queue. */
     bool shut = !a || ((a->flags & SH_A_CLOSING) &&
                        (!(m->flags & SH_MSG_GATED) || (a->flags & (SH_A_DYING | SH_A_ENDING))));
     if (shut) {

@@ -1,4 +1,4 @@
-/* actor/runtime.c - the runtime of a node: making and freeing it, and the loop's side of the door. */
+/* actor/runtime.c - the runtime of a node: making and freeing it, and the loop's side of its interface. */
 #include "actor/runtime.h"
 
 #include "actor/ask.h"

@@ -1,4 +1,4 @@
-/* actor/runtime.h - the door of the actor runtime: one node's executors, mailboxes, asks, links.
+/* actor/runtime.h - the interface of the actor runtime: one node's executors, mailboxes, asks, links.
  *
  * Shape    1 or 2 executors: 0 = the loop, 1 = the host when the node is threaded; host = the last.
  *          Everything that moves is a sh_msg addressed by a sh_pid; what is addressed to another

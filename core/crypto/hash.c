@@ -7,7 +7,7 @@
 
 enum { HMAC_BLOCK_BYTES = 64 };
 
-/* SHA-256 over up to three pieces; every digest of this room passes here. */
+/* SHA-256 over up to three pieces; every digest of this layer passes here. */
 static int hash_pieces(const sh_span *pieces, int count, uint8_t out[SH_SHA256_BYTES])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();

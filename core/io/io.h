@@ -1,4 +1,4 @@
-/* io/io.h - the door of the real driver: a node on this machine's network, clock and threads.
+/* io/io.h - the interface of the real driver: a node on this machine's network, clock and threads.
  *
  * Shape    owns one sh_node and drives it with libuv (readiness only), own non-blocking sockets, c-ares.
  *          inline (threads = 0): everything happens inside the calls below; no thread is made.

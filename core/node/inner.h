@@ -1,4 +1,4 @@
-/* node/inner.h - what the files of this room share: the node's struct and who does what.
+/* node/inner.h - what the files of this layer share: the node's struct and who does what.
  *
  * node.c       makes, ends, routes: input to the swarm, events to their owners, one turn
  * requests.c   what users ask: listen, dial, names, info, stop; and the [any] functions that ask it

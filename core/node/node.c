@@ -1,4 +1,4 @@
-/* node/node.c - the composition root: makes and ends the rooms, and routes between them. No rules of its own. */
+/* node/node.c - the composition root: makes and ends the layers below, and routes between them. No rules of its own. */
 #include "node/inner.h"
 
 #include "base/sh_assert.h"
@@ -433,7 +433,7 @@ bool sh_node_action(sh_node *n, struct sh_node_action *out)
     return true;
 }
 
-/* --- small doors --- */
+/* --- small questions --- */
 
 int sh_node_address(const sh_node *n, size_t i, sh_addr *out)
 {

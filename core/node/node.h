@@ -1,4 +1,4 @@
-/* node/node.h - the door of a whole node: a machine that owns swarm, runtime and remote, and routes.
+/* node/node.h - the interface of a whole node: a machine that owns swarm, runtime and remote, and routes.
  *
  * Shape    a machine. In: what the driver saw (listening, accepted, connected, room/filled, sent, closed,
  *          resolved, failed) and turns. Out: sh_node_action, sh_node_out, sh_node_deadline. It has no

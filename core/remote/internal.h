@@ -1,4 +1,4 @@
-/* remote/internal.h - what the files of this room share: the remote, its peers, wire requests, events.
+/* remote/internal.h - what the files of this layer share: the remote, its peers, wire requests, events.
  *
  * A wire request is a call of another node that waits for an answer of ours: its pid {wire id, peer} is the reply
  * address given to the runtime. Wire ids have executor number SH_WIRE_EXECUTOR, so they are neither actors nor slots. */

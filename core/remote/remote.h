@@ -1,4 +1,4 @@
-/* remote/remote.h - the door of remote: actors and messages of other nodes, names, watches across nodes.
+/* remote/remote.h - the interface of remote: actors and messages of other nodes, names, watches across nodes.
  *
  * Shape    a machine between swarm (peers, streams, DHT) and actor (mailboxes). It pulls the runtime's outbox and
  *          hands it to the session of the peer, injects what arrives, and tells the node what it must know.

@@ -1,4 +1,4 @@
-/* swarm/inner.c - notes, alarms and charged memory: the tools the files of this room share. */
+/* swarm/inner.c - notes, alarms and charged memory: the tools the files of this layer share. */
 #include "swarm/inner.h"
 
 void sh_note_queue(struct sh_swarm *s, struct sh_note *n)

@@ -1,4 +1,4 @@
-/* swarm/inner.h - what the files of this room share: the objects of a swarm and who may be asked for what.
+/* swarm/inner.h - what the files of this layer share: the objects of a swarm and who may be asked for what.
  *
  * Shape    a swarm owns peers; a peer has links (connections), addresses and a dialling state; a link has streams.
  *          Things that must be told later carry their own note (nothing is allocated to tell it), things that happen

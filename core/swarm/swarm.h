@@ -1,4 +1,4 @@
-/* swarm/swarm.h - the door of the swarm: peers, connections, streams, DHT records and lookups.
+/* swarm/swarm.h - the interface of the swarm: peers, connections, streams, DHT records and lookups.
  *
  * Shape    a machine: the driver's network events go in, user events and driver actions come out.
  *          It owns peers, dialling, the routing table, records and liveness; it knows no actors.

@@ -13,6 +13,7 @@ import atexit
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -23,7 +24,7 @@ from programs import Program, main, run  # noqa: E402
 PAGES = [ROOT / "README.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md")), *sorted((ROOT / "core").glob("*/README.md")),
          ROOT / "tests/README.md", ROOT / "CHANGELOG.md"]
-ROOMS = "base crypto proto swarm actor remote node io sim".split()
+LAYERS = "base crypto proto swarm actor remote node io sim".split()
 RUN = """#!/bin/sh
 # Stands for the project's ./run while its pages are tested.
 command=$1
@@ -185,12 +186,29 @@ def every_code_is_explained():
     assert [(name, number) for number, name in codes] == shown
 
 
-def every_room_has_a_page():
-    for room in ROOMS:
-        page = ROOT / "core" / room / "README.md"
-        assert page.exists(), f"core/{room} has no README.md"
+def every_layer_has_a_page():
+    for layer in LAYERS:
+        page = ROOT / "core" / layer / "README.md"
+        assert page.exists(), f"core/{layer} has no README.md"
         count = len(page.read_text().splitlines())
-        assert count <= 20, f"core/{room}/README.md has {count} lines, at most 20"
+        assert count <= 20, f"core/{layer}/README.md has {count} lines, at most 20"
+
+
+def named_in(page, names):
+    """A map names what there is: a word of the page, for each."""
+    text = page.read_text()
+    missing = [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
+    assert not missing, f"{page.relative_to(ROOT)} does not name {', '.join(missing)}"
+
+
+def maps_are_whole():
+    """README.md names each folder and page, tests/README.md each suite, the README of a layer each of its files."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    folders = {name.split("/")[0] + "/" for name in listed if "/" in name and not name.startswith(".")}
+    named_in(ROOT / "README.md", sorted(folders) + [str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md"))])
+    named_in(ROOT / "tests/README.md", sorted({name.split("/")[1] for name in listed if name.startswith("tests/") and name.count("/") > 1}))
+    for layer in LAYERS:
+        named_in(ROOT / "core" / layer / "README.md", sorted({f.stem for f in (ROOT / "core" / layer).glob("*.[ch]")}))
 
 
 def lines_are_short():
@@ -199,8 +217,8 @@ def lines_are_short():
             assert len(line) <= 160 if "|" in line else len(line) <= 120, f"{page.relative_to(ROOT)}:{number} has {len(line)} columns"
 
 
-CHECKS = [links_lead_somewhere, named_files_exist, named_functions_exist, every_code_is_explained, every_room_has_a_page,
-          lines_are_short]
+CHECKS = [links_lead_somewhere, named_files_exist, named_functions_exist, every_code_is_explained, every_layer_has_a_page,
+          maps_are_whole, lines_are_short]
 
 
 def pytest_generate_tests(metafunc):

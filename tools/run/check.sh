@@ -25,7 +25,7 @@ exported_shared() { nm -D --defined-only "$dir/lib/libshoal.so" | awk '$2 != "A"
 exported_static() { nm -g --defined-only "$dir/lib/libshoal.a" | awk 'NF == 3 {print $3}' | sort | same_names libshoal.a; }
 declared() { $PY tools/docs_check.py --names | same_names shoal.h; }
 
-# Mutable data in the rooms: none, but for what a thread owns (.tbss) and tables that only relocation writes (.data.rel.ro).
+# Mutable data in the layers: none, but for what a thread owns (.tbss) and tables that only relocation writes (.data.rel.ro).
 no_mutable_statics() {
     local found
     found=$(objdump -t "$dir"/lib/libsh_*.a 2>/dev/null | awk '/^[^ ]*:.*file format/ {file = $1}
@@ -52,7 +52,7 @@ one_version() {
 }
 
 build "$PRESET"
-check "layers: includes go down only, libraries in their rooms" $PY tools/layers.py
+check "layers: includes go down only, libraries in their layers" $PY tools/layers.py
 check "shape: openings, function length, depth, words" $PY tools/tidy.py
 check "limits: each is named by a test" $PY tools/limits_check.py
 check "format: clang-format 14" format
@@ -60,7 +60,7 @@ reference() { PYTHONPATH="$dir/python" LD_LIBRARY_PATH="$dir/lib" $PY tools/refe
 check "reference: docs/reference is what the code says of itself" reference
 check "mutants: every bug of tests/mutants fits the source" $PY tests/mutants/run.py --check
 check "ABI: types, functions and constants of shoal.h are those of abi/baseline" $PY tools/abi_check.py
-check "no mutable statics in the rooms" no_mutable_statics
+check "no mutable statics in the layers" no_mutable_statics
 check "exported names: libshoal.so = abi/symbols.txt" exported_shared
 check "exported names: libshoal.a = abi/symbols.txt" exported_static
 check "declared names: shoal.h = abi/symbols.txt" declared

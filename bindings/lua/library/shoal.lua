@@ -352,7 +352,7 @@ function Ref:register(name) end
 ---@return true? unregistered, string? message, shoal.Code? code, shoal.Delivery? delivery
 function Ref:unregister(name) end
 
---- Stops it: its door shuts, what is queued is handled, on_stop runs. Waits for the end.
+--- Stops it: it takes nothing new, what is queued is handled, on_stop runs. Waits for the end.
 --- Errors: not_running, timeout, refused, unreachable, closed. Since 0.1.0
 ---@async
 ---@param options? { timeout?: number } seconds (none: as long as it takes)

@@ -1,4 +1,4 @@
-/* The loop's side of the door: outbox, peer gates, injected messages and their credit, requests, watches. */
+/* The loop's side of the runtime: outbox, peer gates, injected messages and their credit, requests, watches. */
 #include "fixture.h"
 
 static sh_pid away(uint64_t actor)

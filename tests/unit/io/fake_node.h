@@ -1,4 +1,4 @@
-/* unit/io/fake_node.h - a node without rooms, so that the driver is tested alone: it counts what it is told, echoes what
+/* unit/io/fake_node.h - a node without layers below, so that the driver is tested alone: it counts what it is told, echoes what
  * it accepted, and keeps what its dials receive. Included once by a test; stands in for node/ and actor/ at link time. */
 #ifndef FAKE_NODE_H
 #define FAKE_NODE_H

@@ -171,7 +171,7 @@ static void test_hostile(void **state)
         {{0x08, 0x04, 0x42, 0x02, 0x0a, 0x00}, 6, 0}, /* a peer without id: dropped */
         {{0x08, 0x04, 0x6a, 0x02, 'x', 'y'}, 6, 0},   /* unknown field */
         {{0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01}, 12, SH_E_PROTO},
-        {{0}, 0, 0}, /* PUT_VALUE without anything: the room above refuses it */
+        {{0}, 0, 0}, /* PUT_VALUE without anything: the layer above refuses it */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(sh_kad_msg_decode(mem, sh_span_of(cases[i].b, cases[i].n), &m),
