@@ -141,11 +141,13 @@ enum {
 
 /* remote: the native wire, its section 7 */
 enum {
-    SH_FRAME_EXTRA_MAX = 4096,       /* frame length is the reader's max_message and this */
-    SH_HELLO_MAX = 1024,             /* before the peer's limits are known */
-    SH_INTERN_NAMES_MAX = 1024,      /* table 0 */
-    SH_INTERN_ACTORS_MAX = 4096,     /* tables 1 and 2 */
-    SH_SESSION_CALLS_MAX = 16384,    /* open calls a peer */
+    SH_FRAME_EXTRA_MAX = 4096, /* frame length is the reader's max_message and this */
+    SH_PEER_MESSAGE_MAX =
+        1 << 27,                  /* believed of what a peer says it takes: a frame is below 2^28 */
+    SH_HELLO_MAX = 1024,          /* before the peer's limits are known */
+    SH_INTERN_NAMES_MAX = 1024,   /* table 0 */
+    SH_INTERN_ACTORS_MAX = 4096,  /* tables 1 and 2 */
+    SH_SESSION_CALLS_MAX = 16384, /* open calls a peer */
     SH_SESSION_WATCHES_MAX = 16384,  /* watches a peer */
     SH_SESSION_UNREAD_MAX = 4194304, /* replies, deaths, credits it does not read: 4 MiB */
     SH_SESSION_WINDOW = 8388608,     /* bytes of messages not yet handled: 8 MiB */
@@ -155,7 +157,11 @@ enum {
     SH_TARGET_WINDOW_START = 64,    /* messages a target */
     SH_TARGET_WINDOW_MAX = 65536,   /* when the mailbox limit is 0 */
     SH_MESSAGE_OVERHEAD = 128,      /* counted beside the frame length */
-    SH_CREDIT_DELAY_MS = 10,        /* a credit leaves within this */
+    SH_SESSION_WIDE_MAX =
+        65536, /* actors whose window a peer was told wider, and so is remembered */
+    SH_SESSION_TARGETS_MAX =
+        131072, /* those, and who has a message of the window: at least 129 bytes each */
+    SH_CREDIT_DELAY_MS = 10, /* a credit leaves within this */
     SH_SESSION_MEMORY_MAX =
         16777216, /* of a session's own, beside 4 messages: unread output, tables, 16 MiB */
     SH_LOOKUPS_MAX = 16384,       /* lookups under way at once */

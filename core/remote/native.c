@@ -5,8 +5,7 @@
 
 enum {
     RESET_CODE = 0, /* resets carry no meaning on this protocol */
-    PROTO_VIOLATION = 0x1003,
-    MESSAGE_MAX_MOST = 1 << 27 /* a frame's length has at most four bytes */
+    PROTO_VIOLATION = 0x1003
 };
 
 static const char *const connection_lost = "the connection was lost";
@@ -22,7 +21,7 @@ static void native_maps_init(struct native *n)
     sh_map_u64_init(&n->by_reply, mem, seed, SH_SESSION_CALLS_MAX);
     sh_map_bytes_init(&n->names_out, mem, seed, SH_INTERN_NAMES_MAX);
     sh_map_u64_init(&n->mine_out, mem, seed, SH_INTERN_ACTORS_MAX);
-    sh_map_u64_init(&n->own, mem, seed, NATIVE_TARGETS_KEPT);
+    sh_map_u64_init(&n->own, mem, seed, SH_SESSION_TARGETS_MAX);
     sh_map_u64_init(&n->wire_by_call, mem, seed, SH_SESSION_CALLS_MAX);
     sh_list_init(&n->targets_all);
     sh_list_init(&n->ready);
@@ -339,7 +338,8 @@ void native_hello(struct native *n, struct native_in *in, const struct sh_frame 
     in->reader.length_max = (size_t)n->r->message_max + SH_FRAME_EXTRA_MAX;
     n->active = index;
     n->out_deadline_us = UINT64_MAX;
-    n->message_max = f->message_max < MESSAGE_MAX_MOST ? (size_t)f->message_max : MESSAGE_MAX_MOST;
+    n->message_max =
+        f->message_max < SH_PEER_MESSAGE_MAX ? (size_t)f->message_max : SH_PEER_MESSAGE_MAX;
     n->tries = 0;
     if (n->r->leaving) {
         n->said_bye = false;

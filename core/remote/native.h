@@ -15,10 +15,10 @@
 enum {
     NATIVE_NO_ENTRY = UINT32_MAX,
     NATIVE_TARGETS_KEPT =
-        65536,        /* windows remembered a session and direction; idle ones are forgotten then */
-    NATIVE_TRIES = 4, /* sessions that end before they are paired, in a row: then unreachable */
-    NATIVE_RETRY_MS = 50,        /* before the first of those, doubling */
-    NATIVE_LARGE = 4096,         /* a value from which on it is written without a copy in between */
+        65536,            /* windows of a peer's actors remembered; idle ones are forgotten then */
+    NATIVE_TRIES = 4,     /* sessions that end before they are paired, in a row: then unreachable */
+    NATIVE_RETRY_MS = 50, /* before the first of those, doubling */
+    NATIVE_LARGE = 4096,  /* a value from which on it is written without a copy in between */
     NATIVE_TABLE_START = 4,      /* entries; of each table a power of two less than its limit */
     NATIVE_NAMES_CACHED = 4,     /* by length and first letter */
     NATIVE_NAME_CACHED_MAX = 27, /* longer names are hashed each time */
@@ -67,8 +67,8 @@ struct native_own {
     uint32_t due_messages, due_asks;
     uint64_t due_bytes;
     uint32_t wider; /* to be told with the next credit */
-    bool widened;
-    bool exported; /* was once: that ends with the actor only */
+    bool widened;   /* the peer counts on it: kept as long as the actor lives */
+    bool exported;  /* was once: that ends with the actor only */
 };
 
 struct native_in {
@@ -130,6 +130,7 @@ struct native {
     uint64_t in_bytes, due_bytes;
     sh_map_u64 own;
     struct native_own *last_own; /* found last; NULL: none */
+    uint32_t wide;               /* of own: widened */
     sh_list own_all, due, wires, returned;
     uint32_t wires_open;
     sh_map_u64 wire_by_call;

@@ -11,6 +11,7 @@ enum { QUARTER = 4 };
 static void native_own_free(struct native *n, struct native_own *o)
 {
     sh_map_u64_del(&n->own, o->actor, NULL);
+    n->wide -= o->widened ? 1u : 0u;
     n->last_own = n->last_own == o ? NULL : n->last_own;
     sh_list_remove(&o->all);
     sh_list_remove(&o->due);
@@ -49,7 +50,7 @@ struct native_own *native_own_of(struct native *n, uint64_t actor)
     if (known) {
         return known;
     }
-    if (n->own.count >= NATIVE_TARGETS_KEPT) {
+    if (n->own.count >= SH_SESSION_TARGETS_MAX) {
         native_own_sweep(n);
     }
     if (sh_quota_take(&n->quota, sizeof(struct native_own)) != 0) {
@@ -188,13 +189,14 @@ void native_settle(struct native *n)
     }
 }
 
-/* What the target's mailbox allows is told with its first credit. */
-static void native_widen(struct native_own *o, uint32_t mailbox)
+/* What the target's mailbox allows is told with its first credit, as long as few enough are remembered for it. */
+static void native_widen(struct native *n, struct native_own *o, uint32_t mailbox)
 {
     uint32_t most = mailbox < SH_TARGET_WINDOW_MAX ? mailbox : SH_TARGET_WINDOW_MAX;
-    if (!o->widened && mailbox != 0) {
+    if (!o->widened && most > o->window && n->wide < SH_SESSION_WIDE_MAX) {
         o->widened = true;
-        o->wider = most > o->window ? most - o->window : 0;
+        o->wider = most - o->window;
+        n->wide++;
     }
 }
 
@@ -203,7 +205,7 @@ static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t m
     struct native_own *o = native_own_find(n, w->target);
     w->in_runtime = false;
     if (o) {
-        native_widen(o, mailbox);
+        native_widen(n, o, mailbox);
     }
     if (!w->answered) { /* its reply may come in this pump */
         w->returned = true;
@@ -234,7 +236,7 @@ void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
     if (!o) {
         return; /* of a session that is over */
     }
-    native_widen(o, ret->mailbox);
+    native_widen(n, o, ret->mailbox);
     if (ret->code < 0) {
         native_lost_add(n, ret->to.actor, sh_span_of(ret->name, ret->name_len), ret->code,
                         sh_err_text(ret->code));

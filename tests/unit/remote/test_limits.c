@@ -2,6 +2,7 @@
  * line of base/sh_limits.h, sees who is told, and that there is room again afterwards. */
 #include "harness.h"
 
+#include "base/varint.h"
 #include "proto/frame.h"
 #include "remote/native.h"
 
@@ -64,6 +65,32 @@ static void test_lookups(void **state)
     assert_int_equal(sh_remote_lookup(n->remote, 70002, sh_span_str("nobody"), &o, h->now), 0);
     h_run(h, 600);
     assert_int_equal(sh_remote_lookup(n->remote, 70003, sh_span_str("nobody"), &o, h->now), 0);
+    h_free(h);
+}
+
+/* SH_LOOKUP_HOLDERS_MAX holders of a name, each told once; who comes after them is not told. */
+static void test_holders(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(13, 1);
+    struct h_node *n = &h->node[0];
+    struct sh_lookup_options o = {.follow = true};
+    unsigned told = 0;
+    assert_int_equal(sh_remote_lookup(n->remote, 1, sh_span_str("name"), &o, h->now), 0);
+    for (unsigned i = 0; i < SH_LOOKUP_HOLDERS_MAX + 3; i++) {
+        sh_pid a = h_spawn(h, 0);
+        for (unsigned twice = 0; twice < 2; twice++) {
+            assert_int_equal(names_add(h, 100, a, "name"), 0);
+            n->results_n = 0;
+            h_run(h, 1);
+            assert_int_equal(sh_remote_unregister(n->remote, a, sh_span_str("name")), 0);
+            for (size_t k = 0; k < n->results_n; k++) {
+                told += n->results[k].call == 1 && n->results[k].code == SH_RESULT_MORE;
+            }
+            unsigned all = i + 1 < SH_LOOKUP_HOLDERS_MAX ? i + 1 : SH_LOOKUP_HOLDERS_MAX;
+            assert_int_equal(told, all);
+        }
+    }
     h_free(h);
 }
 
@@ -191,6 +218,8 @@ struct puppet {
     bool reads;
     unsigned replies[32]; /* by code, negated */
     unsigned ends, deaths;
+    uint64_t wider; /* by the last CREDIT that widened a window */
+    unsigned wides; /* so many did */
 };
 
 static void puppet_put(struct puppet *p, const struct sh_frame *f)
@@ -212,6 +241,8 @@ static void puppet_take(struct puppet *p, sh_span in)
             p->replies[-f.code]++;
         }
         p->deaths += f.type == SH_FRAME_DEATH;
+        p->wider = f.type == SH_FRAME_CREDIT && f.wider ? f.wider : p->wider;
+        p->wides += f.type == SH_FRAME_CREDIT && f.wider;
     }
     assert_int_equal(rc, 0);
 }
@@ -231,7 +262,7 @@ static void puppet_run(struct puppet *p, unsigned ms)
     }
 }
 
-static void puppet_start(struct puppet *p, uint64_t seed)
+static void puppet_hello(struct puppet *p, uint64_t seed, uint64_t message_max)
 {
     memset(p, 0, sizeof *p);
     p->h = h_new(seed, 1);
@@ -246,8 +277,13 @@ static void puppet_start(struct puppet *p, uint64_t seed)
                                      .version = 1,
                                      .incarnation = 5,
                                      .number = 1,
-                                     .message_max = 1 << 20});
+                                     .message_max = message_max});
     puppet_run(p, 20);
+}
+
+static void puppet_start(struct puppet *p, uint64_t seed)
+{
+    puppet_hello(p, seed, 1 << 20);
 }
 
 static void puppet_end(struct puppet *p)
@@ -354,41 +390,201 @@ static void test_streams_of_a_peer(void **state)
     puppet_end(&p);
 }
 
+/* Our end of the session with the puppet. */
+static struct native *session(struct puppet *p)
+{
+    struct sh_remote *r = p->h->node[0].remote;
+    return native_of(
+        sh_remote_peer(r, (struct sh_peer_ref){1, p->h->node[0].swarm->peers[1].check}));
+}
+
+/* SH_PEER_MESSAGE_MAX: however much it says it takes. */
+static void test_largest_message_of_a_peer(void **state)
+{
+    (void)state;
+    static const uint64_t said[] = {1024, SH_PEER_MESSAGE_MAX, SH_PEER_MESSAGE_MAX + UINT64_C(1),
+                                    UINT64_MAX / 2};
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+        struct puppet p;
+        puppet_hello(&p, 14, said[i]);
+        uint64_t kept = said[i] < SH_PEER_MESSAGE_MAX ? said[i] : SH_PEER_MESSAGE_MAX;
+        assert_int_equal(session(&p)->message_max, kept);
+        puppet_end(&p);
+    }
+}
+
+/* SH_FRAME_EXTRA_MAX over the largest value: the length of a frame says enough. */
+static void test_long_frame(void **state)
+{
+    (void)state;
+    for (unsigned over = 0; over < 2; over++) {
+        struct puppet p;
+        uint8_t head[8];
+        puppet_start(&p, 15);
+        int n = sh_uvarint_put(head, SH_MESSAGE_MAX + SH_FRAME_EXTRA_MAX + over);
+        assert_int_equal(sh_stream_write(p.out, sh_span_of(head, (size_t)n)), n);
+        puppet_run(&p, 20);
+        assert_int_equal(p.h->node[0].bad_peers, over);
+        puppet_end(&p);
+    }
+}
+
+/* SH_TARGET_WINDOW_MAX: of an actor that only memory bounds, as we tell it; and as a peer may widen ours. */
+static void test_widest_window(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t mailbox;
+        uint64_t wider;
+    } rows[] = {{1, 0},
+                {SH_TARGET_WINDOW_START, 0},
+                {SH_TARGET_WINDOW_START + 1, 1},
+                {SH_TARGET_WINDOW_MAX, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
+                {SH_TARGET_WINDOW_MAX + 1, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
+                {0, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct puppet p;
+        puppet_start(&p, 16);
+        struct h_node *n = &p.h->node[0];
+        struct sh_spawn opt;
+        sh_pid a;
+        sh_spawn_init(&opt);
+        opt.mailbox = rows[i].mailbox;
+        assert_int_equal(sh_runtime_spawn(n->rt, TOKEN, 0, n->type, &opt, &a), 0);
+        sh_remote_export(n->remote, a);
+        puppet_put(&p, &(struct sh_frame){.type = SH_FRAME_TELL,
+                                          .target = who(a.actor),
+                                          .name = sh_span_str("n")});
+        puppet_run(&p, 30);
+        assert_int_equal(p.wider, rows[i].wider);
+        puppet_end(&p);
+    }
+    struct puppet p;
+    puppet_start(&p, 16);
+    sh_pid theirs = h_pid(p.h, 0, 1, (sh_pid){.actor = 9});
+    assert_int_equal(h_tell(p.h, 0, theirs, 1), 0);
+    puppet_run(&p, 20);
+    struct sh_frame f = {.type = SH_FRAME_CREDIT,
+                         .target = who(9),
+                         .messages = 1,
+                         .bytes = SH_MESSAGE_OVERHEAD + 1 + 5,
+                         .wider = SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START};
+    puppet_put(&p, &f);
+    puppet_run(&p, 20);
+    assert_int_equal(p.h->node[0].bad_peers, 0);
+    f.messages = f.bytes = 0;
+    f.wider = 1;
+    puppet_put(&p, &f);
+    puppet_run(&p, 20);
+    assert_int_equal(p.h->node[0].bad_peers, 1);
+    puppet_end(&p);
+}
+
+/* A TELL to each of `count` actors: live ones, or invented ones from `first` on. */
+static void tell_each(struct puppet *p, unsigned count, uint64_t first, sh_pid *live)
+{
+    struct h_node *n = &p->h->node[0];
+    struct sh_frame f = {.type = SH_FRAME_TELL, .name = sh_span_str("n")};
+    for (unsigned i = 0; i < count; i++) {
+        f.target = who(first + i);
+        if (live) {
+            live[i] = h_spawn(p->h, 0);
+            sh_remote_export(n->remote, live[i]);
+            f.target = who(live[i].actor);
+        }
+        puppet_put(p, &f);
+        if (i % 256 == 255 || i + 1 == count) {
+            puppet_run(p, 15);
+            assert_true(session(p)->own.count <= SH_SESSION_TARGETS_MAX);
+        }
+    }
+    assert_int_equal(n->bad_peers, 0);
+}
+
+/* SH_SESSION_WIDE_MAX actors get a wider window, and are remembered for it while they live; beyond SH_SESSION_TARGETS_MAX
+ * all others that are idle are forgotten, and the session goes on. */
+static void test_targets_of_a_session(void **state)
+{
+    (void)state;
+    enum { MORE = 5, DEAD = 3 };
+    static sh_pid live[SH_SESSION_WIDE_MAX + MORE];
+    struct puppet p;
+    puppet_start(&p, 18);
+    tell_each(&p, SH_SESSION_WIDE_MAX, 0, live);
+    assert_int_equal(p.wides, SH_SESSION_WIDE_MAX);
+    tell_each(&p, MORE, 0, live + SH_SESSION_WIDE_MAX);
+    assert_int_equal(p.wides, SH_SESSION_WIDE_MAX);
+    assert_int_equal(session(&p)->own.count, SH_SESSION_WIDE_MAX + MORE);
+    for (unsigned i = 0; i < DEAD; i++) {
+        sh_runtime_kill(p.h->node[0].rt, TOKEN, live[i], sh_span_none());
+    }
+    uint64_t invented = UINT64_C(1) << 40;
+    unsigned room = SH_SESSION_TARGETS_MAX - SH_SESSION_WIDE_MAX - MORE;
+    tell_each(&p, room, invented, NULL);
+    assert_int_equal(session(&p)->own.count, SH_SESSION_TARGETS_MAX);
+    tell_each(&p, 1, invented + room, NULL);
+    assert_int_equal(session(&p)->own.count, SH_SESSION_WIDE_MAX - DEAD + 1);
+    tell_each(&p, MORE, 0, live); /* there are places again */
+    assert_int_equal(p.wides, SH_SESSION_WIDE_MAX + DEAD);
+    puppet_end(&p);
+}
+
+/* Asks of the puppet, each answered with `n` bytes that it does not read, until the session ends; returns the most that
+ * node 0 held. */
+static size_t answer_unread(struct puppet *p, uint8_t *big, size_t n)
+{
+    struct h_node *node = &p->h->node[0];
+    sh_pid a = h_spawn(p->h, 0);
+    sh_remote_export(node->remote, a);
+    p->reads = false;
+    p->h->net->window = 1000;
+    big[0] = 0xc6;
+    sh_store_u32be(big + 1, (uint32_t)n - 5);
+    size_t most = 0;
+    for (unsigned asks = 0; asks < 400 && !p->out->ending; asks++) {
+        puppet_put(p, &(struct sh_frame){.type = SH_FRAME_ASK,
+                                         .call = 1 + asks,
+                                         .left_ms = 600000,
+                                         .target = who(a.actor),
+                                         .name = sh_span_str("never")});
+        puppet_run(p, 3);
+        if (!p->out->ending && node->held_n > 0) {
+            struct sh_result r = {.value = sh_span_of(big, n)};
+            sh_runtime_reply(node->rt, TOKEN, node->held[--node->held_n], &r);
+            puppet_run(p, 3);
+        }
+        most = node->quota.used > most ? node->quota.used : most;
+    }
+    return most;
+}
+
+/* SH_SESSION_MEMORY_MAX beside four messages of ours: a peer that says it takes messages of any size is owed no more. */
+static void test_memory_of_a_session(void **state)
+{
+    (void)state;
+    enum { BIG = 1000000, ROOM = SH_SESSION_MEMORY_MAX + 4 * SH_MESSAGE_MAX };
+    static uint8_t big[BIG];
+    struct puppet p;
+    puppet_hello(&p, 17, SH_PEER_MESSAGE_MAX);
+    assert_int_equal(session(&p)->quota.limit, ROOM);
+    size_t most = answer_unread(&p, big, BIG);
+    assert_true(p.out->ending);
+    assert_in_range(most, ROOM / 2, ROOM + 200000);
+    assert_true(p.h->node[0].quota.used < 200000);
+    puppet_end(&p);
+}
+
 /* SH_SESSION_UNREAD_MAX: it asks and reads no answers; the session ends before more is kept for it. */
 static void test_unread_answers(void **state)
 {
     (void)state;
+    static uint8_t big[60000];
     struct puppet p;
     puppet_start(&p, 8);
-    struct h_node *n = &p.h->node[0];
-    sh_pid a = h_spawn(p.h, 0);
-    sh_remote_export(n->remote, a);
-    p.reads = false;
-    p.h->net->window = 1000;
-    static uint8_t big[60000];
-    big[0] = 0xc5;
-    big[1] = (sizeof big - 3) >> 8;
-    big[2] = (sizeof big - 3) & 255;
-    unsigned asks = 0;
-    size_t most = 0;
-    for (; asks < 400 && !p.out->ending; asks++) {
-        puppet_put(&p, &(struct sh_frame){.type = SH_FRAME_ASK,
-                                          .call = 1 + asks,
-                                          .left_ms = 600000,
-                                          .target = who(a.actor),
-                                          .name = sh_span_str("never")});
-        puppet_run(&p, 3);
-        if (!p.out->ending && n->held_n > 0) {
-            struct sh_result r = {.value = sh_span_of(big, sizeof big)};
-            sh_runtime_reply(n->rt, TOKEN, n->held[--n->held_n], &r);
-            puppet_run(&p, 3);
-        }
-        most = n->quota.used > most ? n->quota.used : most;
-    }
+    size_t most = answer_unread(&p, big, sizeof big);
     assert_true(p.out->ending);
-    assert_true(asks > 80 && asks < 95); /* 4 MiB and one message, of 60,000 bytes each */
-    assert_true(most < SH_SESSION_UNREAD_MAX + (1 << 20) + 65536);
-    assert_true(n->quota.used < 65536);
+    assert_in_range(most, SH_SESSION_UNREAD_MAX, SH_SESSION_UNREAD_MAX + (1 << 20) + 65536);
+    assert_true(p.h->node[0].quota.used < 65536);
     puppet_end(&p);
 }
 
@@ -448,12 +644,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_holders),
         cmocka_unit_test(test_open_calls),
         cmocka_unit_test(test_asks_allocate_nothing),
         cmocka_unit_test(test_places_come_back),
         cmocka_unit_test(test_calls_of_a_peer),
         cmocka_unit_test(test_watches_of_a_peer),
         cmocka_unit_test(test_streams_of_a_peer),
+        cmocka_unit_test(test_largest_message_of_a_peer),
+        cmocka_unit_test(test_long_frame),
+        cmocka_unit_test(test_widest_window),
+        cmocka_unit_test(test_memory_of_a_session),
+        cmocka_unit_test(test_targets_of_a_session),
         cmocka_unit_test(test_unread_answers),
         cmocka_unit_test(test_goodbye_unanswered),
         cmocka_unit_test(test_no_hello),
