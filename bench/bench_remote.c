@@ -206,7 +206,7 @@ static double connects(const struct place *place, bool first_ask, uint64_t count
         uint64_t start = bench_now_ns();
         dial(node, place);
         if (first_ask) {
-            bench_count(node, sink_of(node, place));
+            bench_sunk(node, sink_of(node, place));
         }
         each[i < 5 ? 0 : i - 5] = (double)(bench_now_ns() - start) / 1000;
         shoal_node_free(node);
@@ -259,7 +259,7 @@ static void serve_many(int fd)
         epoll_ctl(ep, EPOLL_CTL_ADD, shoal_fd(nodes[i]), &ev);
         if (hub.address[0]) {
             dial(nodes[i], &hub);
-            bench_count(nodes[i], sink_of(nodes[i], &hub));
+            bench_sunk(nodes[i], sink_of(nodes[i], &hub));
         } else {
             place_of(nodes[i], &place);
         }
@@ -334,7 +334,7 @@ static double idle(bool dials, uint64_t count)
         }
         if (dials) {
             dial(node, &places[i]);
-            bench_count(node, sink_of(node, &places[i]));
+            bench_sunk(node, sink_of(node, &places[i]));
         } else {
             next_place(node, from, &places[i]);
         }
@@ -360,14 +360,14 @@ static double ask_among(uint64_t count)
     }
     for (uint64_t i = 0; places && i < many; i++) {
         dial(node, &places[i]);
-        bench_count(node, sink_of(node, &places[i]));
+        bench_sunk(node, sink_of(node, &places[i]));
     }
     settle(node);
     shoal_pid sink = sink_of(node, &places[0]);
     free(places);
     for (int i = 0; i < LATENCIES; i++) {
         uint64_t start = bench_now_ns();
-        bench_count(node, sink);
+        bench_sunk(node, sink);
         each[i] = (double)(bench_now_ns() - start) / 1000;
     }
     shoal_node_free(node);

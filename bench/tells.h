@@ -6,7 +6,7 @@
 
 #include "bench.h"
 
-static inline int64_t bench_count(shoal_node *node, shoal_pid sink)
+static inline int64_t bench_sunk(shoal_node *node, shoal_pid sink)
 {
     shoal_result *result = NULL;
     int64_t n = 0;
@@ -21,7 +21,7 @@ static inline int64_t bench_count(shoal_node *node, shoal_pid sink)
 /* Messages a microsecond. */
 static inline double bench_tell(shoal_node *node, shoal_pid sink, shoal_bytes value, uint64_t count)
 {
-    int64_t before = bench_count(node, sink);
+    int64_t before = bench_sunk(node, sink);
     uint64_t start = bench_now_ns();
     for (uint64_t sent = 0; sent < count;) {
         int code = shoal_tell(node, sink, "put", value);
@@ -33,7 +33,7 @@ static inline double bench_tell(shoal_node *node, shoal_pid sink, shoal_bytes va
             bench_die(shoal_last_error(node));
         }
     }
-    int64_t handled = bench_count(node, sink) - before;
+    int64_t handled = bench_sunk(node, sink) - before;
     double each = (double)count * 1000 / (double)(bench_now_ns() - start);
     if (handled != (int64_t)count) {
         fprintf(stderr, "told %llu, handled %lld\n", (unsigned long long)count, (long long)handled);
