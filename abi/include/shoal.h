@@ -255,8 +255,8 @@ typedef struct shoal_node_config {
     uint32_t max_peers;       /* connected at once; default 512 */
     uint32_t max_actors;      /* default 2^20 */
     uint32_t max_asks;        /* in flight; default 65536 */
-    uint32_t spin_us; /* a waiting poll looks this long, yielding, after traffic; default 20 */
-    int log_level;    /* SHOAL_LOG_*; default SHOAL_LOG_WARN */
+    uint32_t spin_us;         /* a waiting poll looks so long after traffic; default 20; 0: never */
+    int log_level;            /* SHOAL_LOG_*; default SHOAL_LOG_WARN */
     void (*on_log)(void *ud, int level,
                    const char *text); /* NULL: stderr. Called from any thread of the node */
     void *log_ud;

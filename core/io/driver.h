@@ -24,6 +24,7 @@ enum {
     SH_IO_ROUNDS_MAX = 16,          /* turns of one slice before input is looked at again */
     SH_IO_HANDLED_MAX = 256,        /* handlers of one slice: how often the clock is read */
     SH_IO_LOOK_US = 50,             /* while one socket is busy the others are looked at so often */
+    SH_IO_BRIEF_SPINS = 2,          /* slept at most so many spin_us: the next spin is so many */
     SH_IO_CROWDED_SPINS = 2,        /* a yield of more spin_us than this: the core is wanted */
     SH_IO_CROWDED_US = 10000,       /* so long nobody spins then */
     SH_IO_SPIN_LOOKS = 4,           /* tries at the busy socket between two looks at all of them */
@@ -88,6 +89,7 @@ struct sh_io {
     int spare_fd;               /* given up to accept and refuse at EMFILE; -1: none */
     uint32_t input;             /* things read, accepted, connected since it was last set to 0 */
     uint64_t traffic_us;        /* when the loop last saw input or work */
+    bool brief[2];              /* by executor: its last sleep was a short one; its driver's */
     uint64_t look_us;           /* when all descriptors were last looked at */
     bool fresh;                 /* input was read while spinning */
     struct sh_tcp *hot;         /* read from last: tried first while spinning; NULL: none */

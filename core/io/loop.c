@@ -75,6 +75,7 @@ static void io_look(struct sh_io *io, bool look)
 void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
 {
     size_t handled = 0;
+    bool sent = false;
     io_look(io, look);
     uint64_t now_us = io->calls.now_us();
     sh_dns_tick(io, now_us);
@@ -89,15 +90,17 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
         if (out->more && handled < SH_IO_HANDLED_MAX) {
             continue; /* what this leads to may still leave in the same write */
         }
-        if (!sh_tcp_flush(io, now_us) || handled >= SH_IO_HANDLED_MAX) {
+        bool room = sh_tcp_flush(io, now_us);
+        sent = sent || room;
+        if (!room || handled >= SH_IO_HANDLED_MAX) {
             break; /* else room was made: whoever waited for it may go on */
         }
     }
-    (void)sh_tcp_flush(io, now_us);
+    sent = sh_tcp_flush(io, now_us) || sent;
     out->handled = handled;
     out->more = out->more || io->handles_changed || sh_node_deadline(io->node) <= now_us;
-    if (io->input > 0 || handled > 0) {
-        io->traffic_us = now_us;
+    if (io->input > 0 || handled > 0 || sent) {
+        io->traffic_us = io->calls.now_us(); /* behind the write: who answers begins now */
     }
     io->input = 0;
 }
@@ -156,24 +159,47 @@ static uint64_t io_yielded(struct sh_io *io, uint64_t before_us)
     return now_us;
 }
 
+/* How long x spins after traffic. Waking a sleeping processor can take as long as a spin; then two nodes that ask each
+ * other would find each other asleep for ever. A sleep that was over soon says so: the next spin is longer. */
+static uint64_t io_spin_us(const struct sh_io *io, unsigned exec)
+{
+    return (uint64_t)io->spin_us * (io->brief[exec] ? SH_IO_BRIEF_SPINS : 1);
+}
+
+/* Looks and yields; true: there is something to do. *now_us: when it gave up. */
+static bool io_spin(struct sh_io *io, struct sh_exec *x, struct pollfd *p, uint64_t until_us,
+                    uint64_t *now_us)
+{
+    bool loop = x == io->loop;
+    for (unsigned i = 0; *now_us < until_us &&
+                         *now_us >= atomic_load_explicit(&io->crowded_us, memory_order_relaxed);
+         i++) {
+        bool look = !loop || i % SH_IO_SPIN_LOOKS == SH_IO_SPIN_LOOKS - 1;
+        if (!sh_exec_asleep(x) || (loop && io_try_hot(io, *now_us)) ||
+            (look && io->calls.poll(p, 1, 0) != 0)) {
+            return true;
+        }
+        if (look && loop) {
+            io->look_us = *now_us; /* nothing anywhere: as good as uv's look at all */
+        }
+        io->calls.yield();
+        *now_us = io_yielded(io, *now_us);
+    }
+    return false;
+}
+
 void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us)
 {
     bool loop = x == io->loop;
+    unsigned exec = sh_exec_index(x);
     struct pollfd p = {.fd = loop ? uv_backend_fd(&io->uv) : io->host_fd, .events = POLLIN};
     uint64_t now_us = io->calls.now_us();
-    for (unsigned i = 0; now_us < deadline_us && now_us - traffic_us < io->spin_us &&
-                         now_us >= atomic_load_explicit(&io->crowded_us, memory_order_relaxed);
-         i++) {
-        bool look = !loop || i % SH_IO_SPIN_LOOKS == SH_IO_SPIN_LOOKS - 1;
-        if (!sh_exec_asleep(x) || (loop && io_try_hot(io, now_us)) ||
-            (look && io->calls.poll(&p, 1, 0) != 0)) {
-            return;
-        }
-        io->calls.yield();
-        now_us = io_yielded(io, now_us);
+    uint64_t until_us = traffic_us + io_spin_us(io, exec);
+    if (io_spin(io, x, &p, until_us < deadline_us ? until_us : deadline_us, &now_us)) {
+        return;
     }
     /* Seq_cst pairs with io_wake_exec: either it sees that we block, or we see that it woke us. */
-    atomic_uint *blocked = &io->blocked[sh_exec_index(x)];
+    atomic_uint *blocked = &io->blocked[exec];
     atomic_store_explicit(blocked, 1, memory_order_seq_cst);
     int ready = 0;
     if (sh_exec_asleep(x)) {
@@ -181,7 +207,9 @@ void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint6
         ready = io->calls.poll(&p, 1, sh_io_until_ms(deadline_us, now_us));
     }
     atomic_store_explicit(blocked, 0, memory_order_relaxed);
+    uint64_t woken_us = io->calls.now_us();
+    io->brief[exec] = ready > 0 && woken_us - now_us <= (uint64_t)SH_IO_BRIEF_SPINS * io->spin_us;
     if (ready > 0 && loop) {
-        (void)io_try_hot(io, io->calls.now_us()); /* most likely it is that one: no epoll_wait */
+        (void)io_try_hot(io, woken_us); /* most likely it is that one: no epoll_wait */
     }
 }

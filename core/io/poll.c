@@ -26,7 +26,7 @@ static void io_host_slice(struct sh_io *io, bool look, struct sh_node_work *out)
     *out = (struct sh_node_work){turn.handled, turn.left,
                                  turn.left > 0 || sh_exec_deadline(io->host) <= now_us};
     if (turn.handled > 0) {
-        io->host_traffic_us = now_us;
+        io->host_traffic_us = io->calls.now_us();
     }
 }
 

@@ -379,9 +379,17 @@ static int own_yield(void)
     return 0;
 }
 
+static sh_io *own_woken; /* each sleep of it is over after own_sleep_us */
+static uint64_t own_sleep_us;
+
 static int own_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
-    own_now_us += timeout_ms > 0 ? (uint64_t)timeout_ms * 1000 : 0;
+    if (timeout_ms > 0 && own_woken) {
+        own_now_us += own_sleep_us;
+        sh_io_wake(own_woken);
+    } else if (timeout_ms > 0) {
+        own_now_us += (uint64_t)timeout_ms * 1000;
+    }
     return sh_calls_system()->poll(fds, n, 0);
 }
 
@@ -396,15 +404,21 @@ static unsigned yields_of(sh_io *io, uint64_t yield_us)
     return own_yields;
 }
 
-/* A yield that took long says that somebody else wants the core: for a while nobody spins. */
-static void test_no_spin_when_crowded(void **state)
+static struct sh_calls own_calls(void)
 {
-    (void)state;
     struct sh_calls kept = calls;
     own_now_us = calls.now_us();
     calls.now_us = own_now;
     calls.yield = own_yield;
     calls.poll = own_poll;
+    return kept;
+}
+
+/* A yield that took long says that somebody else wants the core: for a while nobody spins. */
+static void test_no_spin_when_crowded(void **state)
+{
+    (void)state;
+    struct sh_calls kept = own_calls();
     sh_io *io = make(0, false);
     assert_in_range(yields_of(io, 1), 15, 20);
     assert_int_equal(yields_of(io, 40), 1); /* the other end's turn, nothing more */
@@ -413,6 +427,47 @@ static void test_no_spin_when_crowded(void **state)
     assert_int_equal(yields_of(io, 1), 0);
     own_now_us += 10000;
     assert_in_range(yields_of(io, 1), 15, 20);
+    sh_io_free(io);
+    calls = kept;
+}
+
+static void handler_takes_30_us(struct sh_exec *x)
+{
+    (void)x;
+    own_now_us += 30;
+}
+
+/* The other end begins when we have written: so does the spin. */
+static void test_spin_begins_behind_the_work(void **state)
+{
+    (void)state;
+    struct sh_calls kept = own_calls();
+    fake_handler = handler_takes_30_us;
+    sh_io *io = make(0, false);
+    assert_in_range(yields_of(io, 1), 15, 20);
+    sh_io_free(io);
+    fake_handler = NULL;
+    calls = kept;
+}
+
+/* Who was woken soon after it fell asleep spins twice as long the next time. */
+static void test_spin_after_a_short_sleep(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t slept_us;
+        unsigned least, most; /* yields of the next spin */
+    } rows[] = {{10, 35, 40}, {40, 35, 40}, {45, 15, 20}, {900, 15, 20}};
+    struct sh_calls kept = own_calls();
+    sh_io *io = make(0, false);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        own_woken = io;
+        own_sleep_us = rows[i].slept_us;
+        (void)yields_of(io, 1);
+        own_woken = NULL;
+        assert_in_range(yields_of(io, 1), rows[i].least, rows[i].most);
+        assert_in_range(yields_of(io, 1), 15, 20); /* that one slept to its end */
+    }
     sh_io_free(io);
     calls = kept;
 }
@@ -434,6 +489,8 @@ int main(void)
         T(test_fork),
         T(test_signals_stay_with_the_host),
         T(test_no_spin_when_crowded),
+        T(test_spin_begins_behind_the_work),
+        T(test_spin_after_a_short_sleep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
