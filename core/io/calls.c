@@ -28,6 +28,12 @@ static int call_getsockname(int fd, struct sockaddr *addr, socklen_t *n)
     return getsockname(fd, addr, n);
 }
 
+static ssize_t call_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                             socklen_t *len)
+{
+    return recvfrom(fd, buf, n, flags, addr, len);
+}
+
 static int call_spare(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -56,6 +62,8 @@ const struct sh_calls *sh_calls_system(void)
         .getsockopt = getsockopt,
         .recv = recv,
         .send = send,
+        .recvfrom = call_recvfrom,
+        .sendmsg = sendmsg,
         .shutdown = shutdown,
         .close = close,
         .spare = call_spare,

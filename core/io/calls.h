@@ -23,6 +23,9 @@ struct sh_calls {
     int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *n);
     ssize_t (*recv)(int fd, void *buf, size_t n, int flags);
     ssize_t (*send)(int fd, const void *buf, size_t n, int flags);
+    ssize_t (*recvfrom)(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                        socklen_t *len);
+    ssize_t (*sendmsg)(int fd, const struct msghdr *m, int flags);
     int (*shutdown)(int fd, int how);
     int (*close)(int fd);
     int (*spare)(void); /* opens a descriptor that is kept to be given up at EMFILE */

@@ -135,16 +135,24 @@ static int dns_socket_connect(ares_socket_t fd, const struct sockaddr *addr, are
 static ares_ssize_t dns_socket_recv(ares_socket_t fd, void *buf, size_t n, int flags,
                                     struct sockaddr *from, ares_socklen_t *from_n, void *ud)
 {
-    (void)ud;
-    return recvfrom(fd, buf, n, flags, from, from_n);
+    struct sh_dns *dns = ud;
+    ssize_t got;
+    do { /* c-ares would take an interrupted call for a server that failed */
+        got = dns->io->calls.recvfrom(fd, buf, n, flags, from, from_n);
+    } while (got < 0 && errno == EINTR);
+    return got;
 }
 
 static ares_ssize_t dns_socket_send(ares_socket_t fd, const struct iovec *parts, int count,
                                     void *ud)
 {
-    (void)ud;
+    struct sh_dns *dns = ud;
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count};
-    return sendmsg(fd, &m, MSG_NOSIGNAL);
+    ssize_t put;
+    do {
+        put = dns->io->calls.sendmsg(fd, &m, MSG_NOSIGNAL);
+    } while (put < 0 && errno == EINTR);
+    return put;
 }
 
 /* --- the channel --- */

@@ -553,6 +553,7 @@ static void native_finish(struct native *n, uint64_t now_us)
     bool answered = n->got_bye || n->bye_until_us == UINT64_MAX;
     if (n->said_bye && answered && !n->fin_sent && n->out && n->out_open && !native_owes(n)) {
         native_lost_flush(n);
+        native_credits_all(n);
         native_scratch_flush(n->r);
         if (n->backlog_n == 0 && !n->part) {
             sh_stream_shut(n->out);

@@ -227,6 +227,7 @@ struct native_own *native_own_of(struct native *n, uint64_t actor);
 struct native_own *native_own_find(struct native *n, uint64_t actor); /* NULL: none */
 void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
 void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
+void native_credits_all(struct native *n);              /* however little that is */
 void native_settle(struct native *n); /* asks that came back in this pump without a reply: credit */
 void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret);
 void native_lost_add(struct native *n, uint64_t target, sh_span name, int code, const char *text);

@@ -174,6 +174,15 @@ void native_credits(struct native *n, uint64_t now_us)
     }
 }
 
+void native_credits_all(struct native *n)
+{
+    SH_LIST_FOREACH_SAFE(it, &n->due)
+    {
+        native_credit_send(n, SH_CONTAINER(it, struct native_own, due));
+    }
+    n->credit_us = UINT64_MAX;
+}
+
 void native_settle(struct native *n)
 {
     while (!sh_list_empty(&n->returned)) {

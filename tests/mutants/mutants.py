@@ -22,6 +22,7 @@ ACTOR = ("test_actor_runtime", "test_actor_life", "test_actor_property", "sim")
 SWARM = ("test_swarm_swarm", "test_swarm_dht", "test_swarm_lookup", "test_swarm_limits", "sim")
 NAMES = ("test_remote_names", "sim")
 HOT = ("test_remote_hot", "test_remote_native", "sim")
+INTERRUPTS = ("test_torture_interrupts",)
 IO = ("test_io_tcp", "test_io_loopback", "test_abi_two_nodes")
 
 MUTANTS = [
@@ -149,6 +150,20 @@ MUTANTS = [
            "    bool lost = n->peer->gave_up;", "    bool lost = true;", NATIVE),
     Mutant("strange-once", "one spoilt bit in a protocol's name is a death", "core/swarm/dial.c",
            "(strange && a->strange)", "strange", ("test_swarm_loss",)),
+    Mutant("goodbye-before-credits", "tells handled just before a graceful stop are told as undelivered", "core/remote/native_in.c",
+           "        native_credits_all(n);\n", "", ("test_remote_limits",)),
+    # --- calls that say "again" ---
+    Mutant("send-interrupted", "a send that a signal interrupts ends the connection", "core/io/tcp.c",
+           "        } else if (errno != EINTR) {\n            tcp_lost(t, errno, now_us);", "        } else {\n            tcp_lost(t, errno, now_us);",
+           INTERRUPTS),
+    Mutant("recv-interrupted", "a receive that a signal interrupts ends the connection", "core/io/tcp.c",
+           "e != EWOULDBLOCK && e != EINTR) {", "e != EWOULDBLOCK) {", INTERRUPTS),
+    Mutant("connect-interrupted", "a dial that a signal interrupts has failed", "core/io/tcp.c",
+           "errno != EINPROGRESS && errno != EINTR", "errno != EINPROGRESS", INTERRUPTS),
+    Mutant("full-for-ever", "a socket that was full is not written again", "core/io/tcp.c",
+           "            tcp_arm(t, t->armed | UV_WRITABLE);\n            return told;", "            return told;", INTERRUPTS),
+    Mutant("question-interrupted", "a question to a name server that a signal interrupts is given up", "core/io/dns.c",
+           "    } while (put < 0 && errno == EINTR);", "    } while (put < -1);", INTERRUPTS),
     # --- names ---
     Mutant("lookup-all-at-once", "every lookup asks ten peers where one knows", "core/swarm/query.c",
            "    return s->now_us < q->hold_us && ", "    return s->now_us < q->hold_us && q->done && ", SWARM),

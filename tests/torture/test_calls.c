@@ -2,163 +2,11 @@
  * in a life of two nodes over loopback: what was asked ends, what is tried again works, no descriptor and no time is lost. */
 #include "world.h"
 
+#include "broken.h"
+
 #include <dirent.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <time.h>
-
-#include "io/calls.h"
-
-/* --- the table, broken; linked in place of the system's --- */
-
-#define SITES(X)                                                                                   \
-    X(socket)                                                                                      \
-    X(bind)                                                                                        \
-    X(listen)                                                                                      \
-    X(accept4)                                                                                     \
-    X(connect)                                                                                     \
-    X(getsockname)                                                                                 \
-    X(setsockopt)                                                                                  \
-    X(getsockopt)                                                                                  \
-    X(recv)                                                                                        \
-    X(send)                                                                                        \
-    X(shutdown)                                                                                    \
-    X(close) X(spare) X(eventfd) X(read) X(write) X(poll) X(getrandom) X(yield) X(now_us)
-#define SITE(name) AT_##name,
-enum site { SITES(SITE) SITE_COUNT };
-#define NAME(name) #name,
-static const char *const site_names[] = {SITES(NAME)};
-
-/* A call added to the table needs a name above, errors below, and a wrapper. */
-_Static_assert(sizeof(struct sh_calls) == SITE_COUNT * sizeof(int (*)(void)),
-               "every entry has a case");
-
-static struct {
-    enum site site;
-    int err;
-    atomic_long skip;  /* calls that still succeed */
-    atomic_long times; /* calls that then fail */
-    atomic_long failed;
-    size_t most; /* 0, or bytes of a recv or send */
-    atomic_long calls[SITE_COUNT];
-} broken;
-
-const struct sh_calls *__real_sh_calls_system(void);
-
-static bool fails(enum site site)
-{
-    atomic_fetch_add(&broken.calls[site], 1);
-    if (broken.site != site || broken.err == 0 || atomic_load(&broken.times) <= 0 ||
-        atomic_fetch_sub(&broken.skip, 1) > 0 || atomic_fetch_sub(&broken.times, 1) <= 0) {
-        return false;
-    }
-    atomic_fetch_add(&broken.failed, 1);
-    errno = broken.err;
-    return true;
-}
-
-#define REAL __real_sh_calls_system()
-static size_t cut(size_t n)
-{
-    return broken.most && broken.most < n ? broken.most : n;
-}
-static int b_socket(int d, int t, int p)
-{
-    return fails(AT_socket) ? -1 : REAL->socket(d, t, p);
-}
-static int b_bind(int fd, const struct sockaddr *a, socklen_t n)
-{
-    return fails(AT_bind) ? -1 : REAL->bind(fd, a, n);
-}
-static int b_listen(int fd, int n)
-{
-    return fails(AT_listen) ? -1 : REAL->listen(fd, n);
-}
-static int b_accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
-{
-    return fails(AT_accept4) ? -1 : REAL->accept4(fd, a, n, flags);
-}
-static int b_connect(int fd, const struct sockaddr *a, socklen_t n)
-{
-    if (!fails(AT_connect)) {
-        return REAL->connect(fd, a, n);
-    }
-    if (broken.err == EINTR) { /* then it goes on by itself */
-        (void)REAL->connect(fd, a, n);
-        errno = EINTR;
-    }
-    return -1;
-}
-static int b_getsockname(int fd, struct sockaddr *a, socklen_t *n)
-{
-    return fails(AT_getsockname) ? -1 : REAL->getsockname(fd, a, n);
-}
-static int b_setsockopt(int fd, int l, int o, const void *v, socklen_t n)
-{
-    return fails(AT_setsockopt) ? -1 : REAL->setsockopt(fd, l, o, v, n);
-}
-static int b_getsockopt(int fd, int l, int o, void *v, socklen_t *n)
-{
-    return fails(AT_getsockopt) ? -1 : REAL->getsockopt(fd, l, o, v, n);
-}
-static ssize_t b_recv(int fd, void *p, size_t n, int flags)
-{
-    return fails(AT_recv) ? -1 : REAL->recv(fd, p, cut(n), flags);
-}
-static ssize_t b_send(int fd, const void *p, size_t n, int flags)
-{
-    return fails(AT_send) ? -1 : REAL->send(fd, p, cut(n), flags);
-}
-static int b_shutdown(int fd, int how)
-{
-    return fails(AT_shutdown) ? -1 : REAL->shutdown(fd, how);
-}
-static int b_close(int fd)
-{
-    int rc = REAL->close(fd); /* the descriptor is gone whatever it says */
-    return fails(AT_close) ? -1 : rc;
-}
-static int b_spare(void)
-{
-    return fails(AT_spare) ? -1 : REAL->spare();
-}
-static int b_eventfd(unsigned v, int flags)
-{
-    return fails(AT_eventfd) ? -1 : REAL->eventfd(v, flags);
-}
-static ssize_t b_read(int fd, void *p, size_t n)
-{
-    return fails(AT_read) ? -1 : REAL->read(fd, p, n);
-}
-static ssize_t b_write(int fd, const void *p, size_t n)
-{
-    return fails(AT_write) ? -1 : REAL->write(fd, p, n);
-}
-static int b_poll(struct pollfd *p, nfds_t n, int ms)
-{
-    return fails(AT_poll) ? -1 : REAL->poll(p, n, ms);
-}
-static ssize_t b_getrandom(void *p, size_t n, unsigned flags)
-{
-    return fails(AT_getrandom) ? -1 : REAL->getrandom(p, n, flags);
-}
-static int b_yield(void)
-{
-    return fails(AT_yield) ? -1 : REAL->yield();
-}
-static uint64_t b_now_us(void)
-{
-    (void)fails(AT_now_us);
-    return REAL->now_us();
-}
-
-const struct sh_calls *__wrap_sh_calls_system(void);
-const struct sh_calls *__wrap_sh_calls_system(void)
-{
-#define ENTRY(name) .name = b_##name,
-    static const struct sh_calls calls = {SITES(ENTRY)};
-    return &calls;
-}
 
 static const int errors[SITE_COUNT][8] = {
     [AT_socket] = {EMFILE, ENFILE, ENOBUFS, ENOMEM},
@@ -171,6 +19,8 @@ static const int errors[SITE_COUNT][8] = {
     [AT_getsockopt] = {ENOBUFS},
     [AT_recv] = {EINTR, EAGAIN, ECONNRESET, ENOMEM, ETIMEDOUT},
     [AT_send] = {EINTR, EAGAIN, ECONNRESET, EPIPE, ENOBUFS, ENOMEM},
+    [AT_recvfrom] = {EINTR, EAGAIN, ECONNREFUSED},
+    [AT_sendmsg] = {EINTR, EAGAIN, ENOBUFS},
     [AT_shutdown] = {ENOTCONN, ENOBUFS},
     [AT_close] = {EINTR, EIO},
     [AT_spare] = {EMFILE, ENFILE, ENOMEM},
@@ -182,18 +32,6 @@ static const int errors[SITE_COUNT][8] = {
     [AT_yield] = {EINTR},
     [AT_now_us] = {EINTR}, /* has no error: the life runs as it is */
 };
-
-static void break_at(enum site site, int err, long nth, long times)
-{
-    broken.site = site;
-    broken.err = err;
-    broken.failed = 0;
-    broken.skip = nth - 1;
-    broken.times = times;
-    for (int i = 0; i < SITE_COUNT; i++) {
-        broken.calls[i] = 0;
-    }
-}
 
 /* --- a life --- */
 
@@ -217,7 +55,7 @@ static int open_fds(void)
 
 static void die(const char *what, int code)
 {
-    fail_msg("%s %s, %ld failed: %s: %s", site_names[broken.site], strerrorname_np(broken.err),
+    fail_msg("%s %s, %ld failed: %s: %s", broken_name(), strerrorname_np(broken.err),
              (long)broken.failed, what, shoal_code_name(code));
 }
 
@@ -343,11 +181,11 @@ static void life(uint32_t threads)
     long looked = broken.calls[AT_poll] + broken.calls[AT_recv] + broken.calls[AT_send] +
                   broken.calls[AT_accept4];
     if ((double)looked > 5000 + took_ms * 400) {
-        fail_msg("%s %s: %ld calls in %.0f ms", site_names[broken.site],
-                 strerrorname_np(broken.err), looked, took_ms);
+        fail_msg("%s %s: %ld calls in %.0f ms", broken_name(), strerrorname_np(broken.err), looked,
+                 took_ms);
     }
     if (open_fds() != fds) {
-        fail_msg("%s %s: %d descriptors before, %d after", site_names[broken.site],
+        fail_msg("%s %s: %d descriptors before, %d after", broken_name(),
                  strerrorname_np(broken.err), fds, open_fds());
     }
 }

@@ -588,6 +588,29 @@ static void test_unread_answers(void **state)
     puppet_end(&p);
 }
 
+/* Tells that were handled just before a goodbye, of their sender or of who handled them, are not lost. */
+static void test_goodbye_after_tells(void **state)
+{
+    (void)state;
+    for (int leaver = 0; leaver < 2; leaver++) {
+        struct harness *h = h_new(15, 2);
+        sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+        h_tell(h, 0, ab, 0);
+        h_run(h, 60);
+        for (uint32_t i = 1; i < 6; i++) {
+            h_tell(h, 0, ab, i);
+        }
+        while (h->node[1].seen_n < 6) {
+            h_run(h, 1);
+        }
+        sh_remote_goodbye(h->node[leaver].remote, 5000, sh_span_str("closing"), h->now);
+        h_run(h, 40);
+        assert_true(sh_remote_goodbye_done(h->node[leaver].remote));
+        assert_int_equal(h->node[0].lost, 0);
+        h_free(h);
+    }
+}
+
 /* SH_BYE_ANSWER_MS: a goodbye without an answer, then an end of our stream without one of theirs. */
 static void test_goodbye_unanswered(void **state)
 {
@@ -657,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_memory_of_a_session),
         cmocka_unit_test(test_targets_of_a_session),
         cmocka_unit_test(test_unread_answers),
+        cmocka_unit_test(test_goodbye_after_tells),
         cmocka_unit_test(test_goodbye_unanswered),
         cmocka_unit_test(test_no_hello),
         cmocka_unit_test(test_long_hello),
