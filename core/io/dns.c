@@ -129,7 +129,11 @@ static int dns_socket_connect(ares_socket_t fd, const struct sockaddr *addr, are
                               void *ud)
 {
     struct sh_dns *dns = ud;
-    return dns->io->calls.connect(fd, addr, n);
+    int rc = dns->io->calls.connect(fd, addr, n);
+    if (rc < 0 && errno == EINTR) { /* it goes on by itself */
+        errno = EINPROGRESS;
+    }
+    return rc;
 }
 
 static ares_ssize_t dns_socket_recv(ares_socket_t fd, void *buf, size_t n, int flags,
