@@ -224,7 +224,7 @@ static int name_server_made(void)
     return fd;
 }
 
-/* One call of the life, alone or five in a row, then each other and each third. SHORT: a byte at a time, then seven. */
+/* One call of the life, alone or with those after it, then each other and each third. SHORT: a byte at a time, then seven. */
 static unsigned site_walk(enum site site, int again, long calls, uint32_t threads, int dns)
 {
     unsigned lives = 0;
@@ -241,7 +241,7 @@ static unsigned site_walk(enum site site, int again, long calls, uint32_t thread
         return lives;
     }
     for (long nth = 1; nth <= calls; nth++, lives++) {
-        break_at(site, again, nth, nth % 2 ? 5 : 1);
+        break_at(site, again, nth, nth % 2 == 0 ? 1 : again == EINTR ? 5 : 2);
         conversation(threads, dns);
     }
     for (long every = 2; every <= 3; every++, lives++) {
