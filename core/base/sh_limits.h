@@ -30,8 +30,7 @@ enum {
 
 /* proto: connections */
 enum {
-    SH_NOISE_FRAME_MAX = 65535,      /* u16 length */
-    SH_NOISE_PLAIN_MAX = 65519,      /* less the 16-byte tag */
+    SH_NOISE_PLAIN_MAX = 65519,      /* a u16 length, less the 16-byte tag */
     SH_NOISE_PAYLOAD_MAX = 4096,     /* handshake payload: key, signature, one extension */
     SH_MSS_LINE_MAX = 1024,          /* go and js refuse longer lines */
     SH_MSS_TRIES_MAX = 16,           /* proposals a listener answers before it closes */
@@ -70,7 +69,8 @@ enum {
     SH_KAD_PROVIDERS_MAX = 64,          /* kept per key */
     SH_KAD_STREAMS_MAX = 32,            /* inbound per peer, as rust and js */
     SH_KAD_RESPONSE_TIMEOUT_MS = 10000, /* go, rust, js */
-    SH_DNSADDR_RESULTS_MAX = 100        /* go: resolved addresses */
+    SH_DNSADDR_RESULTS_MAX = 100,       /* go: resolved addresses */
+    SH_DNS_RESULTS_MAX = 16             /* addresses of a host's name: as many as a peer may have */
 };
 
 /* swarm */

@@ -14,12 +14,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 
-enum {
-    DNS_SOCKETS_MAX = 64,
-    DNS_TIMEOUT_MS = 2000,
-    DNS_TRIES = 3,
-    DNS_RESULTS_MAX = SH_DNSADDR_RESULTS_MAX
-};
+enum { DNS_TIMEOUT_MS = 2000, DNS_TRIES = 3 };
 
 struct dns_socket {
     struct sh_io *io;
@@ -260,10 +255,10 @@ static void dns_found(void *ud, int status, int timeouts, struct ares_addrinfo *
 {
     (void)timeouts;
     struct dns_question *q = ud;
-    sh_addr addrs[16];
+    sh_addr addrs[SH_DNS_RESULTS_MAX];
     size_t count = 0;
     struct ares_addrinfo_node *node = status == ARES_SUCCESS && info ? info->nodes : NULL;
-    for (; node && count < sizeof addrs / sizeof *addrs; node = node->ai_next) {
+    for (; node && count < SH_DNS_RESULTS_MAX; node = node->ai_next) {
         count += dns_ip(q, node->ai_addr, &addrs[count]);
     }
     if (info) {
@@ -309,10 +304,10 @@ static void dns_texts(void *ud, int status, int timeouts, unsigned char *packet,
     struct sh_io *io = q->io;
     struct ares_txt_ext *txt = NULL;
     size_t count = 0;
-    size_t bytes = DNS_RESULTS_MAX * sizeof(sh_addr);
+    size_t bytes = SH_DNSADDR_RESULTS_MAX * sizeof(sh_addr);
     sh_addr *addrs = status == ARES_SUCCESS ? sh_mem_alloc(io->mem, bytes) : NULL;
     if (addrs && ares_parse_txt_reply_ext(packet, n, &txt) == ARES_SUCCESS) {
-        count = dns_txt_all(txt, addrs, DNS_RESULTS_MAX);
+        count = dns_txt_all(txt, addrs, SH_DNSADDR_RESULTS_MAX);
     }
     if (txt) {
         ares_free_data(txt);

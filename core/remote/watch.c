@@ -3,7 +3,7 @@
 
 #include "remote/internal.h"
 
-enum { KEY_BYTES = 16, LOCALS_MAX = 16384 };
+enum { KEY_BYTES = 16 };
 
 static sh_span watch_key(uint8_t key[KEY_BYTES], uint64_t target, uint64_t watcher)
 {

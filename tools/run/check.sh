@@ -54,7 +54,7 @@ one_version() {
 build "$PRESET"
 check "layers: includes go down only, libraries in their layers" $PY tools/layers.py
 check "shape: openings, function length, depth, words" $PY tools/tidy.py
-check "limits: each is named by a test" $PY tools/limits_check.py
+check "limits: each is used, and named by a test that runs into it" $PY tools/limits_check.py
 check "format: clang-format 14" format
 reference() { PYTHONPATH="$dir/python" LD_LIBRARY_PATH="$dir/lib" $PY tools/reference.py --check; }
 check "reference: docs/reference is what the code says of itself" reference

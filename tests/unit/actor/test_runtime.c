@@ -413,6 +413,25 @@ static void out_of_memory(void **state)
     }
 }
 
+/* SH_SLICE_MESSAGES_MAX of one actor, then it is the next one's turn, however much waits. */
+static void a_slice(struct env *env)
+{
+    sh_pid a = spawn(env), b = spawn(env);
+    run(env);
+    env->log[0] = 0;
+    for (int i = 0; i < SH_SLICE_MESSAGES_MAX + 1; i++) {
+        tell(env, a, "echo", "a");
+    }
+    tell(env, b, "echo", "b");
+    run(env);
+    const char *at = env->log;
+    for (int i = 0; i < SH_SLICE_MESSAGES_MAX; i++, at += 8) {
+        assert_memory_equal(at, "echo(a) ", 8);
+    }
+    assert_string_equal(at, "echo(b) echo(a) ");
+    env->log[0] = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +447,7 @@ int main(void)
         TWO(gate_across),
         EACH(promises_and_forwards),
         ONE(timers),
+        ONE(a_slice),
         EACH(drains),
         TWO(through_the_inbox),
         cmocka_unit_test(closing),

@@ -34,6 +34,32 @@ static void pool_charges_what_is_out(void **state)
     assert_int_equal(c.live_blocks, 0);
 }
 
+/* SH_BLOCKS_KEPT as a node's pool has it: one block more goes back at once. Trimming frees two at a time. */
+static void pool_keeps_so_many(void **state)
+{
+    enum { KEPT = SH_BLOCKS_KEPT };
+    static sh_block *b[KEPT + 1];
+    sh_mem_counter c;
+    sh_block_pool pool;
+    (void)state;
+    sh_block_pool_init(&pool, sh_mem_counted(&c, sh_mem_system()), NULL, KEPT);
+    for (unsigned i = 0; i <= KEPT; i++) {
+        assert_int_equal(sh_block_get(&pool, NULL, &b[i]), 0);
+    }
+    for (unsigned i = 0; i <= KEPT; i++) {
+        sh_block_put(&pool, b[i]);
+        assert_int_equal(pool.free_count, i < KEPT ? i + 1 : KEPT);
+    }
+    assert_int_equal(c.live_blocks, KEPT);
+    for (unsigned left = KEPT; left > SH_BLOCKS_RESTING; left -= 2) {
+        assert_int_equal(c.live_blocks, left);
+        sh_block_pool_trim(&pool, SH_BLOCKS_RESTING);
+    }
+    sh_block_pool_trim(&pool, SH_BLOCKS_RESTING);
+    assert_int_equal(c.live_blocks, SH_BLOCKS_RESTING);
+    sh_block_pool_fini(&pool);
+}
+
 static void queue_gives_back_what_it_took(void **state)
 {
     enum { LIMIT = 300000 };
@@ -102,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_charges_what_is_out),
+        cmocka_unit_test(pool_keeps_so_many),
         cmocka_unit_test(queue_gives_back_what_it_took),
         cmocka_unit_test(append_is_all_or_nothing),
     };

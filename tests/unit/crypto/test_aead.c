@@ -58,7 +58,8 @@ static void every_size_round_trips(void **state)
                                    SH_AEAD_UPDATE_BYTES + 1,
                                    3 * SH_AEAD_UPDATE_BYTES,
                                    SH_NOISE_PLAIN_MAX};
-    static uint8_t buf[SH_NOISE_FRAME_MAX], plain[SH_NOISE_FRAME_MAX];
+    enum { FRAME = SH_NOISE_PLAIN_MAX + SH_AEAD_TAG_BYTES };
+    static uint8_t buf[FRAME], plain[FRAME];
     sh_rng_seeded seeded;
     sh_rng rng = check_rng(&seeded);
     sh_aead open = {0}, seal = {0};

@@ -1,4 +1,6 @@
 /* Identities, key protobufs, signatures of all four types, X25519. */
+#include <openssl/crypto.h>
+
 #include "vectors.h"
 
 #include "crypto/keys.h"
@@ -275,6 +277,43 @@ static void x25519_vectors(void **state)
     assert_int_equal(a.secret[5], 0);
 }
 
+static size_t allocations; /* of the cipher library */
+
+static void *crypto_alloc(size_t n, const char *where, int line)
+{
+    (void)where, (void)line;
+    allocations++;
+    return malloc(n);
+}
+
+static void *crypto_again(void *p, size_t n, const char *where, int line)
+{
+    (void)where, (void)line;
+    return realloc(p, n);
+}
+
+static void crypto_free(void *p, const char *where, int line)
+{
+    (void)where, (void)line;
+    free(p);
+}
+
+/* SH_SIGNATURE_MAX: a longer one is no signature of any key we take; nothing is made of the key for its sake. */
+static void long_signatures(void **state)
+{
+    (void)state;
+    static const uint8_t signature[SH_SIGNATURE_MAX + 1];
+    uint8_t key[SH_KEY_PROTO_MAX];
+    sh_span rsa = vectors_hex(file, "rsa_public", key, sizeof key);
+    for (size_t over = 0; over < 2; over++) {
+        allocations = 0;
+        assert_int_equal(sh_pubkey_verify(rsa, sh_span_str("said"),
+                                          sh_span_of(signature, SH_SIGNATURE_MAX + over)),
+                         SH_E_CRYPTO);
+        assert_int_equal(allocations == 0, over);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,7 +321,10 @@ int main(void)
         cmocka_unit_test(private_forms),          cmocka_unit_test(protobuf_is_deterministic),
         cmocka_unit_test(signatures_of_peers),    cmocka_unit_test(signatures_of_the_tls_spec),
         cmocka_unit_test(hostile_keys),           cmocka_unit_test(bounds_of_rsa_and_curves),
-        cmocka_unit_test(x25519_vectors),
+        cmocka_unit_test(x25519_vectors),         cmocka_unit_test(long_signatures),
     };
+    if (CRYPTO_set_mem_functions(crypto_alloc, crypto_again, crypto_free) != 1) {
+        return 1;
+    }
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -144,6 +144,38 @@ static void test_dial(void **state)
     assert_non_null(strstr(world->events[1], "dial_failed"));
 }
 
+/* SH_NODE_DIAL_MS, when the caller says nothing: a name that nobody resolves. */
+static void test_dial_without_an_answer(void **state)
+{
+    (void)state;
+    world_node(world, 0, NULL);
+    struct told t = {0};
+    assert_true(sh_node_dial(world->node[0], WORLD_TOKEN, sh_span_str("/dns4/nobody/tcp/1"), 0,
+                             world->now_us, told_fn, &t) > 0);
+    assert_false(world_run(world, &t.count, (SH_NODE_DIAL_MS - 2) * UINT64_C(1000)));
+    assert_true(world_run(world, &t.count, 4000));
+    assert_int_equal(t.code, SH_E_TIMEOUT);
+}
+
+/* SH_NODE_QUOTA_BYTES of all peers together, SH_BLOCKS_KEPT of the pool: who comes when nothing is left is turned away. */
+static void test_quota(void **state)
+{
+    (void)state;
+    world_node(world, 0, "/ip4/10.0.0.1/tcp/4001");
+    world_run(world, NULL, 1000);
+    struct sh_node *n = world->node[0];
+    sh_addr remote;
+    const uint8_t ip[4] = {10, 0, 0, 9};
+    sh_addr_from_ip(&remote, SH_HOST_IP4, ip, 40000);
+    assert_int_equal(n->pool.keep_max, SH_BLOCKS_KEPT);
+    assert_int_equal(sh_quota_room(&n->loop_quota) + n->loop_quota.used, SH_NODE_QUOTA_BYTES);
+    size_t room = sh_quota_room(&n->loop_quota);
+    assert_int_equal(sh_quota_take(&n->loop_quota, room), 0);
+    assert_int_equal(sh_node_accepted(n, &remote, world->now_us), 0);
+    sh_quota_give(&n->loop_quota, room);
+    assert_true(sh_node_accepted(n, &remote, world->now_us) != 0);
+}
+
 static void test_configured_dial(void **state)
 {
     (void)state;
@@ -410,6 +442,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_listen),
         T(test_dial),
+        T(test_dial_without_an_answer),
+        T(test_quota),
         T(test_configured_dial),
         T(test_names_and_ask),
         T(test_lookup_ends),

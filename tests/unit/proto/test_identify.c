@@ -99,6 +99,25 @@ static void test_bounds(void **state)
         SH_E_PROTO);
 }
 
+/* SH_PROTOCOLS_MAX of a list are looked at: what stands behind them is not believed. */
+static void test_long_list_of_protocols(void **state)
+{
+    (void)state;
+    for (unsigned before = SH_PROTOCOLS_MAX - 1; before <= SH_PROTOCOLS_MAX; before++) {
+        uint8_t list[SH_IDENTIFY_MAX];
+        sh_writer w = sh_writer_of(list, sizeof list);
+        for (unsigned i = 0; i <= before; i++) {
+            const char *name = i < before ? "/other/1.0.0" : KNOWN[2];
+            sh_put_u8(&w, 3 << 3 | 2);
+            sh_put_prefixed(&w, sh_span_str(name));
+        }
+        sh_identify id = {0};
+        assert_int_equal(sh_identify_decode(sh_mem_system(), sh_put_span(&w), KNOWN, 3, &id), 0);
+        assert_int_equal(id.spoken, before < SH_PROTOCOLS_MAX ? 4 : 0);
+        assert_int_equal(id.protocol_count, SH_PROTOCOLS_MAX);
+    }
+}
+
 static void test_bad_parts_are_dropped(void **state)
 {
     (void)state;
@@ -138,7 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_merge),
         cmocka_unit_test(test_bounds),     cmocka_unit_test(test_bad_parts_are_dropped),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_long_list_of_protocols),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,6 +76,55 @@ static void test_garbage(void **state)
     }
 }
 
+/* A listener made by hand answers with a payload of n bytes; all but the length is right. */
+static void answer_dialer(size_t n)
+{
+    static const char hello[] = "\x13/multistream/1.0.0\n\x07/noise\n";
+    static uint8_t payload[SH_NOISE_PAYLOAD_MAX + 1], message[SH_NOISE_MESSAGE_MAX + 8];
+    uint8_t first[128], ephemeral[32] = {9};
+    sh_conn *c = W.pump.side[0];
+    sh_noise x;
+    sh_span out = c->ops->out(c), none;
+    size_t first_n = out.n - (sizeof hello - 1) - 2;
+    assert_true(first_n <= sizeof first);
+    memcpy(first, out.p + sizeof hello - 1 + 2, first_n);
+    c->ops->sent(c, out.n);
+    assert_int_equal(sh_noise_init(&x, false, &W.ns[1], ephemeral, sh_span_none()), 0);
+    assert_int_equal(sh_noise_read(&x, first, first_n, &none), 0);
+    int own = sh_noise_payload_write(&W.id[1], &W.ns[1], true, payload);
+    assert_true(own > 0);
+    sh_writer w = sh_writer_of(payload + own, n - (size_t)own);
+    sh_put_u8(&w, 0x1a); /* a field that nobody knows */
+    sh_put_uvarint(&w, n - (size_t)own - 3);
+    assert_int_equal(sh_put_len(&w), 3);
+    int k = sh_noise_write(&x, sh_span_of(payload, n), message, sizeof message);
+    assert_true(k > 0);
+    uint8_t length[2] = {(uint8_t)(k >> 8), (uint8_t)k};
+    pump_feed(&W.pump, 0, sh_span_str(hello));
+    pump_feed(&W.pump, 0, sh_span_of(length, 2));
+    if (S[0].closed == 0) {
+        pump_feed(&W.pump, 0, sh_span_of(message, (size_t)k));
+    }
+}
+
+/* SH_NOISE_PAYLOAD_MAX */
+static void test_long_payload(void **state)
+{
+    (void)state;
+    for (unsigned over = 0; over < 2; over++) {
+        world_start();
+        memset(S, 0, sizeof S);
+        W.pump.event = see;
+        struct sh_conn_config cfg = config(0);
+        assert_int_equal(sh_stack_new(&cfg, 0, &W.pump.side[0]), 0);
+        answer_dialer(SH_NOISE_PAYLOAD_MAX + over);
+        assert_int_equal(S[0].up, 1 - over);
+        assert_int_equal(S[0].closed, over);
+        assert_int_equal(S[0].err, over ? SH_E_PROTO : 0);
+        world_stop();
+    }
+}
+
 /* Every byte of the handshake flipped, one at a time, either way: nobody comes up wrongly, nothing
  * hangs. */
 static void test_handshake_tampering(void **state)
@@ -278,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_wrong_peer),
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_long_payload),
         cmocka_unit_test(test_handshake_tampering),
         cmocka_unit_test(test_frame_tampering),
         cmocka_unit_test(test_deaf_peer),

@@ -517,6 +517,33 @@ static void test_idle_flood(void **state)
     }
 }
 
+/* Each second forgives SH_YAMUX_IDLE_FRAMES_PER_S of them, all in all the burst. */
+static void test_idle_frames_are_forgiven(void **state)
+{
+    (void)state;
+    enum { SECOND = 1000000, ALL = SH_YAMUX_IDLE_FRAMES_BURST / SH_YAMUX_IDLE_FRAMES_PER_S };
+    start(false, 100);
+    static const unsigned after[] = {1, 2, ALL, 3 * ALL, 1};
+    unsigned room = SH_YAMUX_IDLE_FRAMES_BURST;
+    for (size_t k = 0; k < sizeof after / sizeof *after; k++) {
+        for (unsigned i = 0; i < room; i++) {
+            frame(0, 0, 1, 0, sh_span_none());
+        }
+        assert_int_equal(F.y.err, 0);
+        F.now_us += after[k] * SECOND;
+        unsigned due = after[k] * SH_YAMUX_IDLE_FRAMES_PER_S;
+        room = due < SH_YAMUX_IDLE_FRAMES_BURST ? due : SH_YAMUX_IDLE_FRAMES_BURST;
+    }
+    for (unsigned i = 0; i < room; i++) {
+        frame(0, 0, 1, 0, sh_span_none());
+    }
+    F.now_us += SECOND / SH_YAMUX_IDLE_FRAMES_PER_S - 1; /* not quite one more */
+    assert_int_equal(F.y.err, 0);
+    frame(0, 0, 1, 0, sh_span_none());
+    assert_int_equal(F.y.err, SH_E_LIMIT);
+    stop();
+}
+
 static void test_ping(void **state)
 {
     (void)state;
@@ -660,14 +687,23 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),          cmocka_unit_test(test_sending),
-        cmocka_unit_test(test_ack),           cmocka_unit_test(test_coalescing),
-        cmocka_unit_test(test_send_window),   cmocka_unit_test(test_receive_window),
-        cmocka_unit_test(test_window_growth), cmocka_unit_test(test_inbound_limit),
-        cmocka_unit_test(test_unacked_limit), cmocka_unit_test(test_ping_flood),
-        cmocka_unit_test(test_idle_flood),    cmocka_unit_test(test_ping),
-        cmocka_unit_test(test_queue_full),    cmocka_unit_test(test_fair),
-        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_random),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_sending),
+        cmocka_unit_test(test_ack),
+        cmocka_unit_test(test_coalescing),
+        cmocka_unit_test(test_send_window),
+        cmocka_unit_test(test_receive_window),
+        cmocka_unit_test(test_window_growth),
+        cmocka_unit_test(test_inbound_limit),
+        cmocka_unit_test(test_unacked_limit),
+        cmocka_unit_test(test_ping_flood),
+        cmocka_unit_test(test_idle_frames_are_forgiven),
+        cmocka_unit_test(test_idle_flood),
+        cmocka_unit_test(test_ping),
+        cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_random),
     };
     return RUN(tests);
 }

@@ -220,6 +220,7 @@ struct puppet {
     unsigned ends, deaths;
     uint64_t wider; /* by the last CREDIT that widened a window */
     unsigned wides; /* so many did */
+    unsigned credits;
 };
 
 static void puppet_put(struct puppet *p, const struct sh_frame *f)
@@ -243,6 +244,7 @@ static void puppet_take(struct puppet *p, sh_span in)
         p->deaths += f.type == SH_FRAME_DEATH;
         p->wider = f.type == SH_FRAME_CREDIT && f.wider ? f.wider : p->wider;
         p->wides += f.type == SH_FRAME_CREDIT && f.wider;
+        p->credits += f.type == SH_FRAME_CREDIT;
     }
     assert_int_equal(rc, 0);
 }
@@ -480,6 +482,55 @@ static void test_widest_window(void **state)
     puppet_end(&p);
 }
 
+/* SH_CREDIT_DELAY_MS, or at once when a quarter of the window is due. */
+static void test_credit_leaves(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 19);
+    sh_pid a = h_spawn(p.h, 0);
+    sh_remote_export(p.h->node[0].remote, a);
+    struct sh_frame f = {.type = SH_FRAME_TELL, .target = who(a.actor), .name = sh_span_str("n")};
+    puppet_put(&p, &f);
+    while (p.h->node[0].seen_n == 0) {
+        puppet_run(&p, 1);
+    }
+    puppet_run(&p, SH_CREDIT_DELAY_MS - 2);
+    assert_int_equal(p.credits, 0);
+    puppet_run(&p, 4);
+    assert_int_equal(p.credits, 1);
+    assert_true(p.wider > 0);
+    uint64_t window = SH_TARGET_WINDOW_START + p.wider;
+    for (unsigned i = 0; i < window / 4; i++) {
+        puppet_put(&p, &f);
+    }
+    while (p.h->node[0].seen_n < 1 + window / 4) {
+        puppet_run(&p, 1);
+        assert_true(p.credits == 1 || p.h->node[0].seen_n == 1 + window / 4);
+    }
+    puppet_run(&p, 3);
+    assert_int_equal(p.credits, 2);
+    puppet_end(&p);
+}
+
+/* SH_CONFIRM_MS: an ask that is too late waits so long for the other side to say whether it was handled. */
+static void test_no_confirmation(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 20);
+    sh_pid theirs = h_pid(p.h, 0, 1, (sh_pid){.actor = 9});
+    struct ask_note *x = h_ask(p.h, 0, theirs, "never", 1, 500, NULL);
+    uint64_t end_us = p.h->now + 500000 + SH_CONFIRM_MS * 1000;
+    puppet_run(&p, (unsigned)((end_us - p.h->now) / 1000) - 2);
+    assert_int_equal(x->ends, 0);
+    puppet_run(&p, 4);
+    assert_int_equal(x->ends, 1);
+    assert_int_equal(x->code, SH_E_TIMEOUT);
+    assert_int_equal(x->delivery, SH_UNKNOWN);
+    puppet_end(&p);
+}
+
 /* A TELL to each of `count` actors: live ones, or invented ones from `first` on. */
 static void tell_each(struct puppet *p, unsigned count, uint64_t first, sh_pid *live)
 {
@@ -678,6 +729,8 @@ int main(void)
         cmocka_unit_test(test_long_frame),
         cmocka_unit_test(test_widest_window),
         cmocka_unit_test(test_memory_of_a_session),
+        cmocka_unit_test(test_credit_leaves),
+        cmocka_unit_test(test_no_confirmation),
         cmocka_unit_test(test_targets_of_a_session),
         cmocka_unit_test(test_unread_answers),
         cmocka_unit_test(test_goodbye_after_tells),

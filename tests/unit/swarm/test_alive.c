@@ -76,6 +76,41 @@ static void test_rest(void **state)
     snet_fini(&net);
 }
 
+static void defaults(struct snet *n, unsigned i, struct sh_swarm_config *c)
+{
+    (void)n, (void)i;
+    c->peer_timeout_us = SH_PEER_TIMEOUT_MS * MS;
+    c->closed_grace_us = SH_CLOSED_GRACE_MS * MS;
+}
+
+/* A held peer is lost SH_PEER_TIMEOUT_MS after it was heard last; one whose connection ended and whose address does not
+ * answer, SH_CLOSED_GRACE_MS after that. */
+static void test_lost(void **state)
+{
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        snet_init(&net, 2, 53, PROTOCOLS, 1, defaults);
+        snet_listen(&net, 1);
+        assert_int_equal(snet_dial(&net, 0, 1, false, 1), 0);
+        snet_run(&net, SECOND);
+        struct sh_swarm *s = net.node[0].swarm;
+        struct sh_peer_ref p = snet_peer(&net, 0, 1);
+        sh_swarm_hold(s, p);
+        snet_cut(&net, 0, 1, true);
+        const struct sh_link *l = SH_CONTAINER(sh_list_front(&s->all_links), struct sh_link, all);
+        uint64_t lost_us = l->heard_us + SH_PEER_TIMEOUT_MS * MS;
+        if (closed) {
+            sh_swarm_disconnect(s, p, 0);
+            lost_us = net.now_us + SH_CLOSED_GRACE_MS * MS;
+        }
+        snet_run(&net, lost_us - 1 * MS - net.now_us);
+        assert_int_equal(snet_count(&net, 0, SH_SWARM_PEER_LOST, 0), 0);
+        snet_run(&net, 3 * MS);
+        assert_int_equal(snet_count(&net, 0, SH_SWARM_PEER_LOST, 0), 1);
+        snet_fini(&net);
+    }
+}
+
 /* One turn of node 0 by hand at a time of its own; true: it wants to read. */
 static bool turn(uint64_t now_us)
 {
@@ -128,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_lost),
         cmocka_unit_test(test_no_block_to_read_into),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
