@@ -285,7 +285,7 @@ static void serve_many(int fd)
 
 static void settle(shoal_node *node)
 {
-    uint64_t until = bench_now_ns() + 300000000;
+    uint64_t until = bench_now_ns() + 1500000000;
     while (bench_now_ns() < until) {
         shoal_poll(node, 1000, 20);
     }

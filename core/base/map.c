@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 
-enum { MAP_CAP_START = 4 }; /* most maps of a connection hold two or three */
+enum { MAP_CAP_START = 2 }; /* most maps of a connection hold one entry */
 
 /* May an entry whose home is `home` and that sits at `at` move back into `hole`? */
 static bool map_may_fill(size_t hole, size_t at, size_t home, size_t mask)
@@ -17,15 +17,20 @@ static bool map_may_fill(size_t hole, size_t at, size_t home, size_t mask)
 /* The capacity to grow to before one more entry, or 0 if there is room. */
 static size_t map_grown_cap(size_t cap, size_t count)
 {
-    if (count + 1 <= cap / 4 * 3) {
+    if (count + 1 <= cap * 3 / 4) {
         return 0;
     }
     return cap ? cap * 2 : MAP_CAP_START;
 }
 
+static uint32_t map_count_max(size_t count_max)
+{
+    return count_max < SH_MAP_COUNT_MAX ? (uint32_t)count_max : SH_MAP_COUNT_MAX;
+}
+
 void sh_map_u64_init(sh_map_u64 *m, const sh_mem *mem, uint64_t seed, size_t count_max)
 {
-    *m = (sh_map_u64){.mem = mem, .seed = seed, .count_max = count_max};
+    *m = (sh_map_u64){.mem = mem, .seed = seed, .count_max = map_count_max(count_max)};
 }
 
 void sh_map_u64_fini(sh_map_u64 *m)
@@ -54,7 +59,7 @@ static sh_map_u64_slot *u64_find(const sh_map_u64 *m, uint64_t key)
 static int u64_grow(sh_map_u64 *m, size_t cap)
 {
     sh_map_u64 bigger = *m;
-    bigger.cap = cap;
+    bigger.cap = (uint32_t)cap;
     bigger.slots = sh_mem_array(m->mem, cap, sizeof *m->slots);
     if (!bigger.slots) {
         return SH_E_NOMEM;
@@ -138,7 +143,7 @@ bool sh_map_u64_next(const sh_map_u64 *m, size_t *cursor, uint64_t *key, uint64_
 
 void sh_map_bytes_init(sh_map_bytes *m, const sh_mem *mem, uint64_t seed, size_t count_max)
 {
-    *m = (sh_map_bytes){.mem = mem, .seed = seed, .count_max = count_max};
+    *m = (sh_map_bytes){.mem = mem, .seed = seed, .count_max = map_count_max(count_max)};
 }
 
 void sh_map_bytes_fini(sh_map_bytes *m)
@@ -182,7 +187,7 @@ static int bytes_grow(sh_map_bytes *m, size_t cap)
     }
     sh_mem_free(m->mem, m->slots, m->cap * sizeof *m->slots);
     m->slots = slots;
-    m->cap = cap;
+    m->cap = (uint32_t)cap;
     return 0;
 }
 

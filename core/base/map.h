@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "base/span.h"
 
+#define SH_MAP_COUNT_MAX (UINT32_C(1) << 30)
+
 static inline void *sh_map_ptr(uint64_t value)
 {
     return (void *)(uintptr_t)value;
@@ -31,16 +33,24 @@ typedef struct sh_map_u64_slot {
 typedef struct sh_map_u64 {
     const sh_mem *mem;
     sh_map_u64_slot *slots; /* cap of them; NULL while cap = 0 */
-    size_t cap;             /* a power of two, or 0 */
-    size_t count;
-    size_t count_max;
     uint64_t seed;
+    uint32_t cap; /* a power of two, or 0 */
+    uint32_t count;
+    uint32_t count_max;
 } sh_map_u64;
 
 /*   seed       random per node (sh_rng_u64)
- *   count_max  entries it may hold */
+ *   count_max  entries it may hold; no map holds more than SH_MAP_COUNT_MAX */
 void sh_map_u64_init(sh_map_u64 *m, const sh_mem *mem, uint64_t seed, size_t count_max);
-void sh_map_u64_fini(sh_map_u64 *m);
+void sh_map_u64_fini(sh_map_u64 *m); /* empty afterwards, and may be used again */
+
+/* Gives back the slots of a map that is empty. */
+static inline void sh_map_u64_rest(sh_map_u64 *m)
+{
+    if (m->count == 0 && m->cap > 0) {
+        sh_map_u64_fini(m);
+    }
+}
 
 /* Inserts or replaces: 0, SH_E_LIMIT (count_max), SH_E_NOMEM; on failure nothing changed. */
 int sh_map_u64_put(sh_map_u64 *m, uint64_t key, uint64_t value);
@@ -64,10 +74,10 @@ typedef struct sh_map_bytes_slot {
 typedef struct sh_map_bytes {
     const sh_mem *mem;
     sh_map_bytes_slot *slots;
-    size_t cap;
-    size_t count;
-    size_t count_max;
     uint64_t seed;
+    uint32_t cap;
+    uint32_t count;
+    uint32_t count_max;
 } sh_map_bytes;
 
 void sh_map_bytes_init(sh_map_bytes *m, const sh_mem *mem, uint64_t seed, size_t count_max);

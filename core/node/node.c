@@ -305,6 +305,7 @@ static void node_swarm_event(struct sh_node *n, const struct sh_swarm_event *ev)
     case SH_SWARM_DIAL_FAILED:
         sh_node_event_peer(n, SH_NODE_EV_DIAL_FAILED, NULL, &ev->addr, ev->err, ev->text);
         break;
+    case SH_SWARM_PEER_REST:
     case SH_SWARM_PEER_LOST:
     case SH_SWARM_UNREACHABLE:
     case SH_SWARM_STREAM_IN:

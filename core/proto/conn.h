@@ -43,7 +43,7 @@ struct sh_conn_ev {
     uint64_t rtt_us; /* PONG */
     uint64_t code;   /* RESET, CLOSED: code of the peer, 0 if none */
     int err;         /* CLOSED: SH_E_*, 0 for an orderly end (FIN or go-away 0) */
-    const char *why; /* CLOSED: text for people, static or owned by the connection */
+    const char *why; /* CLOSED: text for people, a constant */
     sh_peer_id peer; /* UP */
 };
 

@@ -524,27 +524,19 @@ int sh_frame_decode(sh_span body, struct sh_frame *out)
 
 /* --- cutting a stream --- */
 
-void sh_frame_reader_init(sh_frame_reader *r, const sh_mem *mem, sh_quota *quota, size_t length_max)
+void sh_frame_reader_init(sh_frame_reader *r, const sh_mem *mem, sh_quota *quota,
+                          uint32_t length_max)
 {
-    r->mem = mem;
-    r->quota = quota;
-    r->length_max = length_max;
-    r->large = NULL;
-    r->large_bytes = 0;
-    r->need = 0;
-    r->have = 0;
-    r->prefix_n = 0;
-    r->given = false;
-    r->err = 0;
+    *r = (sh_frame_reader){.mem = mem, .quota = quota, .length_max = length_max};
 }
 
 static void reader_drop(sh_frame_reader *r)
 {
-    if (r->large) {
-        sh_mem_free(r->mem, r->large, r->large_bytes);
-        sh_quota_give(r->quota, r->large_bytes);
-        r->large = NULL;
-        r->large_bytes = 0;
+    if (r->cut) {
+        sh_mem_free(r->mem, r->cut, r->cut_bytes);
+        sh_quota_give(r->quota, r->cut_bytes);
+        r->cut = NULL;
+        r->cut_bytes = 0;
     }
     r->need = 0;
     r->have = 0;
@@ -554,6 +546,13 @@ static void reader_drop(sh_frame_reader *r)
 void sh_frame_reader_fini(sh_frame_reader *r)
 {
     reader_drop(r);
+}
+
+void sh_frame_reader_rest(sh_frame_reader *r)
+{
+    if (r->need == 0 || r->given) {
+        reader_drop(r);
+    }
 }
 
 static int reader_fail(sh_frame_reader *r, int err)
@@ -593,23 +592,22 @@ static void reader_taken(sh_frame_reader *r)
     r->given = false;
 }
 
-static int reader_start(sh_frame_reader *r, size_t length)
+static int reader_start(sh_frame_reader *r, uint32_t length)
 {
     r->have = 0;
-    if (r->large && (length > r->large_bytes || length <= SH_FRAME_SMALL)) {
+    if (length > r->cut_bytes) {
+        uint32_t bytes = length > SH_FRAME_SMALL ? length : SH_FRAME_SMALL;
         reader_drop(r);
-    }
-    if (length > SH_FRAME_SMALL && !r->large) {
-        int err = sh_quota_take(r->quota, length);
+        int err = sh_quota_take(r->quota, bytes);
         if (err) {
             return err;
         }
-        r->large = sh_mem_alloc(r->mem, length);
-        if (!r->large) {
-            sh_quota_give(r->quota, length);
+        r->cut = sh_mem_alloc(r->mem, bytes);
+        if (!r->cut) {
+            sh_quota_give(r->quota, bytes);
             return SH_E_NOMEM;
         }
-        r->large_bytes = length;
+        r->cut_bytes = bytes;
     }
     r->need = length;
     return 0;
@@ -617,18 +615,17 @@ static int reader_start(sh_frame_reader *r, size_t length)
 
 static int reader_gather(sh_frame_reader *r, sh_span *in, sh_span *body)
 {
-    uint8_t *at = r->large ? r->large : r->small;
     size_t n = r->need - r->have;
     n = n < in->n ? n : in->n;
     if (n) {
-        memcpy(at + r->have, in->p, n);
+        memcpy(r->cut + r->have, in->p, n);
     }
-    r->have += n;
+    r->have += (uint32_t)n;
     *in = sh_span_skip(*in, n);
     if (r->have < r->need) {
         return 0;
     }
-    *body = sh_span_of(at, r->need);
+    *body = sh_span_of(r->cut, r->need);
     r->given = true;
     return 1;
 }
@@ -644,8 +641,8 @@ int sh_frame_reader_next(sh_frame_reader *r, sh_span *in, sh_span *body)
     if (r->need == 0) {
         uint64_t length;
         int got = in->n ? reader_length(r, in, &length) : 0;
-        if (got == 0) {
-            reader_drop(r); /* between frames nothing is held */
+        if (got == 0 && r->cut_bytes > SH_FRAME_SMALL) {
+            reader_drop(r);
         }
         if (got <= 0) {
             return got < 0 ? reader_fail(r, got) : 0;
@@ -658,7 +655,7 @@ int sh_frame_reader_next(sh_frame_reader *r, sh_span *in, sh_span *body)
             *in = sh_span_skip(*in, (size_t)length);
             return 1;
         }
-        int err = reader_start(r, (size_t)length);
+        int err = reader_start(r, (uint32_t)length);
         if (err) {
             return reader_fail(r, err);
         }

@@ -5,8 +5,9 @@
  *          bytes given, or into the reader's one gathering buffer.
  * Limits   length, names, texts, table entries and the value's depth are checked here; windows, calls
  *          and the meaning of table entries are the session's.
- * Memory   encoding fills a caller's buffer. A frame cut by the end of the input is gathered in the
- *          reader: up to SH_FRAME_SMALL bytes inside it, more in one allocation charged to its quota.
+ * Memory   encoding fills a caller's buffer. A frame cut by the end of the input is gathered by the
+ *          reader in one allocation charged to its quota; between frames it holds SH_FRAME_SMALL of it at
+ *          most, and nothing after a rest.
  * Threads  confined.   Spec  docs/wire.md */
 #ifndef SH_PROTO_FRAME_H
 #define SH_PROTO_FRAME_H
@@ -19,7 +20,7 @@
 enum {
     SH_FRAME_VERSION = 1,
     SH_FRAME_HEAD_MAX = 2048, /* everything but the value: two texts, one name, numbers */
-    SH_FRAME_SMALL = 96       /* gathered without an allocation: what an idle session holds */
+    SH_FRAME_SMALL = 96       /* most frames: so much is kept for the next one that is cut */
 };
 
 enum sh_frame_type {
@@ -98,21 +99,22 @@ int sh_frame_decode(sh_span body, struct sh_frame *out);
 typedef struct sh_frame_reader {
     const sh_mem *mem;
     sh_quota *quota;
-    size_t length_max; /* longer frames are malformed; may be raised between calls */
-    uint8_t *large;    /* gathers a cut frame of more than SH_FRAME_SMALL bytes */
-    size_t large_bytes;
-    size_t need; /* length of the frame being gathered; 0: none */
-    size_t have;
+    uint8_t *cut;        /* gathers a frame cut by the end of the input; NULL: none is */
+    uint32_t cut_bytes;  /* of the allocation */
+    uint32_t length_max; /* longer frames are malformed; may be raised between calls */
+    uint32_t need;       /* length of the frame being gathered; 0: none */
+    uint32_t have;
     uint8_t prefix[4]; /* a length cut by the end of the input */
     uint8_t prefix_n;
     bool given; /* the gathered frame was handed out and is dropped by the next call */
     int err;    /* sticky */
-    uint8_t small[SH_FRAME_SMALL];
 } sh_frame_reader;
 
 void sh_frame_reader_init(sh_frame_reader *r, const sh_mem *mem, sh_quota *quota,
-                          size_t length_max);
+                          uint32_t length_max);
 void sh_frame_reader_fini(sh_frame_reader *r);
+void sh_frame_reader_rest(
+    sh_frame_reader *r); /* idle for now: holds nothing but a frame that is cut */
 
 /* Takes bytes from the front of *in. 1: *body is a frame, valid until the next call and as long as the input;
  * 0: the input is used up; < 0, from now on: SH_E_PROTO, SH_E_LIMIT (quota), SH_E_NOMEM. */

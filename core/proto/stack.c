@@ -180,7 +180,8 @@ static bool stack_event(sh_conn *c, struct sh_conn_ev *ev, uint64_t now_us)
     if (s->phase == STACK_UP) {
         if (!s->told_up) {
             s->told_up = true;
-            *ev = (struct sh_conn_ev){.kind = SH_CONN_UP, .peer = s->peer};
+            *ev = (struct sh_conn_ev){.kind = SH_CONN_UP, .peer = s->hs->peer.id};
+            sh_stack_handshake_free(s);
             return true;
         }
         if (stack_next(s, ev, now_us)) {
@@ -366,7 +367,6 @@ int sh_stack_new_with(const struct sh_conn_config *cfg, const struct sh_stack_ch
     s->quota = cfg->quota;
     s->pool = cfg->pool;
     s->dialer = cfg->dialer;
-    s->expect = cfg->expect;
     s->deadline_us = now_us + cfg->handshake_us;
     sh_outq_init(&s->out, cfg->pool, cfg->quota);
     int rc = sh_stack_handshake_new(s, cfg, choice);

@@ -19,6 +19,7 @@ int sh_stack_handshake_new(sh_stack *s, const struct sh_conn_config *cfg,
     hs->own = *cfg->noise_static;
     hs->late_muxer = choice->late_muxer;
     hs->streams_max = cfg->streams_max;
+    hs->expect = cfg->expect;
     hs->seed = sh_rng_u64(cfg->rng);
     uint8_t ephemeral[32];
     if (choice->ephemeral) {
@@ -124,7 +125,7 @@ static void handshake_up(sh_stack *s)
         .client = s->dialer,
     };
     sh_yamux_init(&s->yamux, &cfg);
-    sh_stack_handshake_free(s);
+    sh_noise_fini(&s->hs->noise); /* the rest goes once the owner was told who it is */
     s->phase = STACK_UP;
     s->deadline_us = UINT64_MAX;
 }
@@ -139,7 +140,6 @@ static void handshake_secured(sh_stack *s)
         return;
     }
     sh_outq_key(&s->out, &s->seal);
-    s->peer = hs->peer.id;
     if (hs->peer.muxer && !hs->late_muxer) {
         handshake_up(s);
         return;
@@ -168,7 +168,7 @@ static void handshake_read(sh_stack *s, uint8_t *message, size_t n)
     rc = sh_noise_payload_read(payload, hs->noise.rs, &hs->peer);
     if (rc < 0) {
         handshake_fail(s, rc, "the peer does not prove its id");
-    } else if (s->expect.n > 0 && !sh_peer_id_eq(&s->expect, &hs->peer.id)) {
+    } else if (hs->expect.n > 0 && !sh_peer_id_eq(&hs->expect, &hs->peer.id)) {
         sh_stack_fail(s, SH_E_REFUSED, "another peer answered than the one dialled");
     }
 }

@@ -16,12 +16,13 @@ enum stack_phase {
     STACK_OVER, /* failed, ended or closed */
 };
 
-/* Only until the connection is up. */
+/* Only until the owner was told that the connection is up. */
 struct stack_handshake {
     sh_mss mss;
     sh_noise noise;
     uint64_t seed; /* of the stream table */
     struct sh_noise_peer peer;
+    sh_peer_id expect; /* n = 0: anybody */
     sh_noise_static own;
     const sh_identity *identity;
     uint32_t streams_max;
@@ -33,7 +34,7 @@ typedef struct sh_stack {
     const sh_mem *mem;
     sh_quota *quota;
     sh_block_pool *pool;
-    struct stack_handshake *hs; /* NULL once up */
+    struct stack_handshake *hs; /* NULL once told_up */
     sh_block *in;               /* head..tail: raw bytes not yet looked at; NULL: nothing waits */
     uint32_t plain_at;          /* opened plaintext in `in`, before head */
     uint32_t plain_n;
@@ -42,8 +43,6 @@ typedef struct sh_stack {
     bool eof;
     bool told_up;
     bool told_closed;
-    sh_peer_id expect;
-    sh_peer_id peer;
     uint64_t deadline_us;
     uint64_t rx_nonce;
     sh_aead seal;

@@ -109,6 +109,7 @@ static void native_op_free(struct sh_rpeer *p)
     sh_map_u64_fini(&n->calls);
     sh_map_u64_fini(&n->by_reply);
     sh_map_bytes_fini(&n->names_out);
+    native_names_forget(n);
     sh_map_u64_fini(&n->mine_out);
     sh_map_u64_fini(&n->own);
     sh_map_u64_fini(&n->wire_by_call);
@@ -335,7 +336,7 @@ void native_hello(struct native *n, struct native_in *in, const struct sh_frame 
     }
     in->hello = true;
     in->deadline_us = UINT64_MAX;
-    in->reader.length_max = (size_t)n->r->message_max + SH_FRAME_EXTRA_MAX;
+    in->reader.length_max = n->r->message_max + SH_FRAME_EXTRA_MAX;
     n->active = index;
     n->out_deadline_us = UINT64_MAX;
     n->message_max =
@@ -468,6 +469,25 @@ static void native_op_up(struct sh_rpeer *p, uint64_t now_us)
         n->retry_us = now_us;
         sh_remote_touch(p);
     }
+}
+
+static void native_op_rest(struct sh_rpeer *p)
+{
+    struct native *n = p->native;
+    if (!n) {
+        return;
+    }
+    for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) {
+        if (n->in[i].stream) {
+            sh_frame_reader_rest(&n->in[i].reader);
+        }
+    }
+    native_names_forget(n);
+    sh_map_u64_rest(&n->targets);
+    sh_map_u64_rest(&n->calls);
+    sh_map_u64_rest(&n->by_reply);
+    sh_map_u64_rest(&n->own);
+    sh_map_u64_rest(&n->wire_by_call);
 }
 
 static void native_op_unreachable(struct sh_rpeer *p, const char *text, uint64_t now_us)
@@ -646,6 +666,7 @@ const struct sh_session_ops sh_native_ops = {
     .data = native_op_data,
     .closed = native_op_closed,
     .up = native_op_up,
+    .rest = native_op_rest,
     .unreachable = native_op_unreachable,
     .lost = native_op_lost,
     .flush = native_op_flush,

@@ -19,7 +19,7 @@ enum {
     NATIVE_TRIES = 4,     /* sessions that end before they are paired, in a row: then unreachable */
     NATIVE_RETRY_MS = 50, /* before the first of those, doubling */
     NATIVE_LARGE = 4096,  /* a value from which on it is written without a copy in between */
-    NATIVE_TABLE_START = 4,      /* entries; of each table a power of two less than its limit */
+    NATIVE_TABLE_START = 2,      /* entries; of each table a power of two less than its limit */
     NATIVE_NAMES_CACHED = 4,     /* by length and first letter */
     NATIVE_NAME_CACHED_MAX = 27, /* longer names are hashed each time */
     NATIVE_ROW = 64 /* messages to one target before the others are asked, when none waits */
@@ -122,7 +122,8 @@ struct native {
     sh_list calls_all;
     uint64_t last_call;
     sh_map_bytes names_out;
-    struct native_name_out names_late[NATIVE_NAMES_CACHED];
+    struct native_name_out
+        *names_late; /* NATIVE_NAMES_CACHED; NULL: none was sent since the last rest */
     sh_map_u64 mine_out;
     uint32_t yours_count;
 
@@ -171,6 +172,7 @@ struct sh_frame_who native_mine(struct native *n, uint64_t actor);
 struct sh_frame_who native_yours(struct native *n, uint64_t actor);
 struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cause, whose ever */
 void native_name(struct native *n, struct sh_frame *f, sh_span name);
+void native_names_forget(struct native *n); /* those sent lately */
 
 /* native_out.c */
 void native_done(struct native *n, sh_msg *m);

@@ -205,7 +205,7 @@ void native_out_reset(struct native *n)
     n->yours_count = 0;
     sh_map_bytes_fini(&n->names_out);
     sh_map_bytes_init(&n->names_out, n->r->mem, n->r->seed, SH_INTERN_NAMES_MAX);
-    memset(n->names_late, 0, sizeof n->names_late);
+    native_names_forget(n);
     sh_map_u64_fini(&n->mine_out);
     sh_map_u64_init(&n->mine_out, n->r->mem, n->r->seed, SH_INTERN_ACTORS_MAX);
 }

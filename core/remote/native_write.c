@@ -201,8 +201,14 @@ static void native_intern(struct native *n, uint8_t table, uint32_t entry, uint6
 
 static struct native_name_out *native_name_late(struct native *n, sh_span name)
 {
-    bool fits = name.n - 1 < NATIVE_NAME_CACHED_MAX;
+    bool fits = n->names_late && name.n - 1 < NATIVE_NAME_CACHED_MAX;
     return fits ? &n->names_late[(name.n + name.p[0]) % NATIVE_NAMES_CACHED] : NULL;
+}
+
+void native_names_forget(struct native *n)
+{
+    sh_mem_free(n->r->mem, n->names_late, NATIVE_NAMES_CACHED * sizeof *n->names_late);
+    n->names_late = NULL;
 }
 
 void native_name(struct native *n, struct sh_frame *f, sh_span name)
@@ -225,6 +231,10 @@ void native_name(struct native *n, struct sh_frame *f, sh_span name)
         f->name_known = true;
     }
     f->name_entry = (uint32_t)entry;
+    if (!n->names_late) { /* without memory it is hashed each time */
+        n->names_late = sh_mem_array(n->r->mem, NATIVE_NAMES_CACHED, sizeof *n->names_late);
+        late = native_name_late(n, name);
+    }
     if (late) {
         late->entry = f->name_entry;
         late->n = (uint8_t)name.n;

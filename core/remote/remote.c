@@ -459,6 +459,11 @@ static void remote_peer_event(sh_remote *r, const struct sh_swarm_event *ev, uin
     if (!p) {
         return;
     }
+    if (ev->kind == SH_SWARM_PEER_REST) {
+        sh_watch_rest(p);
+        p->ops->rest(p);
+        return;
+    }
     if (ev->kind == SH_SWARM_PEER_UP) {
         p->ops->up(p, now_us);
     } else if (ev->kind == SH_SWARM_UNREACHABLE) {
@@ -475,6 +480,7 @@ bool sh_remote_swarm_event(sh_remote *r, const struct sh_swarm_event *ev, uint64
 {
     switch (ev->kind) {
     case SH_SWARM_PEER_UP:
+    case SH_SWARM_PEER_REST:
     case SH_SWARM_UNREACHABLE:
     case SH_SWARM_PEER_LOST: remote_peer_event(r, ev, now_us); return false;
     case SH_SWARM_STREAM_IN:

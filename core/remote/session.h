@@ -28,6 +28,7 @@ struct sh_session_ops {
     void (*closed)(struct sh_rpeer *p, const struct sh_swarm_event *ev,
                    uint64_t now_us);                 /* a stream's END */
     void (*up)(struct sh_rpeer *p, uint64_t now_us); /* a connection to the peer is up */
+    void (*rest)(struct sh_rpeer *p); /* idle for now: gives back what can be made again */
     void (*unreachable)(struct sh_rpeer *p, const char *text,
                         uint64_t now_us);               /* what waits comes back */
     void (*lost)(struct sh_rpeer *p, uint64_t now_us);  /* the peer's process is dead */

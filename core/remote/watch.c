@@ -17,8 +17,33 @@ void sh_watch_init(struct sh_rpeer *p)
     struct sh_watches *ws = &p->watches;
     sh_list_init(&ws->watches);
     sh_list_init(&ws->held);
-    sh_map_bytes_init(&ws->watch_index, p->r->mem, p->r->seed, SH_SESSION_WATCHES_MAX);
-    sh_map_bytes_init(&ws->held_index, p->r->mem, p->r->seed, SH_SESSION_WATCHES_MAX);
+}
+
+/* Made when somebody watches; NULL: no memory. */
+static struct sh_watch_index *watch_index(struct sh_rpeer *p)
+{
+    struct sh_watch_index *index = p->watches.index;
+    if (!index) {
+        index = sh_mem_alloc(p->r->mem, sizeof *index);
+        if (!index) {
+            return NULL;
+        }
+        sh_map_bytes_init(&index->watches, p->r->mem, p->r->seed, SH_SESSION_WATCHES_MAX);
+        sh_map_bytes_init(&index->held, p->r->mem, p->r->seed, SH_SESSION_WATCHES_MAX);
+        p->watches.index = index;
+    }
+    return index;
+}
+
+void sh_watch_rest(struct sh_rpeer *p)
+{
+    struct sh_watch_index *index = p->watches.index;
+    if (index && !sh_watch_any(p)) {
+        sh_map_bytes_fini(&index->watches);
+        sh_map_bytes_fini(&index->held);
+        sh_mem_free(p->r->mem, index, sizeof *index);
+        p->watches.index = NULL;
+    }
 }
 
 bool sh_watch_any(const struct sh_rpeer *p)
@@ -30,7 +55,8 @@ struct sh_watch *sh_watch_find(const struct sh_rpeer *p, uint64_t target, uint64
 {
     uint8_t key[KEY_BYTES];
     uint64_t found;
-    bool any = sh_map_bytes_get(&p->watches.watch_index, watch_key(key, target, watcher), &found);
+    const struct sh_watch_index *index = p->watches.index;
+    bool any = index && sh_map_bytes_get(&index->watches, watch_key(key, target, watcher), &found);
     return any ? sh_map_ptr(found) : NULL;
 }
 
@@ -50,7 +76,7 @@ void sh_watch_drop(struct sh_rpeer *p, struct sh_watch *w)
     while (!sh_list_empty(&w->locals)) {
         watch_local_free(p, SH_CONTAINER(w->locals.next, struct sh_watch_local, link));
     }
-    sh_map_bytes_del(&p->watches.watch_index, watch_key(key, w->target, w->watcher), NULL);
+    sh_map_bytes_del(&p->watches.index->watches, watch_key(key, w->target, w->watcher), NULL);
     sh_list_remove(&w->link);
     sh_mem_free(p->r->mem, w, sizeof *w);
     sh_quota_give(p->r->quota, sizeof *w);
@@ -65,8 +91,7 @@ void sh_watch_fini(struct sh_rpeer *p)
         struct sh_held *h = SH_CONTAINER(p->watches.held.next, struct sh_held, link);
         sh_held_drop(p, h->target, h->watcher);
     }
-    sh_map_bytes_fini(&p->watches.watch_index);
-    sh_map_bytes_fini(&p->watches.held_index);
+    sh_watch_rest(p);
 }
 
 static void *watch_alloc(struct sh_rpeer *p, size_t n)
@@ -93,8 +118,9 @@ static struct sh_watch *watch_entry(struct sh_rpeer *p, uint64_t target, uint64_
         return NULL;
     }
     uint8_t key[KEY_BYTES];
-    if (sh_map_bytes_put(&p->watches.watch_index, watch_key(key, target, watcher),
-                         sh_map_of_ptr(w)) != 0) {
+    struct sh_watch_index *index = watch_index(p);
+    if (!index ||
+        sh_map_bytes_put(&index->watches, watch_key(key, target, watcher), sh_map_of_ptr(w)) != 0) {
         sh_mem_free(p->r->mem, w, sizeof *w);
         sh_quota_give(p->r->quota, sizeof *w);
         return NULL;
@@ -242,7 +268,8 @@ int sh_watch_add_link(struct sh_rpeer *p, uint64_t remote, uint64_t local)
 bool sh_held_find(const struct sh_rpeer *p, uint64_t target, uint64_t watcher)
 {
     uint8_t key[KEY_BYTES];
-    return sh_map_bytes_get(&p->watches.held_index, watch_key(key, target, watcher), NULL);
+    const struct sh_watch_index *index = p->watches.index;
+    return index && sh_map_bytes_get(&index->held, watch_key(key, target, watcher), NULL);
 }
 
 int sh_held_add(struct sh_rpeer *p, uint64_t target, uint64_t watcher)
@@ -255,8 +282,9 @@ int sh_held_add(struct sh_rpeer *p, uint64_t target, uint64_t watcher)
         return SH_E_LIMIT;
     }
     uint8_t key[KEY_BYTES];
-    if (sh_map_bytes_put(&p->watches.held_index, watch_key(key, target, watcher),
-                         sh_map_of_ptr(h)) != 0) {
+    struct sh_watch_index *index = watch_index(p);
+    if (!index ||
+        sh_map_bytes_put(&index->held, watch_key(key, target, watcher), sh_map_of_ptr(h)) != 0) {
         sh_mem_free(p->r->mem, h, sizeof *h);
         sh_quota_give(p->r->quota, sizeof *h);
         return SH_E_LIMIT;
@@ -271,7 +299,8 @@ bool sh_held_drop(struct sh_rpeer *p, uint64_t target, uint64_t watcher)
 {
     uint8_t key[KEY_BYTES];
     uint64_t found;
-    if (!sh_map_bytes_del(&p->watches.held_index, watch_key(key, target, watcher), &found)) {
+    struct sh_watch_index *index = p->watches.index;
+    if (!index || !sh_map_bytes_del(&index->held, watch_key(key, target, watcher), &found)) {
         return false;
     }
     struct sh_held *h = sh_map_ptr(found);

@@ -39,11 +39,16 @@ struct sh_held {
 
 struct sh_watches {
     sh_list watches, held;
-    sh_map_bytes watch_index, held_index;
+    struct sh_watch_index *index; /* NULL: nobody watches */
+};
+
+struct sh_watch_index {
+    sh_map_bytes watches, held;
 };
 
 void sh_watch_init(struct sh_rpeer *p);
 void sh_watch_fini(struct sh_rpeer *p);
+void sh_watch_rest(struct sh_rpeer *p); /* gives back what is empty */
 bool sh_watch_any(const struct sh_rpeer *p);
 
 /* Outbound WATCH and UNWATCH of the runtime; they take m. */

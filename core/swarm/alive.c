@@ -1,7 +1,10 @@
 /* swarm/alive.c - silence and pings. */
 #include "swarm/alive.h"
 
+#include "swarm/kad.h"
 #include "swarm/links.h"
+
+enum { ALIVE_AGAIN_US = 1000 };
 
 static uint64_t alive_limit(const struct sh_swarm *s, const struct sh_link *l)
 {
@@ -35,7 +38,7 @@ static uint64_t alive_ping(struct sh_swarm *s, struct sh_link *l)
 }
 
 /* An idle connection holds the least it can; when it is due to, or UINT64_MAX. */
-static uint64_t alive_rest(const struct sh_swarm *s, struct sh_link *l)
+static uint64_t alive_rest(struct sh_swarm *s, struct sh_link *l)
 {
     uint64_t rest_us = l->heard_us + SH_LINK_REST_MS * UINT64_C(1000);
     if (s->now_us < rest_us) {
@@ -43,10 +46,15 @@ static uint64_t alive_rest(const struct sh_swarm *s, struct sh_link *l)
         return rest_us;
     }
     if (!l->resting) {
+        if (sh_kad_rest(s, l)) {
+            return s->now_us + ALIVE_AGAIN_US; /* the end of the stream is still to be sealed */
+        }
         if (l->conn->ops->rest) {
             l->conn->ops->rest(l->conn);
         }
         sh_block_pool_trim(s->cfg.pool, SH_BLOCKS_RESTING);
+        l->peer->tell_rest = true;
+        sh_note_queue(s, &l->peer->note);
     }
     l->resting = true;
     return UINT64_MAX;

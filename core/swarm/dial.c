@@ -124,7 +124,7 @@ static void loss_tell(struct sh_swarm *s, struct sh_peer *p, const char *why)
 {
     p->loss = SH_LOSS_TOLD;
     p->tell_lost = true;
-    sh_text_copy(p->lost_why, sizeof p->lost_why, why);
+    p->lost_why = why;
     sh_note_queue(s, &p->note);
 }
 
@@ -500,6 +500,11 @@ bool sh_dial_peer_note(struct sh_swarm *s, struct sh_peer *p, struct sh_swarm_ev
         ev->kind = SH_SWARM_UNREACHABLE;
         ev->err = SH_E_UNREACHABLE;
         ev->text = p->unreachable_why;
+        return true;
+    }
+    if (p->tell_rest) {
+        p->tell_rest = false;
+        ev->kind = SH_SWARM_PEER_REST;
         return true;
     }
     if (p->tell_lost) {

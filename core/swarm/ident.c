@@ -90,11 +90,11 @@ static bool ident_push_allowed(struct sh_swarm *s, struct sh_link *l)
 bool sh_ident_open(struct sh_swarm *s, sh_stream *st)
 {
     bool reads = st->outbound == (st->service == SH_SERVE_IDENTIFY);
-    sh_alarm_set(s, &st->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
+    sh_alarm_set(s, &st->work->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
     if (reads) {
         bool allowed = st->outbound || ident_push_allowed(s, st->link);
-        st->ident = allowed ? sh_swarm_take(s, sizeof *st->ident) : NULL;
-        if (!st->ident) {
+        st->work->ident = allowed ? sh_swarm_take(s, sizeof *st->work->ident) : NULL;
+        if (!st->work->ident) {
             if (allowed) {
                 sh_ident_later(s, st->link);
             }
@@ -120,14 +120,14 @@ bool sh_ident_addr_fits(const struct sh_link *l, const sh_addr *addr)
 static void ident_apply(struct sh_swarm *s, sh_stream *st)
 {
     struct sh_peer *p = st->peer;
-    const sh_identify *id = st->ident;
+    const sh_identify *id = st->work->ident;
     for (unsigned i = 0; i < id->addr_count; i++) {
         if (sh_ident_addr_fits(st->link, &id->addrs[i])) {
             sh_peer_learn(s, p, &id->addrs[i]);
         }
     }
     if (id->agent[0]) {
-        memcpy(p->agent, id->agent, sizeof p->agent);
+        sh_peer_agent(s, p, id->agent);
     }
     if (id->protocol_count > 0) {
         p->identified = true;
@@ -143,21 +143,21 @@ static void ident_apply(struct sh_swarm *s, sh_stream *st)
 
 void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data)
 {
-    int err = st->ident ? sh_buf_append(s, &st->in, data) : 0;
+    int err = st->work->ident ? sh_buf_append(s, &st->work->in, data) : 0;
     sh_stream_credit(st, data.n);
-    while (st->ident && err == 0) {
+    while (st->work->ident && err == 0) {
         uint64_t n;
-        int prefix = sh_uvarint_get(sh_span_of(st->in.b, st->in.n), &n);
+        int prefix = sh_uvarint_get(sh_span_of(st->work->in.b, st->work->in.n), &n);
         if (prefix == SH_E_MORE) {
             return;
         }
         err = prefix < 0 ? prefix : n > SH_IDENTIFY_MAX ? SH_E_PROTO : 0;
-        if (err != 0 || st->in.n - (size_t)prefix < n) {
+        if (err != 0 || st->work->in.n - (size_t)prefix < n) {
             break;
         }
-        err = sh_identify_decode(s->cfg.mem, sh_span_of(st->in.b + prefix, (size_t)n), s->protocols,
-                                 s->protocol_count, st->ident);
-        sh_buf_consume(&st->in, (size_t)prefix + (size_t)n);
+        err = sh_identify_decode(s->cfg.mem, sh_span_of(st->work->in.b + prefix, (size_t)n),
+                                 s->protocols, s->protocol_count, st->work->ident);
+        sh_buf_consume(&st->work->in, (size_t)prefix + (size_t)n);
         if (err == 0) {
             ident_apply(s, st);
         }
@@ -170,7 +170,7 @@ void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data)
 
 void sh_ident_fin(struct sh_swarm *s, sh_stream *st)
 {
-    if (st->ident) {
+    if (st->work->ident) {
         sh_ident_over(s, st, SH_E_PROTO); /* counts only if it said nothing */
         st->fin_out = true;
         sh_stream_drain(st);
@@ -182,7 +182,7 @@ void sh_ident_fin(struct sh_swarm *s, sh_stream *st)
 
 void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err)
 {
-    bool said = st->ident && st->ident->messages > 0;
+    bool said = st->work->ident && st->work->ident->messages > 0;
     if (err == SH_E_NOMEM || err == SH_E_LIMIT) {
         sh_ident_later(s, st->link);
         return;
@@ -223,26 +223,26 @@ bool sh_ident_ping_open(struct sh_swarm *s, sh_stream *st)
         sh_stream_drop(s, st, 0);
         return false;
     }
-    sh_ping_init(&st->ping);
+    sh_ping_init(&st->work->ping);
     return true;
 }
 
-/* Echoes what it can; while an echo cannot be written the rest waits in st->in, uncredited. */
+/* Echoes what it can; while an echo cannot be written the rest waits in work->in, uncredited. */
 static void ping_pump(sh_stream *st)
 {
     for (;;) {
-        sh_span echo = sh_ping_out(&st->ping);
+        sh_span echo = sh_ping_out(&st->work->ping);
         if (echo.n > 0) {
             int64_t n = st->link->conn->ops->write(st->link->conn, st->id, echo);
             sh_link_touch(st->swarm, st->link);
             if (n <= 0) {
                 return;
             }
-            sh_ping_sent(&st->ping, (size_t)n);
+            sh_ping_sent(&st->work->ping, (size_t)n);
             continue;
         }
-        size_t n = sh_ping_recv(&st->ping, sh_span_of(st->in.b, st->in.n));
-        sh_buf_consume(&st->in, n);
+        size_t n = sh_ping_recv(&st->work->ping, sh_span_of(st->work->in.b, st->work->in.n));
+        sh_buf_consume(&st->work->in, n);
         sh_stream_credit(st, n);
         if (n == 0) {
             return;
@@ -252,7 +252,7 @@ static void ping_pump(sh_stream *st)
 
 static void ping_end(struct sh_swarm *s, sh_stream *st)
 {
-    if (st->fin_in && st->in.n == 0 && sh_ping_out(&st->ping).n == 0) {
+    if (st->fin_in && st->work->in.n == 0 && sh_ping_out(&st->work->ping).n == 0) {
         st->fin_out = true;
         sh_stream_drain(st);
         sh_stream_free(s, st);
@@ -261,7 +261,7 @@ static void ping_end(struct sh_swarm *s, sh_stream *st)
 
 void sh_ident_ping(struct sh_swarm *s, sh_stream *st, sh_span data)
 {
-    if (data.n > 0 && sh_buf_append(s, &st->in, data) != 0) {
+    if (data.n > 0 && sh_buf_append(s, &st->work->in, data) != 0) {
         sh_stream_drop(s, st, 0);
         return;
     }

@@ -87,7 +87,7 @@ static void peer_row(const struct sh_swarm *s, const struct sh_peer *p, struct s
     out->server = p->server;
     out->connections = p->link_count;
     out->rtt_us = p->rtt_us;
-    memcpy(out->agent, p->agent, sizeof out->agent);
+    sh_text_copy(out->agent, sizeof out->agent, p->agent);
     if (l) {
         out->addr = sh_link_addr(l);
     } else if (p->addr_count > 0) {

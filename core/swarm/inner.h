@@ -85,26 +85,28 @@ struct sh_peer {
     uint32_t
         uses; /* holds, links, streams, requests, candidates, routing entry: not evicted while > 0 */
     uint32_t holds;
-    sh_list idle;  /* in swarm->idle while uses = 0 */
-    sh_list links; /* secured ones, oldest first */
+    struct sh_peer *twin; /* another of the same hash in swarm->peer_of_hash */
+    sh_list idle;         /* in swarm->idle while uses = 0 */
+    sh_list links;        /* secured ones, oldest first */
     uint32_t link_count;
-    struct sh_peer_addr *addrs[SH_PEER_ADDRS_MAX];
-    unsigned addr_count;
+    struct sh_peer_addr **addrs; /* addr_cap places; at most SH_PEER_ADDRS_MAX */
+    uint16_t addr_count, addr_cap;
     uint64_t spoken; /* protocols known to be spoken: from identify, or negotiated */
     bool identified; /* spoken is all there is */
     bool server;     /* answers the DHT protocol as a server */
     bool routed;     /* in the routing table or its replacement list */
     bool pushed;     /* own publications were sent since it connected */
     uint64_t rtt_us;
-    char agent[64];
+    char *agent; /* with its NUL, or NULL */
     /* events to tell */
     struct sh_note note;
     bool up_told;
     bool tell_up;
     bool tell_lost;
     bool tell_unreachable;
+    bool tell_rest;
     const char *unreachable_why;
-    char lost_why[96];
+    const char *lost_why;
     /* dialling: dial.c */
     struct sh_alarm alarm;
     bool dialling;
@@ -168,7 +170,7 @@ struct sh_link {
     struct sh_note note;
     int err;
     uint64_t code;
-    char why[96];
+    const char *why;
     /* identify of this connection: ident.c */
     unsigned pushes; /* tokens for inbound pushes */
     uint64_t push_us;
@@ -187,14 +189,13 @@ enum sh_stream_state { SH_STREAM_NEGOTIATING, SH_STREAM_OPEN, SH_STREAM_OVER };
 
 struct sh_stream {
     struct sh_swarm *swarm;
-    struct sh_link *link; /* NULL once the connection is gone */
+    struct sh_link *link;
     struct sh_peer *peer;
-    sh_conn_id conn_id;
     uint64_t id;
     sh_list of_link;
-    enum sh_stream_state state;
-    enum sh_service service;
-    unsigned proto; /* index in swarm->protocols */
+    enum sh_stream_state state : 8;
+    enum sh_service service : 8;
+    uint8_t proto; /* index in swarm->protocols */
     bool outbound;
     bool fin_in, fin_out; /* told by the peer; asked by the user */
     bool shut;            /* our FIN was handed to the connection */
@@ -204,10 +205,15 @@ struct sh_stream {
     int err;
     uint64_t code;
     void *user;
-    sh_mss mss;
-    struct sh_alarm alarm; /* negotiation, or a service's patience */
     struct sh_note note;
-    /* of services */
+    struct sh_stream_work *work; /* NULL: an open stream of the user, agreed and said so */
+};
+
+/* What a stream needs while it is negotiated, and a service's for its whole life. */
+struct sh_stream_work {
+    struct sh_stream *stream;
+    struct sh_alarm alarm; /* negotiation, or a service's patience */
+    sh_mss mss;
     struct sh_buf in, out;
     sh_ping ping;
     sh_identify *ident;
@@ -322,7 +328,8 @@ struct sh_swarm {
     sh_list notes;
     /* peers */
     sh_slab peers;
-    sh_map_bytes peer_of_id;
+    sh_map_u64 peer_of_hash;       /* of its id; see sh_peer.twin */
+    uint64_t peer_seed, peer_mask; /* mask: all bits; with few every peer has twins */
     sh_list idle;
     struct sh_peer *self;
     sh_addr listen[SH_LISTEN_MAX], announce[SH_LISTEN_MAX];

@@ -113,7 +113,7 @@ static void kad_pump(struct sh_swarm *s, struct sh_link *l)
     uint8_t buf[2 * KAD_BUF_BYTES];
     while (!sh_list_empty(&l->kad_queue) && l->kad_sent_count < SH_KAD_SENT_MAX) {
         struct sh_request *r = SH_CONTAINER(sh_list_front(&l->kad_queue), struct sh_request, at);
-        if (l->state != SH_LINK_UP || (l->kad_out && l->kad_out->out.n > 0)) {
+        if (l->state != SH_LINK_UP || (l->kad_out && l->kad_out->work->out.n > 0)) {
             return;
         }
         if (!r->owner && r->asker < SH_ASK_HELLO) {
@@ -275,6 +275,17 @@ void sh_kad_down(struct sh_swarm *s, struct sh_link *l)
     kad_requeue(s, l, true);
 }
 
+bool sh_kad_rest(struct sh_swarm *s, struct sh_link *l)
+{
+    sh_stream *st = l->kad_out;
+    if (!st || !sh_list_empty(&l->kad_queue) || !sh_list_empty(&l->kad_sent)) {
+        return false;
+    }
+    l->kad_out = NULL; /* the next request opens another, which costs no round trip */
+    sh_stream_drop(s, st, 0);
+    return true;
+}
+
 /* p waits beside a full bucket: is the oldest one in it still there? */
 static void kad_doubt(struct sh_swarm *s, const struct sh_peer *p)
 {
@@ -382,21 +393,21 @@ static void kad_end(struct sh_swarm *s, sh_stream *st)
     }
 }
 
-/* The next whole message in st->in: its length with prefix, 0: not yet, < 0: malformed. */
+/* The next whole message in work->in: its length with prefix, 0: not yet, < 0: malformed. */
 static int kad_message(const sh_stream *st, sh_span *body)
 {
     uint64_t n;
-    int prefix = sh_uvarint_get(sh_span_of(st->in.b, st->in.n), &n);
+    int prefix = sh_uvarint_get(sh_span_of(st->work->in.b, st->work->in.n), &n);
     if (prefix < 0) {
         return prefix == SH_E_MORE ? 0 : prefix;
     }
     if (n > SH_KAD_MESSAGE_MAX) {
         return SH_E_PROTO;
     }
-    if (st->in.n - (size_t)prefix < n) {
+    if (st->work->in.n - (size_t)prefix < n) {
         return 0;
     }
-    *body = sh_span_of(st->in.b + prefix, (size_t)n);
+    *body = sh_span_of(st->work->in.b + prefix, (size_t)n);
     return prefix + (int)n;
 }
 
@@ -439,24 +450,24 @@ static void kad_work(struct sh_swarm *s, sh_stream *st)
     struct sh_link *l = st->link;
     sh_span body;
     int n = 0, err = 0;
-    while (err == 0 && (st->outbound || st->out.n == 0) && (n = kad_message(st, &body)) > 0) {
+    while (err == 0 && (st->outbound || st->work->out.n == 0) && (n = kad_message(st, &body)) > 0) {
         err = st->outbound ? kad_take_answer(s, l, body) : kad_take_request(s, st, body);
         if (l->state != SH_LINK_UP || (st->outbound && l->kad_out != st)) {
             return; /* what the answer set off has ended this very stream */
         }
-        sh_buf_consume(&st->in, (size_t)n);
+        sh_buf_consume(&st->work->in, (size_t)n);
         sh_stream_credit(st, (size_t)n);
     }
     if (err < 0 || n < 0) {
         kad_end(s, st);
         return;
     }
-    if (st->in.n == 0) {
-        sh_buf_free(s, &st->in); /* between messages a stream holds nothing */
+    if (st->work->in.n == 0) {
+        sh_buf_free(s, &st->work->in); /* between messages a stream holds nothing */
     }
     if (st->outbound) {
         kad_pump(s, l);
-    } else if (st->fin_in && st->out.n == 0) {
+    } else if (st->fin_in && st->work->out.n == 0) {
         st->fin_out = true; /* all whole requests are answered */
         sh_stream_drain(st);
         l->kad_in_count--;
@@ -466,7 +477,7 @@ static void kad_work(struct sh_swarm *s, sh_stream *st)
 
 void sh_kad_data(struct sh_swarm *s, sh_stream *st, sh_span data)
 {
-    if (sh_buf_append(s, &st->in, data) != 0) {
+    if (sh_buf_append(s, &st->work->in, data) != 0) {
         kad_end(s, st);
         return;
     }

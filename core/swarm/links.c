@@ -62,6 +62,7 @@ static int link_new(struct sh_swarm *s, const sh_addr *addr, bool dialer, struct
     l->index = index;
     l->id = (uint64_t)++s->link_serial << LINK_INDEX_BITS | index;
     l->dialer = dialer;
+    l->why = "";
     l->addr_b = addr_b;
     l->addr_n = addr->n;
     if (addr_b) {
@@ -294,7 +295,7 @@ void sh_link_die(struct sh_swarm *s, struct sh_link *l, uint32_t code, int err, 
         return;
     }
     l->err = err;
-    sh_text_copy(l->why, sizeof l->why, why ? why : "");
+    l->why = why ? why : "";
     l->state = SH_LINK_DEAD;
     sh_list_remove(&l->ready);
     if (l->conn && !l->pipe_gone && !l->conn_over) {

@@ -2,12 +2,17 @@
 #include "swarm/peers.h"
 
 #include <stddef.h>
+#include <string.h>
+
+#include "base/hash.h"
 
 int sh_peers_init(struct sh_swarm *s)
 {
     sh_slab_init(&s->peers, s->cfg.mem, sizeof(struct sh_peer), SH_PEERS_TABLE_MAX,
                  (uint32_t)sh_rng_u64(s->cfg.rng));
-    sh_map_bytes_init(&s->peer_of_id, s->cfg.mem, sh_rng_u64(s->cfg.rng), SH_PEERS_TABLE_MAX);
+    s->peer_seed = sh_rng_u64(s->cfg.rng);
+    s->peer_mask = UINT64_MAX;
+    sh_map_u64_init(&s->peer_of_hash, s->cfg.mem, s->peer_seed, SH_PEERS_TABLE_MAX);
     sh_list_init(&s->idle);
     int err = sh_peers_get(s, &s->self_id, &s->self);
     if (err == 0) {
@@ -22,15 +27,72 @@ static void peer_addr_free(struct sh_swarm *s, struct sh_peer_addr *a)
     sh_swarm_give(s, a, offsetof(struct sh_peer_addr, b) + a->n);
 }
 
+static uint64_t peer_hash(const struct sh_swarm *s, const sh_peer_id *id)
+{
+    return sh_hash_bytes(s->peer_seed, sh_peer_id_span(id)) & s->peer_mask;
+}
+
+/* The first of those with the hash; NULL: none. Two are rare: only their hash is a key, not the id once more. */
+static struct sh_peer *peer_of_hash(const struct sh_swarm *s, uint64_t hash)
+{
+    uint64_t first;
+    return sh_map_u64_get(&s->peer_of_hash, hash, &first) ? sh_map_ptr(first) : NULL;
+}
+
+static int peer_enter(struct sh_swarm *s, struct sh_peer *p)
+{
+    uint64_t hash = peer_hash(s, &p->id);
+    p->twin = peer_of_hash(s, hash);
+    return sh_map_u64_put(&s->peer_of_hash, hash, sh_map_of_ptr(p));
+}
+
+static void peer_leave(struct sh_swarm *s, struct sh_peer *p)
+{
+    uint64_t hash = peer_hash(s, &p->id);
+    struct sh_peer *first = peer_of_hash(s, hash);
+    if (first == p && !p->twin) {
+        sh_map_u64_del(&s->peer_of_hash, hash, NULL);
+    } else if (first == p) {
+        (void)sh_map_u64_put(&s->peer_of_hash, hash,
+                             sh_map_of_ptr(p->twin)); /* its slot is there */
+    }
+    for (; first; first = first->twin) {
+        first->twin = first->twin == p ? p->twin : first->twin;
+    }
+}
+
+static void peer_agent_free(struct sh_swarm *s, struct sh_peer *p)
+{
+    if (p->agent) {
+        sh_swarm_give(s, p->agent, strlen(p->agent) + 1);
+        p->agent = NULL;
+    }
+}
+
+void sh_peer_agent(struct sh_swarm *s, struct sh_peer *p, const char *agent)
+{
+    size_t bytes = strlen(agent) + 1;
+    char *copy = p->agent && strcmp(p->agent, agent) == 0 ? NULL : sh_swarm_take(s, bytes);
+    if (copy) { /* without memory it stays as it was: only people read it */
+        memcpy(copy, agent, bytes);
+        peer_agent_free(s, p);
+        p->agent = copy;
+    }
+}
+
 static void peer_free(struct sh_swarm *s, struct sh_peer *p)
 {
     for (unsigned i = 0; i < p->addr_count; i++) {
         peer_addr_free(s, p->addrs[i]);
     }
+    if (p->addrs) {
+        sh_swarm_give(s, p->addrs, p->addr_cap * sizeof(p->addrs[0]));
+    }
+    peer_agent_free(s, p);
     sh_wheel_cancel(&s->wheel, &p->alarm.t);
     sh_list_remove(&p->note.at);
     sh_list_remove(&p->idle);
-    sh_map_bytes_del(&s->peer_of_id, sh_peer_id_span(&p->id), NULL);
+    peer_leave(s, p);
     sh_slab_free(&s->peers, p->ref.index, p->ref.check);
     sh_quota_give(s->cfg.quota, sizeof *p);
 }
@@ -41,7 +103,7 @@ void sh_peers_fini(struct sh_swarm *s)
     for (struct sh_peer *p; (p = sh_slab_next(&s->peers, &cursor, NULL)) != NULL;) {
         peer_free(s, p);
     }
-    sh_map_bytes_fini(&s->peer_of_id);
+    sh_map_u64_fini(&s->peer_of_hash);
     sh_slab_fini(&s->peers);
 }
 
@@ -52,11 +114,11 @@ struct sh_peer *sh_peers_at(const struct sh_swarm *s, struct sh_peer_ref ref)
 
 struct sh_peer *sh_peers_find(const struct sh_swarm *s, const sh_peer_id *id)
 {
-    uint64_t index;
-    if (!sh_map_bytes_get(&s->peer_of_id, sh_peer_id_span(id), &index)) {
-        return NULL;
+    struct sh_peer *p = peer_of_hash(s, peer_hash(s, id));
+    while (p && !sh_peer_id_eq(&p->id, id)) {
+        p = p->twin;
     }
-    return sh_slab_at(&s->peers, (uint32_t)index);
+    return p;
 }
 
 /* The least recently used entry nobody needs goes; what was still to be told about it keeps it. */
@@ -118,7 +180,7 @@ int sh_peers_get(struct sh_swarm *s, const sh_peer_id *id, struct sh_peer **out)
     sh_list_push_back(&s->idle, &p->idle);
     err = sh_peer_id_kad_key(id, p->key);
     if (err == 0) {
-        err = sh_map_bytes_put(&s->peer_of_id, sh_peer_id_span(id), index);
+        err = peer_enter(s, p);
     }
     if (err != 0) {
         peer_free(s, p);
@@ -191,6 +253,26 @@ static unsigned peer_addr_worst(const struct sh_peer *p)
     return worst;
 }
 
+static bool peer_addr_room(struct sh_swarm *s, struct sh_peer *p)
+{
+    if (p->addr_count < p->addr_cap) {
+        return true;
+    }
+    unsigned cap =
+        p->addr_cap ? 2u * p->addr_cap : 2u; /* one is dialled, one is told by identify */
+    struct sh_peer_addr **addrs = sh_swarm_take(s, cap * sizeof *addrs);
+    if (!addrs) {
+        return false;
+    }
+    if (p->addrs) {
+        memcpy(addrs, p->addrs, p->addr_count * sizeof *addrs);
+        sh_swarm_give(s, p->addrs, p->addr_cap * sizeof *addrs);
+    }
+    p->addrs = addrs;
+    p->addr_cap = (uint16_t)cap;
+    return true;
+}
+
 bool sh_peer_learn(struct sh_swarm *s, struct sh_peer *p, const sh_addr *addr)
 {
     sh_addr clean = *addr;
@@ -212,7 +294,8 @@ bool sh_peer_learn(struct sh_swarm *s, struct sh_peer *p, const sh_addr *addr)
             return false;
         }
     }
-    a = sh_swarm_take(s, offsetof(struct sh_peer_addr, b) + clean.n);
+    bool room = at < p->addr_count || peer_addr_room(s, p);
+    a = room ? sh_swarm_take(s, offsetof(struct sh_peer_addr, b) + clean.n) : NULL;
     if (!a) {
         return false;
     }

@@ -24,6 +24,8 @@ struct sh_peer_addr *sh_peer_addr_find(struct sh_peer *p, const sh_addr *addr);
 void sh_peer_addr_load(const struct sh_peer_addr *a, sh_addr *out);
 /* Up to max addresses for others, best first; spans into the book. */
 unsigned sh_peer_addr_spans(const struct sh_peer *p, sh_span *out, unsigned max);
+void sh_peer_agent(struct sh_swarm *s, struct sh_peer *p,
+                   const char *agent); /* what it calls itself */
 bool sh_swarm_own_addr(const struct sh_swarm *s, const sh_addr *addr);
 
 #endif

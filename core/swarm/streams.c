@@ -29,23 +29,44 @@ enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto)
 static sh_stream *stream_new(struct sh_swarm *s, struct sh_link *l, uint64_t id, bool outbound)
 {
     sh_stream *st = sh_swarm_take(s, sizeof *st);
-    if (!st) {
+    struct sh_stream_work *work = st ? sh_swarm_take(s, sizeof *work) : NULL;
+    if (!work) {
+        if (st) {
+            sh_swarm_give(s, st, sizeof *st);
+        }
         return NULL;
     }
     st->swarm = s;
     st->link = l;
     st->peer = l->peer;
-    st->conn_id = l->id;
+    st->work = work;
+    work->stream = st;
     st->id = id;
     st->outbound = outbound;
     sh_peer_use(st->peer);
     sh_list_push_back(&l->streams, &st->of_link);
     sh_list_init(&st->note.at);
     st->note.kind = SH_NOTE_STREAM;
-    sh_alarm_init(&st->alarm, SH_ALARM_STREAM);
-    sh_alarm_set(s, &st->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
+    sh_alarm_init(&work->alarm, SH_ALARM_STREAM);
+    sh_alarm_set(s, &work->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
     l->conn->ops->set_user(l->conn, id, st);
     return st;
+}
+
+static void stream_work_free(struct sh_swarm *s, sh_stream *st)
+{
+    struct sh_stream_work *work = st->work;
+    if (!work) {
+        return;
+    }
+    sh_wheel_cancel(&s->wheel, &work->alarm.t);
+    sh_buf_free(s, &work->in);
+    sh_buf_free(s, &work->out);
+    if (work->ident) {
+        sh_swarm_give(s, work->ident, sizeof *work->ident);
+    }
+    sh_swarm_give(s, work, sizeof *work);
+    st->work = NULL;
 }
 
 void sh_stream_free(struct sh_swarm *s, sh_stream *st)
@@ -56,16 +77,11 @@ void sh_stream_free(struct sh_swarm *s, sh_stream *st)
     if (st->link->state == SH_LINK_UP) {
         st->link->conn->ops->set_user(st->link->conn, st->id, NULL);
     }
-    sh_wheel_cancel(&s->wheel, &st->alarm.t);
     sh_list_remove(&st->of_link);
     sh_list_remove(&st->note.at);
     s->carry = s->carry == st ? NULL : s->carry;
     s->ended = s->ended == st ? NULL : s->ended;
-    sh_buf_free(s, &st->in);
-    sh_buf_free(s, &st->out);
-    if (st->ident) {
-        sh_swarm_give(s, st->ident, sizeof *st->ident);
-    }
+    stream_work_free(s, st);
     sh_peer_unuse(s, st->peer);
     sh_swarm_give(s, st, sizeof *st);
 }
@@ -81,12 +97,18 @@ void sh_stream_drop(struct sh_swarm *s, sh_stream *st, uint32_t code)
 /* Writes the pieces of the negotiation: 1: all are out, 0: the rest waits for WRITABLE, or < 0. */
 static int stream_negotiate_out(sh_stream *st)
 {
-    for (sh_span o; (o = sh_mss_out(&st->mss)).n > 0;) {
+    if (!st->work) {
+        return 1;
+    }
+    for (sh_span o; (o = sh_mss_out(&st->work->mss)).n > 0;) {
         int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, o);
         if (n <= 0) {
             return (int)n;
         }
-        sh_mss_sent(&st->mss, (size_t)n);
+        sh_mss_sent(&st->work->mss, (size_t)n);
+    }
+    if (st->service == SH_SERVE_USER && st->state == SH_STREAM_OPEN) {
+        stream_work_free(st->swarm, st);
     }
     return 1;
 }
@@ -104,9 +126,9 @@ int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_st
         l->conn->ops->reset(l->conn, id, STREAM_TOO_MANY);
         return SH_E_LIMIT;
     }
-    st->proto = proto;
+    st->proto = (uint8_t)proto;
     st->service = sh_streams_service(s, proto);
-    sh_mss_dialer(&st->mss, &s->protocols[proto], 1);
+    sh_mss_dialer(&st->work->mss, &s->protocols[proto], 1);
     stream_negotiate_out(st);
     *out = st;
     return 0;
@@ -123,7 +145,7 @@ void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id)
     }
     l->negotiating++;
     /* The DHT is last in the list: switched off, it is simply not offered. */
-    sh_mss_listener(&st->mss, s->protocols,
+    sh_mss_listener(&st->work->mss, s->protocols,
                     s->cfg.dht == SH_DHT_OFF ? s->protocol_count - 1 : s->protocol_count);
 }
 
@@ -131,7 +153,7 @@ static void event_of(const sh_stream *st, enum sh_swarm_event_kind kind, struct 
 {
     ev->kind = kind;
     ev->peer = st->peer->ref;
-    ev->conn = st->conn_id;
+    ev->conn = st->link->id;
     ev->stream = (sh_stream *)(uintptr_t)st;
     ev->proto = st->proto;
     ev->code = st->code;
@@ -206,10 +228,10 @@ static bool stream_refused(struct sh_swarm *s, sh_stream *st, struct sh_swarm_ev
 static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
                           struct sh_swarm_event *ev)
 {
-    sh_wheel_cancel(&s->wheel, &st->alarm.t);
+    sh_wheel_cancel(&s->wheel, &st->work->alarm.t);
     if (!st->outbound) {
         st->link->negotiating--;
-        st->proto = sh_mss_chosen(&st->mss);
+        st->proto = (uint8_t)sh_mss_chosen(&st->work->mss);
         st->service = sh_streams_service(s, st->proto);
     } else {
         st->peer->spoken |= UINT64_C(1) << st->proto;
@@ -236,18 +258,20 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
         }
         s->carry = st;
     }
+    stream_negotiate_out(st); /* nothing is left of it, unless our answer still waits for room */
     event_of(st, st->outbound ? SH_SWARM_STREAM_OPEN : SH_SWARM_STREAM_IN, ev);
     return true;
 }
 
-/* What cannot be read before an answer is written waits in st->in, uncredited: the connection is full, not the window. */
+/* What cannot be read before an answer is written waits in work->in, uncredited: the connection is full, not the window.
+ */
 static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data,
                              struct sh_swarm_event *ev)
 {
     size_t used = 0, n = 1;
     int out = stream_negotiate_out(st);
-    while (n > 0 && out > 0 && sh_mss_state(&st->mss) == SH_MSS_RUNNING) {
-        n = sh_mss_recv(&st->mss, sh_span_skip(data, used));
+    while (n > 0 && out > 0 && sh_mss_state(&st->work->mss) == SH_MSS_RUNNING) {
+        n = sh_mss_recv(&st->work->mss, sh_span_skip(data, used));
         used += n;
         out = stream_negotiate_out(st);
     }
@@ -256,8 +280,9 @@ static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data,
         return stream_refused(s, st, ev);
     }
     sh_stream_credit(st, used);
-    switch (sh_mss_state(&st->mss)) {
-    case SH_MSS_RUNNING: return sh_buf_append(s, &st->in, rest) != 0 && stream_refused(s, st, ev);
+    switch (sh_mss_state(&st->work->mss)) {
+    case SH_MSS_RUNNING:
+        return sh_buf_append(s, &st->work->in, rest) != 0 && stream_refused(s, st, ev);
     case SH_MSS_ACCEPTED: return stream_agreed(s, st, rest, ev);
     case SH_MSS_REFUSED:
     case SH_MSS_FAULT: return stream_refused(s, st, ev);
@@ -268,8 +293,8 @@ static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data,
 /* There is room for the answer that held the negotiation up. */
 static bool stream_negotiate_on(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
-    struct sh_buf kept = st->in;
-    memset(&st->in, 0, sizeof st->in);
+    struct sh_buf kept = st->work->in;
+    memset(&st->work->in, 0, sizeof st->work->in);
     bool told = stream_negotiate(s, st, sh_span_of(kept.b, kept.n), ev);
     sh_buf_free(s, &kept);
     return told;
@@ -277,8 +302,8 @@ static bool stream_negotiate_on(struct sh_swarm *s, sh_stream *st, struct sh_swa
 
 bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
 {
-    if (st->state == SH_STREAM_NEGOTIATING && st->in.n > 0) {
-        return sh_buf_append(s, &st->in, data) != 0 && stream_refused(s, st, ev);
+    if (st->state == SH_STREAM_NEGOTIATING && st->work->in.n > 0) {
+        return sh_buf_append(s, &st->work->in, data) != 0 && stream_refused(s, st, ev);
     }
     if (st->state == SH_STREAM_NEGOTIATING) {
         return stream_negotiate(s, st, data, ev);
@@ -315,12 +340,12 @@ static void stream_both_done(struct sh_swarm *s, sh_stream *st)
 
 bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
-    if (st->state == SH_STREAM_NEGOTIATING && st->in.n > 0) {
+    if (st->state == SH_STREAM_NEGOTIATING && st->work->in.n > 0) {
         st->early_fin = true;
         return false;
     }
     if (st->state == SH_STREAM_NEGOTIATING) {
-        sh_mss_eof(&st->mss);
+        sh_mss_eof(&st->work->mss);
         return stream_refused(s, st, ev);
     }
     st->fin_in = true;
@@ -346,7 +371,7 @@ bool sh_streams_reset(struct sh_swarm *s, sh_stream *st, uint64_t code, struct s
 
 bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
-    if (st->state == SH_STREAM_NEGOTIATING && st->in.n > 0) {
+    if (st->state == SH_STREAM_NEGOTIATING && st->work->in.n > 0) {
         return stream_negotiate_on(s, st, ev);
     }
     if (st->state == SH_STREAM_OVER || stream_negotiate_out(st) <= 0) {
@@ -425,7 +450,7 @@ void sh_streams_link_down(struct sh_swarm *s, struct sh_link *l)
             st->link->kad_out = st->link->kad_out == st ? NULL : st->link->kad_out;
             sh_stream_free(s, st);
         } else {
-            sh_wheel_cancel(&s->wheel, &st->alarm.t);
+            stream_work_free(s, st);
             sh_list_remove(&st->note.at); /* the link's note tells it now */
         }
     }
@@ -458,24 +483,24 @@ int sh_stream_send(sh_stream *st, sh_span bytes)
         }
         bytes = sh_span_skip(bytes, (size_t)n);
     }
-    return bytes.n > 0 ? sh_buf_append(st->swarm, &st->out, bytes) : 0;
+    return bytes.n > 0 ? sh_buf_append(st->swarm, &st->work->out, bytes) : 0;
 }
 
 bool sh_stream_drain(sh_stream *st)
 {
-    if (!stream_live(st) || sh_mss_out(&st->mss).n > 0) {
+    if (!stream_live(st) || sh_mss_out(&st->work->mss).n > 0) {
         return false;
     }
-    if (st->out.n > 0) {
-        int64_t n =
-            stream_conn(st)->ops->write(st->link->conn, st->id, sh_span_of(st->out.b, st->out.n));
-        sh_buf_consume(&st->out, n > 0 ? (size_t)n : 0);
+    if (st->work->out.n > 0) {
+        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id,
+                                                sh_span_of(st->work->out.b, st->work->out.n));
+        sh_buf_consume(&st->work->out, n > 0 ? (size_t)n : 0);
     }
-    if (st->out.n == 0 && st->fin_out && !st->shut) {
+    if (st->work->out.n == 0 && st->fin_out && !st->shut) {
         st->shut = true;
         stream_conn(st)->ops->shut(st->link->conn, st->id);
     }
-    return st->out.n == 0;
+    return st->work->out.n == 0;
 }
 
 void sh_stream_credit(sh_stream *st, size_t n)
@@ -504,7 +529,7 @@ struct sh_peer_ref sh_stream_peer(const sh_stream *st)
 
 sh_conn_id sh_stream_conn(const sh_stream *st)
 {
-    return st->conn_id;
+    return st->link->id;
 }
 
 int64_t sh_stream_write(sh_stream *st, sh_span data)
@@ -524,7 +549,8 @@ int64_t sh_stream_write(sh_stream *st, sh_span data)
 
 size_t sh_stream_writable(const sh_stream *st)
 {
-    bool can = stream_live(st) && !st->fin_out && sh_mss_out(&st->mss).n == 0;
+    bool said = !st->work || sh_mss_out(&st->work->mss).n == 0;
+    bool can = stream_live(st) && !st->fin_out && said;
     return can ? st->link->conn->ops->writable(st->link->conn, st->id) : 0;
 }
 

@@ -283,7 +283,7 @@ void sh_swarm_closed(sh_swarm *s, sh_conn_id id, int err, const char *text, uint
         sh_link_free(s, l);
     } else if (link_reads(l)) {
         l->err = err;
-        sh_text_copy(l->why, sizeof l->why, text);
+        l->why = text;
         l->conn->ops->eof(l->conn, now_us);
         sh_link_ready(s, l); /* what it still has to say comes first, then CLOSED */
     } else {
@@ -297,7 +297,9 @@ static void swarm_alarm(struct sh_swarm *s, sh_timer *t)
     switch (a->kind) {
     case SH_ALARM_LINK: sh_link_alarm(s, SH_CONTAINER(a, struct sh_link, alarm)); break;
     case SH_ALARM_PEER: sh_dial_peer_alarm(s, SH_CONTAINER(a, struct sh_peer, alarm)); break;
-    case SH_ALARM_STREAM: sh_streams_alarm(s, SH_CONTAINER(a, sh_stream, alarm)); break;
+    case SH_ALARM_STREAM:
+        sh_streams_alarm(s, SH_CONTAINER(a, struct sh_stream_work, alarm)->stream);
+        break;
     case SH_ALARM_CALL: sh_call_alarm(s, SH_CONTAINER(a, struct sh_call, alarm)); break;
     case SH_ALARM_REQUEST:
         sh_kad_request_alarm(s, SH_CONTAINER(a, struct sh_request, alarm));
@@ -430,12 +432,11 @@ static void link_pong(struct sh_link *l, uint64_t rtt_us)
 
 static void link_closed(struct sh_swarm *s, struct sh_link *l, const struct sh_conn_ev *c)
 {
-    char why[sizeof l->why];
+    const char *why = c->why && c->why[0] ? c->why : "the peer closed the connection";
     int err = c->err;
-    sh_text_copy(why, sizeof why, c->why && c->why[0] ? c->why : "the peer closed the connection");
     if (l->pipe_gone && l->err != 0) { /* the pipe broke: the driver knows better */
         err = l->err;
-        sh_text_copy(why, sizeof why, l->why);
+        why = l->why;
     }
     if (err == 0 && l->state == SH_LINK_SECURING) {
         err = SH_E_UNREACHABLE;

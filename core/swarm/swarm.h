@@ -72,6 +72,7 @@ void sh_swarm_announce(sh_swarm *s, const sh_addr *addr); /* publish these inste
 sh_conn_id sh_swarm_accepted(sh_swarm *s, const sh_addr *remote,
                              uint64_t now_us);                        /* 0: refused, close it */
 void sh_swarm_connected(sh_swarm *s, sh_conn_id id, uint64_t now_us); /* our dial's pipe is up */
+/* Here and in sh_swarm_closed and sh_swarm_close_conn: text is kept, so it is a constant. */
 void sh_swarm_dial_failed(sh_swarm *s, sh_conn_id id, int err, const char *text, uint64_t now_us);
 void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size_t n, int err,
                        uint64_t now_us);
@@ -109,6 +110,7 @@ bool sh_swarm_action(sh_swarm *s, struct sh_swarm_action *out);
 enum sh_swarm_event_kind {
     SH_SWARM_PEER_UP,   /* first connection to peer is secured: addr */
     SH_SWARM_PEER_DOWN, /* last connection to peer is gone: err, text. Not a death. */
+    SH_SWARM_PEER_REST, /* a connection to peer was idle for SH_LINK_REST_MS: give back what can be made again */
     SH_SWARM_PEER_LOST, /* a held peer is dead: every address it was reached at refuses, or nothing accepted and
                              it did not return in closed_grace (4 RTT if longer), or silence for peer_timeout.
                              Once per loss; the hold stays. */

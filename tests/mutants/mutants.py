@@ -120,7 +120,7 @@ MUTANTS = [
     Mutant("gate-ungiven", "what has left still takes room in the peer's queue", "core/remote/native_out.c",
            "        n->peer->gate_due += sh_msg_bytes(m);", "        n->peer->gate_due += 0;", HOT),
     Mutant("names-late-kept", "names of the last session are taken for known", "core/remote/native_out.c",
-           "    memset(n->names_late, 0, sizeof n->names_late);\n", "", HOT),
+           "    native_names_forget(n);\n", "", HOT),
     Mutant("last-own-kept", "the window found last outlives its session", "core/remote/native_credit.c",
            "    n->last_own = n->last_own == o ? NULL : n->last_own;\n", "", HOT),
     Mutant("table-off-by-one", "a table that grows is one entry short", "core/remote/native_in.c",

@@ -13,7 +13,10 @@
 
 #include "node/node.h"
 
-enum { WORLD_NODES = 3, WORLD_PIPES = 64, WORLD_TOKEN = 77 };
+#ifndef WORLD_NODES
+#define WORLD_NODES 3 /* at most 250 */
+#endif
+enum { WORLD_PIPES = 64 * WORLD_NODES, WORLD_TOKEN = 77 };
 
 struct world_end {
     int node;
@@ -30,6 +33,7 @@ struct world_pipe {
 struct world {
     uint64_t now_us;
     sh_node *node[WORLD_NODES];
+    const sh_mem *mem[WORLD_NODES]; /* NULL: the system's */
     sh_rng_seeded seeds[WORLD_NODES];
     struct world_pipe pipes[WORLD_PIPES];
     bool cut[WORLD_NODES]; /* refuses dials */
@@ -59,6 +63,7 @@ static void world_config(struct world *w, int i, struct sh_node_config *cfg)
 {
     sh_node_config_init(cfg);
     cfg->rng = sh_rng_seeded_init(&w->seeds[i], 1000u + (unsigned)i);
+    cfg->mem = w->mem[i];
     cfg->wake = world_wake;
     cfg->on_event = world_on_event;
     cfg->on_event_ud = w->events[i];
