@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/mp.h"
 #include "driver.h"
+#include "io/keyfile.h"
 #include "shoal_object.h"
 
 /* A C type as the runtime knows it: made once per executor, so that no lock is needed. */
@@ -78,6 +79,22 @@ static inline int abi_inside(const shoal_node *node, abi_inside_fn *fn, void *ud
 {
     return node->ops->inside(node->driver, fn, ud);
 }
+
+/* --- config.c --- */
+/* What a node was asked for, over the defaults. */
+struct abi_options {
+    shoal_node_config c;
+    sh_peer_id *peers; /* allow, then admin */
+    size_t peer_count;
+    uint8_t key[SH_KEYFILE_MAX];
+    int key_len;
+};
+/* given: NULL for the defaults. */
+int abi_options_read(struct abi_options *o, const shoal_node_config *given);
+/* Also reads the peer ids and the key file. In any case abi_options_fini takes it all back. */
+int abi_options_check(struct abi_options *o, const sh_mem *mem);
+void abi_options_core(const struct abi_options *o, shoal_node *node, struct sh_io_config *out);
+void abi_options_fini(struct abi_options *o, const sh_mem *mem);
 
 /* --- node.c --- */
 /* Makes the driver of a node that is all but ready: sets ops, driver, core, rt. 0, or a code of core and *why. */
@@ -150,13 +167,16 @@ int abi_then_room(const sh_cx *cx, shoal_node *node, shoal_then_fn then, void *u
 int abi_then_run(sh_cx *cx, void *ud, const struct sh_result *result);
 uint64_t abi_ask_deadline_us(const shoal_node *node, uint32_t timeout_ms);
 
-/* --- actor.c --- */
+/* --- type.c --- */
+/* [exec] The type as executor `exec` has it. */
+int abi_type_of(shoal_node *node, unsigned exec, const shoal_actor_type *key,
+                struct abi_type **out);
 void abi_types_fini(shoal_node *node);
 
 /* --- event.c --- */
 void abi_event(void *ud, const struct sh_node_event *ev);
 
-/* The node that handles cx: every actor's type is one of actor.c. NULL: a held message whose actor has ended. */
+/* The node that handles cx: every actor's type is one of type.c. NULL: a held message whose actor has ended. */
 static inline shoal_node *abi_cx_node(const sh_cx *cx)
 {
     const sh_type *type = sh_cx_type(cx);

@@ -229,13 +229,12 @@ static PyMethodDef ref_methods[] = {
     METHOD("unregister", ref_unregister, METH_O,
            "unregister(name) -> Pending of None\n\nGives a name up. Any thread. Raises NotFound, "
            "Usage, Closed. Since 0.1.0."),
-    METHOD(
-        "stop", ref_stop, METH_VARARGS | METH_KEYWORDS,
-        "stop(timeout=None) -> Pending of Reason\n\nStops the actor: it takes nothing new, what is "
-        "queued is handled, on_stop runs.\n"
-        "timeout: seconds to wait; it goes on stopping. Any thread. Raises NotRunning, Refused, "
-        "Unreachable, Timeout,\n"
-        "Closed. Since 0.1.0."),
+    METHOD("stop", ref_stop, METH_VARARGS | METH_KEYWORDS,
+           "stop(timeout=None) -> Pending of Reason\n\nStops the actor: it takes nothing new, "
+           "what is queued is handled, on_stop runs.\n"
+           "timeout: seconds to wait; it goes on stopping. Any thread. Raises NotRunning, Refused, "
+           "Unreachable, Timeout,\n"
+           "Closed. Since 0.1.0."),
     METHOD("kill", ref_kill, METH_NOARGS,
            "kill() -> None\n\nEnds the actor where its handler next waits; its queue is not "
            "handled. Any thread.\n"

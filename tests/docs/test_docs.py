@@ -22,9 +22,10 @@ sys.path.insert(0, str(ROOT / "tests/examples"))
 from programs import Program, main, run  # noqa: E402
 
 PAGES = [ROOT / "README.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TEXTS = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md")), *sorted((ROOT / "core").glob("*/README.md")),
+LAYERS = [ROOT / "core" / name for name in "base crypto proto swarm actor remote node io sim".split()]
+MAPPED = [*LAYERS, *(ROOT / name for name in ("abi", "bindings/lua", "bindings/python", "bench"))]
+TEXTS = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md")), *(folder / "README.md" for folder in MAPPED),
          ROOT / "tests/README.md", ROOT / "CHANGELOG.md"]
-LAYERS = "base crypto proto swarm actor remote node io sim".split()
 RUN = """#!/bin/sh
 # Stands for the project's ./run while its pages are tested.
 command=$1
@@ -187,11 +188,11 @@ def every_code_is_explained():
 
 
 def every_layer_has_a_page():
-    for layer in LAYERS:
-        page = ROOT / "core" / layer / "README.md"
-        assert page.exists(), f"core/{layer} has no README.md"
+    for folder in MAPPED:
+        page = folder / "README.md"
+        assert page.exists(), f"{folder.relative_to(ROOT)} has no README.md"
         count = len(page.read_text().splitlines())
-        assert count <= 20, f"core/{layer}/README.md has {count} lines, at most 20"
+        assert count <= 20, f"{page.relative_to(ROOT)} has {count} lines, at most 20"
 
 
 def named_in(page, names):
@@ -202,13 +203,13 @@ def named_in(page, names):
 
 
 def maps_are_whole():
-    """README.md names each folder and page, tests/README.md each suite, the README of a layer each of its files."""
+    """README.md names each folder and page, tests/README.md each suite, the README of a folder each of its files."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     folders = {name.split("/")[0] + "/" for name in listed if "/" in name and not name.startswith(".")}
     named_in(ROOT / "README.md", sorted(folders) + [str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md"))])
     named_in(ROOT / "tests/README.md", sorted({name.split("/")[1] for name in listed if name.startswith("tests/") and name.count("/") > 1}))
-    for layer in LAYERS:
-        named_in(ROOT / "core" / layer / "README.md", sorted({f.stem for f in (ROOT / "core" / layer).glob("*.[ch]")}))
+    for folder in MAPPED:
+        named_in(folder / "README.md", sorted({f.stem for f in folder.glob("*") if f.suffix in (".c", ".h", ".py", ".lua")}))
 
 
 def lines_are_short():
