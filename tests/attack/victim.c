@@ -8,14 +8,10 @@
  *            peers -> connections, peers, names, actors, downs   log -> lines, longest, control (bytes below space), pushed back to 0
  *   honest   stats -> asked, answered, failed, worst_us; counters start anew
  *            dial ADDRESS, lookup NAME -> code */
-#include "shoal.h"
+#include "../support/host.h"
 
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { PERIOD_MS = 5, PATIENCE_MS = 2000 };
 
@@ -258,14 +254,10 @@ static int line_read(char *line, size_t cap)
 
 static void serve(shoal_node *node, struct honest *h)
 {
-    struct pollfd at[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                           {.fd = shoal_fd(node), .events = POLLIN}};
     uint64_t next_us = shoal_clock_us(node);
     char line[1024];
     for (;;) {
-        int64_t wait = shoal_next_timeout_ms(node);
-        poll(at, 2, h && (wait < 0 || wait > PERIOD_MS) ? PERIOD_MS : (int)wait);
-        if (at[0].revents) {
+        if (host_sleep(node, h ? PERIOD_MS : -1)) {
             if (!line_read(line, sizeof line)) {
                 return;
             }
@@ -298,17 +290,13 @@ static void honest_find(shoal_node *node, const char *address, struct honest *h)
     shoal_result_free(r);
 }
 
-static const char *ref_text(shoal_node *node, shoal_pid pid)
+static const char *exported_ref(shoal_node *node, shoal_pid pid)
 {
-    static char text[4][128];
-    static int next;
-    char *out = text[next++ % 4];
     shoal_pack p;
     shoal_pack_init(&p, NULL, 0);
     shoal_put_ref(&p, node, pid); /* exported */
     shoal_pack_free(&p);
-    shoal_pid_text(node, pid, out, 128);
-    return out;
+    return host_ref(node, pid);
 }
 
 int main(int argc, char **argv)
@@ -344,7 +332,8 @@ int main(int argc, char **argv)
         snprintf(out, sizeof out,
                  "{\"event\": \"ready\", \"peer\": \"%s\", \"address\": \"%s\", \"echo\": \"%s\", "
                  "\"mute\": \"%s\", \"slot\": \"%s\"}",
-                 peer, address, ref_text(node, echo), ref_text(node, mute), ref_text(node, slot));
+                 peer, address, exported_ref(node, echo), exported_ref(node, mute),
+                 exported_ref(node, slot));
         say(out);
     }
     serve(node, honest ? &h : NULL);

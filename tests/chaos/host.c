@@ -8,29 +8,17 @@
  *   ID stop MS              graceful stop; ev end
  * A worker does by KIND: now, later (answers after ARG ms), fail, die (ends), mute (never answers), via (asks the worker of the
  * ref ARG and answers what came of it). It says ev ran before anything else. It ends with its input. */
+#include "../support/host.h"
 #include "../support/lines.h"
-#include <poll.h>
-#include <shoal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { WORDS = 9, LENT = 512, REF = 128, HELD = 4096, DIALS = 8, TICK_MS = 20, LATE_US = 20000 };
+enum { WORDS = 9, TEXT = 512, REF = 128, HELD = 4096, TICK_MS = 20, LATE_US = 20000 };
 
 struct call {
     char id[64];
     shoal_node *node;
 };
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
-}
 
 static void say(const char *event, const char *format, ...)
 {
@@ -39,31 +27,15 @@ static void say(const char *event, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    printf("{\"t\": %lld, \"ev\": \"%s\"%s%s}\n", (long long)now_us(), event, text[0] ? ", " : "",
-           text);
+    printf("{\"t\": %lld, \"ev\": \"%s\"%s%s}\n", (long long)host_now_us(), event,
+           text[0] ? ", " : "", text);
     fflush(stdout);
-}
-
-static char *lent_text(void)
-{
-    static _Thread_local char room[8][LENT];
-    static _Thread_local unsigned next;
-    return room[next++ % 8];
-}
-
-static const char *ref_text(shoal_node *node, shoal_pid pid)
-{
-    char *out = lent_text();
-    if (shoal_pid_text(node, pid, out, LENT) < 0) {
-        out[0] = 0;
-    }
-    return out;
 }
 
 static const char *text_of(shoal_bytes text)
 {
-    char *out = lent_text();
-    size_t n = text.len < LENT - 1 ? text.len : LENT - 1;
+    char *out = host_lent();
+    size_t n = text.len < TEXT - 1 ? text.len : TEXT - 1;
     for (size_t i = 0; i < n; i++) {
         char c = ((const char *)text.data)[i];
         out[i] = c < ' ' || c == '"' || c == '\\' ? '?' : c;
@@ -167,7 +139,7 @@ static int worker_op(shoal_cx *cx, void *state, shoal_bytes value)
 {
     const char *kind = field_text(value, "kind");
     say("ran", "\"id\": \"%s\", \"at\": \"%s\", \"lane\": \"%s\", \"seq\": %lld",
-        field_text(value, "id"), ref_text(shoal_cx_node(cx), shoal_cx_self(cx)),
+        field_text(value, "id"), host_ref(shoal_cx_node(cx), shoal_cx_self(cx)),
         field_text(value, "lane"), (long long)shoal_field_i64(value, "seq", 0));
     if (strcmp(kind, "later") == 0) {
         return op_later(cx, state, value);
@@ -195,7 +167,7 @@ static int on_down(shoal_cx *cx, void *state, shoal_pid pid, const shoal_reason 
     shoal_node *node = shoal_cx_node(cx);
     (void)state;
     say("down", "\"at\": \"%s\", \"to\": \"%s\", \"kind\": \"%s\"",
-        ref_text(node, shoal_cx_self(cx)), ref_text(node, pid), kinds[reason->kind]);
+        host_ref(node, shoal_cx_self(cx)), host_ref(node, pid), kinds[reason->kind]);
     return SHOAL_RESUME;
 }
 
@@ -209,7 +181,7 @@ static int on_error(shoal_cx *cx, void *state, const shoal_result *error)
 static int keep_ref(shoal_cx *cx, void *state, shoal_bytes args)
 {
     (void)args;
-    snprintf(state, REF, "%s", ref_text(shoal_cx_node(cx), shoal_cx_self(cx)));
+    snprintf(state, REF, "%s", host_ref(shoal_cx_node(cx), shoal_cx_self(cx)));
     return 0;
 }
 
@@ -260,7 +232,7 @@ static void on_end(void *ud, const shoal_result *result)
 {
     struct call *call = ud;
     say_end(call->id, result->code, result->delivery,
-            result->code == 0 && result->pid.actor ? ref_text(call->node, result->pid) : "");
+            result->code == 0 && result->pid.actor ? host_ref(call->node, result->pid) : "");
     free(call);
 }
 
@@ -275,7 +247,7 @@ static int64_t spawn_command(shoal_node *node, char **word, struct call *call)
     shoal_pack_init(&p, NULL, 0);
     shoal_put_ref(&p, node, pid); /* its text goes to other processes: it is exported */
     shoal_pack_free(&p);
-    say("born", "\"id\": \"%s\", \"at\": \"%s\", \"name\": \"%s\"", word[0], ref_text(node, pid),
+    say("born", "\"id\": \"%s\", \"at\": \"%s\", \"name\": \"%s\"", word[0], host_ref(node, pid),
         word[2]);
     return shoal_register(node, pid, word[2], on_end, call);
 }
@@ -287,7 +259,7 @@ static int64_t link_command(shoal_node *node, char **word, shoal_pid pid)
     if (code < 0) {
         return code;
     }
-    say("link", "\"id\": \"%s\", \"at\": \"%s\", \"to\": \"%s\"", word[0], ref_text(node, leaf),
+    say("link", "\"id\": \"%s\", \"at\": \"%s\", \"to\": \"%s\"", word[0], host_ref(node, leaf),
         word[2]);
     return shoal_link(node, leaf, pid);
 }
@@ -320,7 +292,7 @@ static int64_t ref_command(shoal_node *node, char **word, struct call *call)
     }
     if (strcmp(word[1], "watch") == 0) {
         say("watch", "\"id\": \"%s\", \"at\": \"%s\", \"to\": \"%s\"", word[0],
-            ref_text(node, the_watcher), word[2]);
+            host_ref(node, the_watcher), word[2]);
         return shoal_monitor(node, the_watcher, pid);
     }
     if (strcmp(word[1], "link") == 0) {
@@ -376,7 +348,7 @@ static void on_event(void *ud, const char *event, shoal_bytes info)
     shoal_node *node = *(shoal_node **)ud;
     if (strcmp(event, "undelivered") == 0) {
         shoal_as_ref(node, to, &pid);
-        say("und", "\"to\": \"%s\", \"count\": %lld, \"code\": \"%s\"", ref_text(node, pid),
+        say("und", "\"to\": \"%s\", \"count\": %lld, \"code\": \"%s\"", host_ref(node, pid),
             (long long)shoal_field_i64(info, "count", 0), field_text(info, "code"));
     } else {
         say(event, "\"peer\": \"%s\", \"text\": \"%s\"", field_text(info, "peer"),
@@ -386,63 +358,33 @@ static void on_event(void *ud, const char *event, shoal_bytes info)
 
 static void serve(shoal_node *node)
 {
-    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                                {.fd = shoal_fd(node), .events = POLLIN}};
-    int64_t tick_us = now_us() + TICK_MS * 1000;
+    int64_t tick_us = host_now_us() + TICK_MS * 1000;
     for (;;) {
-        int64_t wait = shoal_next_timeout_ms(node);
-        poll(watched, 2, wait < 0 || wait > TICK_MS ? TICK_MS : (int)wait);
-        int64_t late = now_us() - tick_us;
+        bool input = host_sleep(node, TICK_MS);
+        int64_t late = host_now_us() - tick_us;
         if (late > LATE_US) {
             say("late", "\"us\": %lld", (long long)late);
         }
         if (late > -1000) {
-            tick_us = now_us() + TICK_MS * 1000;
+            tick_us = host_now_us() + TICK_MS * 1000;
         }
-        if (watched[0].revents && !input_turn(node)) {
+        if (input && !input_turn(node)) {
             return;
         }
         shoal_poll(node, 0, 0);
     }
 }
 
-static const char *after(const char *option, const char *name)
-{
-    size_t n = strlen(name);
-    return strncmp(option, name, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
-}
-
 int main(int argc, char **argv)
 {
-    const char *listen = "/ip4/127.0.0.1/tcp/0", *announce = NULL, *dial[DIALS], *value;
     char peer[80] = "", address[512] = "";
-    shoal_node_config cfg;
+    struct host_options o;
     static shoal_node *node;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.listen = &listen;
-    cfg.listen_count = 1;
-    cfg.announce = &announce;
-    cfg.dial = dial;
-    cfg.on_event = on_event;
-    cfg.event_ud = &node;
-    cfg.log_level = SHOAL_LOG_ERROR;
-    for (int i = 1; i < argc; i++) {
-        if ((value = after(argv[i], "key"))) {
-            cfg.key = value;
-        } else if ((value = after(argv[i], "listen"))) {
-            listen = value;
-        } else if ((value = after(argv[i], "announce"))) {
-            announce = value;
-            cfg.announce_count = 1;
-        } else if ((value = after(argv[i], "dial")) && cfg.dial_count < DIALS) {
-            dial[cfg.dial_count++] = value;
-        } else if ((value = after(argv[i], "threads"))) {
-            cfg.threads = (uint32_t)atoi(value);
-        } else if ((value = after(argv[i], "peer_timeout_ms"))) {
-            cfg.peer_timeout_ms = (uint32_t)atoi(value);
-        }
-    }
-    if (shoal_node_new(&cfg, &node) < 0 || shoal_spawn(node, &leaf_type, NULL, &the_watcher) < 0) {
+    host_options(&o, argc, argv);
+    o.cfg.on_event = on_event;
+    o.cfg.event_ud = &node;
+    if (shoal_node_new(&o.cfg, &node) < 0 ||
+        shoal_spawn(node, &leaf_type, NULL, &the_watcher) < 0) {
         fprintf(stderr, "chaos_host: %s\n", shoal_last_error(NULL));
         return 1;
     }

@@ -1,9 +1,7 @@
 /* host.c - a node for the tests of the shoal command: one actor named "host" that listens on a free port.
  *   host NAME [ADMIN]     prints its address, then the actor's ref; ends when its input does */
-#include <poll.h>
-#include <shoal.h>
+#include "../support/host.h"
 #include <stdio.h>
-#include <unistd.h>
 
 struct host {
     int64_t told;
@@ -108,24 +106,18 @@ static int host_start(shoal_node *node, const char *name)
 
 int main(int argc, char **argv)
 {
-    static const char *listen[] = {"/ip4/127.0.0.1/tcp/0"};
     const char *admin[] = {argc > 2 ? argv[2] : NULL};
-    shoal_node_config cfg;
+    struct host_options o;
     shoal_node *node;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.listen = listen;
-    cfg.listen_count = 1;
-    cfg.admin = admin;
-    cfg.admin_count = argc > 2;
-    cfg.log_level = SHOAL_LOG_OFF;
-    if (argc < 2 || shoal_node_new(&cfg, &node) < 0 || host_start(node, argv[1]) < 0) {
+    host_options(&o, 0, NULL);
+    o.cfg.admin = admin;
+    o.cfg.admin_count = argc > 2;
+    o.cfg.log_level = SHOAL_LOG_OFF;
+    if (argc < 2 || shoal_node_new(&o.cfg, &node) < 0 || host_start(node, argv[1]) < 0) {
         fprintf(stderr, "host: %s\n", shoal_last_error(NULL));
         return 1;
     }
-    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                                {.fd = shoal_fd(node), .events = POLLIN}};
-    while (!watched[0].revents) {
-        poll(watched, 2, (int)shoal_next_timeout_ms(node));
+    while (!host_sleep(node, -1)) {
         shoal_poll(node, 0, 0);
     }
     shoal_node_free(node);

@@ -7,14 +7,9 @@
  * It ends with its input. */
 #include "../support/lines.h"
 #include "host.h"
-#include <poll.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { WORDS = 8, LENT = 2048 };
+enum { WORDS = 8 };
 static const int64_t said =
     INT64_MAX; /* of a command: its end is printed, or will be, without its call */
 
@@ -22,13 +17,6 @@ struct call {
     char id[24];
     shoal_node *node;
 };
-
-int64_t host_now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
-}
 
 void host_say(const char *format, ...)
 {
@@ -42,16 +30,9 @@ void host_say(const char *format, ...)
     fflush(stdout);
 }
 
-static char *lent_text(void)
-{
-    static _Thread_local char room[4][LENT];
-    static _Thread_local unsigned next;
-    return room[next++ % 4];
-}
-
 const char *host_quoted(const char *text, size_t len)
 {
-    char *out = lent_text();
+    char *out = host_lent();
     size_t n = 0;
     for (size_t i = 0; i < len && n < 2000; i++) {
         unsigned char c = (unsigned char)text[i];
@@ -61,18 +42,9 @@ const char *host_quoted(const char *text, size_t len)
     return out;
 }
 
-const char *host_ref(shoal_node *node, shoal_pid pid)
-{
-    char *out = lent_text();
-    if (shoal_pid_text(node, pid, out, LENT) < 0) {
-        out[0] = 0;
-    }
-    return out;
-}
-
 static void quotes_put(char *out, const char *inner)
 {
-    size_t len = strnlen(inner, LENT - 3);
+    size_t len = strnlen(inner, HOST_LENT - 3);
     out[0] = '"';
     memmove(out + 1, inner, len);
     out[len + 1] = '"';
@@ -82,7 +54,7 @@ static void quotes_put(char *out, const char *inner)
 /* A value as JSON: integers, texts, refs and lists of integers are all that the tests read. */
 static const char *value_text(shoal_node *node, shoal_bytes value)
 {
-    char *out = lent_text();
+    char *out = host_lent();
     shoal_bytes text, item;
     shoal_pid pid;
     int64_t n = 0;
@@ -91,7 +63,7 @@ static const char *value_text(shoal_node *node, shoal_bytes value)
     switch (shoal_kind(value)) {
     case SHOAL_KIND_INT:
         shoal_as_i64(value, &n);
-        snprintf(out, LENT, "%lld", (long long)n);
+        snprintf(out, HOST_LENT, "%lld", (long long)n);
         break;
     case SHOAL_KIND_TEXT:
         shoal_as_text(value, &text);
@@ -107,12 +79,12 @@ static const char *value_text(shoal_node *node, shoal_bytes value)
         while (used < 1900 && shoal_next(&value, NULL, &item) == 1) {
             n = 0;
             shoal_as_i64(item, &n);
-            used += (size_t)snprintf(out + used, LENT - used, "%s%lld", used ? ", " : "[",
+            used += (size_t)snprintf(out + used, HOST_LENT - used, "%s%lld", used ? ", " : "[",
                                      (long long)n);
         }
-        snprintf(out + used, LENT - used, used ? "]" : "[]");
+        snprintf(out + used, HOST_LENT - used, used ? "]" : "[]");
         break;
-    default: snprintf(out, LENT, "null");
+    default: snprintf(out, HOST_LENT, "null");
     }
     return out;
 }
@@ -281,62 +253,23 @@ static int input_turn(shoal_node *node)
     return lines_read(&in, line_obey, node);
 }
 
-static void option_take(shoal_node_config *cfg, const char **listen, const char **announce,
-                        const char **dial, const char *option)
-{
-    const char *value = strchr(option, '=') + 1;
-    uint32_t n = (uint32_t)strtoul(value, NULL, 10);
-    if (strncmp(option, "key=", 4) == 0) {
-        cfg->key = value;
-    } else if (strncmp(option, "listen=", 7) == 0) {
-        *listen = value;
-    } else if (strncmp(option, "announce=", 9) == 0) {
-        *announce = value;
-        cfg->announce_count = 1;
-    } else if (strncmp(option, "dial=", 5) == 0) {
-        *dial = value;
-        cfg->dial_count = 1;
-    } else if (strncmp(option, "threads=", 8) == 0) {
-        cfg->threads = n;
-    } else if (strncmp(option, "mailbox=", 8) == 0) {
-        cfg->mailbox = n;
-    } else if (strncmp(option, "peer_timeout_ms=", 16) == 0) {
-        cfg->peer_timeout_ms = n;
-    }
-}
-
 int main(int argc, char **argv)
 {
-    const char *listen = "/ip4/127.0.0.1/tcp/0", *announce = NULL, *dial = NULL;
     char peer[80] = "", address[512] = "";
-    shoal_node_config cfg;
+    struct host_options o;
     shoal_node *node;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.listen = &listen;
-    cfg.listen_count = 1;
-    cfg.announce = &announce;
-    cfg.dial = &dial;
-    cfg.on_event = on_event;
-    cfg.log_level = getenv("SHOAL_HOST_LOG") ? SHOAL_LOG_DEBUG : SHOAL_LOG_ERROR;
-    for (int i = 1; i < argc; i++) {
-        option_take(&cfg, &listen, &announce, &dial, argv[i]);
-    }
-    if (shoal_node_new(&cfg, &node) < 0 || probe_start(node) < 0) {
+    host_options(&o, argc, argv);
+    o.cfg.on_event = on_event;
+    o.cfg.log_level = getenv("SHOAL_HOST_LOG") ? SHOAL_LOG_DEBUG : SHOAL_LOG_ERROR;
+    if (shoal_node_new(&o.cfg, &node) < 0 || probe_start(node) < 0) {
         fprintf(stderr, "process_host: %s\n", shoal_last_error(NULL));
         return 1;
     }
     shoal_peer_id(node, peer, sizeof peer);
     shoal_address(node, 0, address, sizeof address);
     host_say("\"event\": \"ready\", \"peer\": \"%s\", \"address\": \"%s\"", peer, address);
-    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                                {.fd = shoal_fd(node), .events = POLLIN}};
     int busy = 0;
-    for (;;) {
-        int64_t wait = shoal_next_timeout_ms(node);
-        poll(watched, 2, busy ? (wait < 0 || wait > 1 ? 1 : (int)wait) : (int)wait);
-        if (watched[0].revents && !input_turn(node)) {
-            break;
-        }
+    while (!host_sleep(node, busy ? 1 : -1) || input_turn(node)) {
         shoal_poll(node, 0, 0);
         busy = flood_turn(node);
     }

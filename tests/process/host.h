@@ -4,20 +4,14 @@
 #ifndef SHOAL_TEST_PROCESS_HOST_H
 #define SHOAL_TEST_PROCESS_HOST_H
 
-#include <shoal.h>
+#include "../support/host.h"
 #include <stdio.h>
-
-/* Microseconds of the clock that Python calls time.monotonic. */
-int64_t host_now_us(void);
 
 /* Prints one line whole, with the time first; format makes the rest of a JSON object. */
 void host_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Text that fits between the quotes of a JSON string. Lent until the fourth call after. */
+/* Text that fits between the quotes of a JSON string. Lent. */
 const char *host_quoted(const char *text, size_t len);
-
-/* The text of a ref; "" for nobody. Lent as above. */
-const char *host_ref(shoal_node *node, shoal_pid pid);
 
 /* Starts what the probes of this process share. */
 int probe_start(shoal_node *node);

@@ -2,13 +2,10 @@
  *   values_host NAME HUB    actors NAME.send and NAME.echo on a node that dials HUB; serves until its input ends
  *   values_host hub         prints its address, then obeys `ID lookup NAME` and `ID ask REF HANDLER WORD...` (words become a list of
  *                           texts); answers `ID CODE TEXT` */
+#include "../support/host.h"
 #include "../support/lines.h"
 #include "notation.h"
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { WORDS = 8, BIG_BYTES = 1200000 };
 
@@ -367,14 +364,11 @@ static int input_turn(shoal_node *node)
 
 int main(int argc, char **argv)
 {
-    static const char *listen[] = {"/ip4/127.0.0.1/tcp/0"};
     char address[512];
-    shoal_node_config cfg;
+    struct host_options o;
     shoal_node *node;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.listen = listen;
-    cfg.listen_count = 1;
-    if (shoal_node_new(&cfg, &node) < 0 || shoal_address(node, 0, address, sizeof address) < 0 ||
+    host_options(&o, 0, NULL);
+    if (shoal_node_new(&o.cfg, &node) < 0 || shoal_address(node, 0, address, sizeof address) < 0 ||
         (argc > 2 && serve(node, argv[1], argv[2]) < 0)) {
         fprintf(stderr, "values_host: %s\n", shoal_last_error(NULL));
         return 1;
@@ -383,12 +377,9 @@ int main(int argc, char **argv)
         printf("%s\n", address);
         fflush(stdout);
     }
-    struct pollfd watched[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                                {.fd = shoal_fd(node), .events = POLLIN}};
-    do {
-        poll(watched, 2, (int)shoal_next_timeout_ms(node));
+    while (!host_sleep(node, -1) || input_turn(node)) {
         shoal_poll(node, 0, 0);
-    } while (!watched[0].revents || input_turn(node));
+    }
     shoal_node_free(node);
     return 0;
 }
