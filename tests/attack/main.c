@@ -31,8 +31,9 @@ void note(const char *format, ...)
     va_end(args);
 }
 
-static const struct row *const families[] = {handshake_rows, negotiation_rows, muxer_rows,
-                                             identify_rows,  registry_rows,    message_rows};
+static const struct row *const families[] = {connection_rows, handshake_rows, negotiation_rows,
+                                             muxer_rows,      identify_rows,  registry_rows,
+                                             message_rows};
 
 static const struct row *row_find(int number)
 {

@@ -123,7 +123,7 @@ struct row {
     const char *title;
     const char *(*fn)(void);
 };
-extern const struct row handshake_rows[], negotiation_rows[], muxer_rows[], identify_rows[],
-    registry_rows[], message_rows[];
+extern const struct row connection_rows[], handshake_rows[], negotiation_rows[], muxer_rows[],
+    identify_rows[], registry_rows[], message_rows[];
 
 #endif
