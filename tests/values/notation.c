@@ -7,12 +7,16 @@
 
 /* ------------------------------------------------------------------ writing */
 
+static unsigned hex_digit(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
 static size_t hex_take(const char *word, size_t len, unsigned char *out)
 {
-    for (size_t i = 0; i + 1 < len; i += 2) {
-        unsigned byte = 0;
-        sscanf(word + i, "%2x", &byte);
-        out[i / 2] = (unsigned char)byte;
+    for (size_t i = 0; i + 1 < len;
+         i += 2) { /* by hand: sscanf measures all of the text each time */
+        out[i / 2] = (unsigned char)(hex_digit(word[i]) << 4 | hex_digit(word[i + 1]));
     }
     return len / 2;
 }
