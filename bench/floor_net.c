@@ -4,19 +4,12 @@
  *   floor_net asks COUNT     thousand round trips a second with 100 of them outstanding, packed into frames as they come
  *   floor_net tell64 COUNT   million messages a second of 64 bytes, one way, packed into frames of 64 KiB
  *   floor_net tell64k COUNT  MB a second of 64 KiB messages, one way, a frame each
- *   floor_net connect COUNT  us for the key operations and round trips of a Noise XX connection and a first stream
  *
  * A frame is a 4-byte length, the ciphertext and its tag. One cipher context a direction, the nonce set a frame. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
-#include <poll.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
-#include "bench.h"
+#include "sockets.h"
 
 enum {
     HEAD = 4,
@@ -29,8 +22,7 @@ enum {
     PIECE = 8192, /* of one cipher call: stays in L1 */
     SPIN_NS = 20000,
     OUTSTANDING = 100,
-    KEY = 32,
-    SIGNATURE = 64
+    KEY = 32
 };
 
 static int spins; /* of this process: looks before it sleeps */
@@ -49,13 +41,6 @@ struct link {
     size_t at, have;
     unsigned char *frame; /* what is written */
 };
-
-static void nonblocking(int fd)
-{
-    int on = 1;
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
 
 static struct direction direction_new(int number, int seals)
 {
@@ -102,22 +87,6 @@ static void cipher(struct direction *d, unsigned char *buf, size_t n, unsigned c
     }
     if (ok != 1) {
         bench_die("a frame was not authentic");
-    }
-}
-
-static void write_all(int fd, const unsigned char *from, size_t n)
-{
-    while (n > 0) {
-        ssize_t sent = write(fd, from, n);
-        if (sent < 0 && errno == EAGAIN) {
-            struct pollfd wait = {.fd = fd, .events = POLLOUT};
-            poll(&wait, 1, -1);
-        } else if (sent < 0) {
-            bench_die("write failed");
-        } else {
-            from += sent;
-            n -= (size_t)sent;
-        }
     }
 }
 
@@ -168,29 +137,6 @@ static unsigned char *frame_receive(struct link *l, size_t *n)
             bench_die("the other process ended");
         }
     }
-}
-
-/* --- sockets --- */
-
-static int listen_on(struct sockaddr_in *addr)
-{
-    socklen_t n = sizeof *addr;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    *addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    if (fd < 0 || bind(fd, (struct sockaddr *)addr, sizeof *addr) != 0 || listen(fd, 64) != 0 ||
-        getsockname(fd, (struct sockaddr *)addr, &n) != 0) {
-        bench_die("cannot listen");
-    }
-    return fd;
-}
-
-static int dial(const struct sockaddr_in *addr)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)addr, sizeof *addr) != 0) {
-        bench_die("cannot connect");
-    }
-    return fd;
 }
 
 /* --- asks and tells --- */
@@ -327,174 +273,11 @@ static double messages(const char *mode, uint64_t count)
     return result;
 }
 
-/* --- connect --- */
-
-struct keys {
-    EVP_PKEY *fixed;  /* X25519, of the node */
-    EVP_PKEY *signer; /* Ed25519 */
-    unsigned char fixed_public[KEY], signer_public[KEY];
-};
-
-static EVP_PKEY *key_new(const char *kind, unsigned char public[KEY])
-{
-    size_t n = KEY;
-    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, kind);
-    if (!key || EVP_PKEY_get_raw_public_key(key, public, &n) != 1) {
-        bench_die("no key");
-    }
-    return key;
-}
-
-static void agree(EVP_PKEY *own, const unsigned char peer[KEY])
-{
-    unsigned char secret[KEY];
-    size_t n = sizeof secret;
-    EVP_PKEY *other = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, KEY);
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(own, NULL);
-    if (!other || !ctx || EVP_PKEY_derive_init(ctx) != 1 ||
-        EVP_PKEY_derive_set_peer(ctx, other) != 1 || EVP_PKEY_derive(ctx, secret, &n) != 1) {
-        bench_die("no agreement");
-    }
-    EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(other);
-}
-
-static void sign(const struct keys *k, unsigned char out[SIGNATURE])
-{
-    size_t n = SIGNATURE;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (!ctx || EVP_DigestSignInit(ctx, NULL, NULL, NULL, k->signer) != 1 ||
-        EVP_DigestSign(ctx, out, &n, k->fixed_public, KEY) != 1) {
-        bench_die("no signature");
-    }
-    EVP_MD_CTX_free(ctx);
-}
-
-static void verify(const unsigned char *payload) /* fixed key, signer, signature */
-{
-    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, payload + KEY, KEY);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (!key || !ctx || EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) != 1 ||
-        EVP_DigestVerify(ctx, payload + 2 * KEY, SIGNATURE, payload, KEY) != 1) {
-        bench_die("a signature is wrong");
-    }
-    EVP_MD_CTX_free(ctx);
-    EVP_PKEY_free(key);
-}
-
-static void receive(int fd, unsigned char *to, size_t n)
-{
-    for (size_t at = 0; at < n;) {
-        ssize_t got = read(fd, to + at, n - at);
-        if (got < 0 && errno == EAGAIN) {
-            struct pollfd wait = {.fd = fd, .events = POLLIN};
-            poll(&wait, 1, -1);
-        } else if (got <= 0) {
-            bench_die("the other process ended");
-        } else {
-            at += (size_t)got;
-        }
-    }
-}
-
-enum { PAYLOAD = 2 * KEY + SIGNATURE };
-
-static void payload_make(const struct keys *k, unsigned char out[PAYLOAD])
-{
-    memcpy(out, k->fixed_public, KEY);
-    memcpy(out + KEY, k->signer_public, KEY);
-    sign(k, out + 2 * KEY);
-}
-
-static void keys_init(struct keys *k)
-{
-    k->fixed = key_new("X25519", k->fixed_public);
-    k->signer = key_new("ED25519", k->signer_public);
-}
-
-/* Proposal; e; e, ee, s, es; s, se with the muxer's proposal; the first stream's request. */
-static void connect_once(const struct sockaddr_in *addr, const struct keys *k)
-{
-    unsigned char own[KEY], bytes[KEY + PAYLOAD], small[SMALL] = {0};
-    int fd = dial(addr);
-    nonblocking(fd);
-    write_all(fd, small, SMALL);
-    receive(fd, small, SMALL);
-    EVP_PKEY *fresh = key_new("X25519", own);
-    write_all(fd, own, KEY);
-    receive(fd, bytes, KEY + PAYLOAD);
-    agree(fresh, bytes);       /* ee */
-    agree(fresh, bytes + KEY); /* es */
-    verify(bytes + KEY);
-    agree(k->fixed, bytes); /* se */
-    payload_make(k, bytes);
-    write_all(fd, bytes, PAYLOAD);
-    receive(fd, small, SMALL); /* the muxer is agreed */
-    write_all(fd, small, SMALL);
-    receive(fd, small, SMALL); /* the first stream's answer */
-    EVP_PKEY_free(fresh);
-    close(fd);
-}
-
-static void accept_once(int fd, const struct keys *k)
-{
-    unsigned char peer[KEY], bytes[KEY + PAYLOAD], small[SMALL] = {0};
-    nonblocking(fd);
-    receive(fd, small, SMALL);
-    write_all(fd, small, SMALL);
-    receive(fd, peer, KEY);
-    EVP_PKEY *fresh = key_new("X25519", bytes);
-    agree(fresh, peer);    /* ee */
-    agree(k->fixed, peer); /* es */
-    payload_make(k, bytes + KEY);
-    write_all(fd, bytes, sizeof bytes);
-    receive(fd, bytes, PAYLOAD);
-    agree(fresh, bytes); /* se */
-    verify(bytes);
-    write_all(fd, small, SMALL);
-    receive(fd, small, SMALL);
-    write_all(fd, small, SMALL);
-    EVP_PKEY_free(fresh);
-    close(fd);
-}
-
-static void serve_connects(int fd)
-{
-    struct sockaddr_in addr;
-    struct keys k;
-    keys_init(&k);
-    int listener = listen_on(&addr);
-    bench_write(fd, &addr, sizeof addr);
-    for (;;) {
-        accept_once(accept(listener, NULL, NULL), &k);
-    }
-}
-
-static double connects(uint64_t count)
-{
-    struct sockaddr_in addr;
-    struct keys k;
-    int from;
-    double *each = calloc(count, sizeof *each);
-    pid_t child = bench_child(serve_connects, &from);
-    bench_read(from, &addr, sizeof addr);
-    keys_init(&k);
-    for (uint64_t i = 0; each && i < count + 5; i++) {
-        uint64_t start = bench_now_ns();
-        connect_once(&addr, &k);
-        each[i < 5 ? 0 : i - 5] = (double)(bench_now_ns() - start) / 1000;
-    }
-    double result = each ? bench_median(each, count) : 0;
-    free(each);
-    bench_child_end(child);
-    return result;
-}
-
 int main(int argc, char **argv)
 {
     uint64_t count = bench_count(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     spins = strcmp(argv[1], "ask64_2") == 0;
-    printf("%.3f\n", strcmp(argv[1], "connect") == 0 ? connects(count) : messages(argv[1], count));
+    printf("%.3f\n", messages(argv[1], count));
     return 0;
 }
