@@ -47,10 +47,22 @@ static int tell_send(struct session *s, shoal_pid pid, shoal_bytes value)
     return status;
 }
 
-typedef int send_fn(struct session *s, shoal_pid pid, shoal_bytes value);
+static int ref_show(struct session *s, shoal_pid pid, shoal_bytes value)
+{
+    (void)value;
+    shoal_pack ref;
+    shoal_pack_init(&ref, NULL, 0);
+    shoal_put_ref(&ref, s->node, pid);
+    int status = output_value(s->cli, s->node, shoal_packed(&ref));
+    shoal_pack_free(&ref);
+    return status;
+}
 
-/* The value is read before the dial: what is wrong on the command line needs no network to say. */
-static int message_run(const struct cli *cli, send_fn *send)
+typedef int found_fn(struct session *s, shoal_pid pid, shoal_bytes value);
+
+/* Finds the actor that the first argument names and does `use` to it. The value is read before the dial: what is wrong
+ * on the command line needs no network to say. */
+static int found_run(const struct cli *cli, found_fn *use)
 {
     struct session s;
     shoal_pack value;
@@ -67,7 +79,7 @@ static int message_run(const struct cli *cli, send_fn *send)
         status = session_find(&s, cli->args.at[0], &pid);
     }
     if (status == CLI_DONE) {
-        status = send(&s, pid, shoal_packed(&value));
+        status = use(&s, pid, shoal_packed(&value));
     }
     session_close(&s);
     shoal_pack_free(&value);
@@ -76,32 +88,15 @@ static int message_run(const struct cli *cli, send_fn *send)
 
 int ask_run(const struct cli *cli)
 {
-    return message_run(cli, ask_send);
+    return found_run(cli, ask_send);
 }
 
 int tell_run(const struct cli *cli)
 {
-    return message_run(cli, tell_send);
+    return found_run(cli, tell_send);
 }
 
 int lookup_run(const struct cli *cli)
 {
-    struct session s;
-    shoal_pack ref;
-    shoal_pid pid;
-    shoal_pack_init(&ref, NULL, 0);
-    int status = session_open(&s, cli);
-    if (status == CLI_DONE) {
-        status = session_dial(&s, false);
-    }
-    if (status == CLI_DONE) {
-        status = session_find(&s, cli->args.at[0], &pid);
-    }
-    if (status == CLI_DONE) {
-        shoal_put_ref(&ref, s.node, pid);
-        status = output_value(cli, s.node, shoal_packed(&ref));
-    }
-    session_close(&s);
-    shoal_pack_free(&ref);
-    return status;
+    return found_run(cli, ref_show);
 }
