@@ -231,7 +231,6 @@ struct sh_runtime_event {
 };
 /* [loop] At most SH_RUNTIME_EVENTS_MAX wait; more are only counted (stats.events_dropped). */
 bool sh_runtime_event(sh_runtime *rt, struct sh_runtime_event *out);
-enum { SH_RUNTIME_EVENTS_MAX = 1024 };
 
 struct sh_actor_row {
     sh_pid pid;

@@ -59,8 +59,12 @@ enum {
     SH_IDENTIFY_MAX = 8192,             /* one message: go and js refuse more */
     SH_IDENTIFY_FIRST_MAX = 4096,       /* rust reads one message of this size */
     SH_IDENTIFY_MESSAGES_MAX = 10,      /* parts merged until the end */
-    SH_PROTOCOLS_MAX = 128,             /* kept of a peer's list */
+    SH_IDENTIFY_ADDRS_MAX = 16,         /* kept of a peer's addresses */
+    SH_PROTOCOLS_MAX = 128,             /* looked at of a message's list */
     SH_KAD_MESSAGE_MAX = 16384,         /* rust's cap, both ways */
+    SH_KAD_PEERS_MAX = 40,              /* kept of one list of peers: twice k */
+    SH_KAD_PEER_ADDRS_MAX = 8,          /* kept of one peer in a message */
+    SH_KAD_DECODE_MAX = 524288,         /* memory of one message: 16 KiB make 8,192 empty entries */
     SH_KAD_K = 20,                      /* bucket size and replication */
     SH_KAD_ALPHA = 10,                  /* requests of one lookup in flight: spec, go, js, py */
     SH_KAD_KEY_MAX = 512,               /* value keys hold a name of 255 bytes and an actor id */
@@ -120,6 +124,7 @@ enum {
     SH_LINK_REST_MS = 100,          /* so long idle, a connection gives back its cipher contexts */
     SH_PAUSE_MS = 500,              /* so late a deadline means that this node stood still */
     SH_NO_BLOCK_MS = 10,            /* no block to read into: the connection rests this long */
+    SH_PING_STREAMS_MAX = 4,        /* of one connection: js keeps two */
     SH_IDENTIFY_PUSHES_MAX = 8      /* inbound pushes in a burst, one more each second */
 };
 
@@ -127,6 +132,7 @@ enum {
 enum {
     SH_NAME_MAX = 255,             /* names and type ids, 1..255 bytes, no NUL */
     SH_TEXT_MAX = 1024,            /* error and reason texts */
+    SH_RUNTIME_EVENTS_MAX = 1024,  /* not yet taken: lost messages, failures; more are counted */
     SH_MAILBOX_DEFAULT = 1024,     /* messages */
     SH_SLICE_MESSAGES_MAX = 64,    /* of one actor in one turn */
     SH_ACTORS_MAX = 1 << 20,       /* max_actors by default */
@@ -164,6 +170,8 @@ enum {
     SH_CREDIT_DELAY_MS = 10, /* a credit leaves within this */
     SH_SESSION_MEMORY_MAX =
         16777216, /* of a session's own, beside 4 messages: unread output, tables, 16 MiB */
+    SH_CALLS_IN_MAX = 1 << 20,    /* open calls of all peers: 64 of them with all they may have */
+    SH_CALLS_OUT_MAX = 1 << 20,   /* open calls to all peers */
     SH_LOOKUPS_MAX = 16384,       /* lookups under way at once */
     SH_LOOKUP_HOLDERS_MAX = 1024, /* holders one lookup_all remembers, so that each is told once */
     SH_NAMES_MAX = 65536,         /* registered at this node */
@@ -181,6 +189,7 @@ enum {
     SH_NODE_MESSAGE_MIN = 1024,      /* smallest max_message: an error text must fit */
     SH_NODE_MESSAGE_LIMIT = 1 << 26, /* largest max_message: 64 MiB, and a frame is under 2^28 */
     SH_NODE_LISTENERS_MAX = 64,      /* addresses a node listens on */
+    SH_NODE_STOPS_MAX = 16,          /* who waits for the stop, administrators among them */
     SH_NODE_DIAL_MS = 30000,         /* default of a dial call: handshake 10 s, some addresses */
     SH_NODE_LOOKUP_ONCE_MS = 60000,  /* one pass ends by the swarm's own timeouts; this is beyond */
     SH_NODE_INFO_BYTES_MAX =

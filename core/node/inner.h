@@ -28,7 +28,7 @@ struct sh_node_listener {
     sh_addr addrs[8]; /* bound ones, as told to the swarm: interfaces of a wildcard */
 };
 
-enum { SH_NODE_STOPS_MAX = 16, SH_NODE_EXEC_NOBODY = 126 };
+enum { SH_NODE_EXEC_NOBODY = 126 };
 
 struct sh_node {
     const sh_mem *mem;

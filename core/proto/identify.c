@@ -57,9 +57,7 @@ int sh_identify_decode(const sh_mem *mem, sh_span in, const char *const *known,
     if (id->messages >= SH_IDENTIFY_MESSAGES_MAX) {
         return SH_E_LIMIT;
     }
-    size_t cap = 8192 + in.n * 24;
-    cap = cap < SH_IDENTIFY_DECODE_MAX ? cap : SH_IDENTIFY_DECODE_MAX;
-    sh_arena *a = sh_arena_new(mem, cap);
+    sh_arena *a = sh_arena_new(mem, 8192 + in.n * 24);
     if (!a) {
         return SH_E_NOMEM;
     }

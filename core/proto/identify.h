@@ -11,12 +11,6 @@
 #include "base/sh_limits.h"
 #include "proto/addr.h"
 
-enum {
-    SH_IDENTIFY_ADDRS_MAX = 16,           /* kept of a peer's addresses */
-    SH_IDENTIFY_PROTOCOL_BYTES_MAX = 128, /* a longer protocol name is none we know */
-    SH_IDENTIFY_DECODE_MAX = 262144,      /* memory while one message is read */
-};
-
 typedef struct sh_identify {
     unsigned messages; /* read so far */
     unsigned addr_count;

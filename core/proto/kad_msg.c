@@ -1,7 +1,6 @@
 /* proto/kad_msg.c - Kademlia codec on protobuf-c: structs of ours in, structs of ours out. */
 #include "proto/kad_msg.h"
 
-#include "base/sh_limits.h"
 #include "base/varint.h"
 #include "proto/arena.h"
 #include "proto/kad_msg.pb-c.h"

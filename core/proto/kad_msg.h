@@ -9,6 +9,7 @@
 #define SH_PROTO_KAD_MSG_H
 
 #include "base/mem.h"
+#include "base/sh_limits.h"
 #include "base/span.h"
 #include "crypto/peer_id.h"
 
@@ -19,13 +20,6 @@ enum sh_kad_type {
     SH_KAD_GET_PROVIDERS = 3,
     SH_KAD_FIND_NODE = 4,
     SH_KAD_PING = 5,
-};
-
-enum {
-    SH_KAD_PEERS_MAX = 40,     /* kept of one list of peers: twice k */
-    SH_KAD_PEER_ADDRS_MAX = 8, /* kept of one peer in a message */
-    SH_KAD_DECODE_MAX =
-        524288, /* memory of one decoded message: 16 KiB of empty entries stay below */
 };
 
 struct sh_kad_peer {

@@ -1,7 +1,7 @@
 /* remote/remote.c - see remote.h. Routes between the runtime's outbox, the sessions of peers, and the swarm. */
 #include "remote/native.h"
 
-enum { WIRES_MAX = 1 << 20, CALLS_MAX = 1 << 20, PEERS_FIRST = 64, ROUNDS_MAX = 8 };
+enum { PEERS_FIRST = 64, ROUNDS_MAX = 8 };
 
 /* --- making and freeing --- */
 
@@ -25,9 +25,9 @@ static int remote_init(sh_remote *r, const struct sh_remote_config *cfg, uint64_
     sh_list_init(&r->dirty);
     sh_list_init(&r->items);
     sh_wheel_init(&r->wheel, now_us);
-    sh_slab_init(&r->wires, r->mem, sizeof(struct sh_wire), WIRES_MAX,
+    sh_slab_init(&r->wires, r->mem, sizeof(struct sh_wire), SH_CALLS_IN_MAX,
                  (uint32_t)sh_rng_u64(cfg->rng) | 1u);
-    sh_slab_init(&r->calls, r->mem, sizeof(struct native_call), CALLS_MAX, 1);
+    sh_slab_init(&r->calls, r->mem, sizeof(struct native_call), SH_CALLS_OUT_MAX, 1);
     sh_map_u64_init(&r->sessions, r->mem, r->seed, SH_PEERS_TABLE_MAX);
     r->self = cfg->self;
     sh_export_init(&r->exports, r->mem, r->seed, r->rt, r->self_tag, &r->self);

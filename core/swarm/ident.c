@@ -7,11 +7,7 @@
 #include "swarm/peers.h"
 #include "swarm/streams.h"
 
-enum {
-    IDENT_PINGS_MAX = 4, /* two are required, more must not starve */
-    IDENT_AGAIN_MS = 1000,
-    IDENT_AGAIN_MAX_MS = 60000
-};
+enum { IDENT_AGAIN_MS = 1000, IDENT_AGAIN_MAX_MS = 60000 };
 
 static unsigned ident_proto(const struct sh_swarm *s, enum sh_service service)
 {
@@ -219,7 +215,7 @@ bool sh_ident_ping_open(struct sh_swarm *s, sh_stream *st)
         const sh_stream *other = SH_CONTAINER(it, sh_stream, of_link);
         open += other->service == SH_SERVE_PING && other->state == SH_STREAM_OPEN ? 1u : 0u;
     }
-    if (open > IDENT_PINGS_MAX) {
+    if (open > SH_PING_STREAMS_MAX) {
         sh_stream_drop(s, st, 0);
         return false;
     }

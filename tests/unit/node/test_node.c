@@ -396,6 +396,23 @@ static void test_stop(void **state)
 }
 
 /* Abrupt: open calls end as closed, inside free. */
+/* SH_NODE_STOPS_MAX wait for the end of a stop; who comes later is refused, and those are told. */
+static void test_who_waits_for_the_stop(void **state)
+{
+    (void)state;
+    world_node(world, 0, NULL);
+    struct told waits[SH_NODE_STOPS_MAX + 1] = {0};
+    for (unsigned i = 0; i <= SH_NODE_STOPS_MAX; i++) {
+        assert_true(sh_node_stop(world->node[0], WORLD_TOKEN, 1000000, world->now_us, told_fn,
+                                 &waits[i]) > 0);
+    }
+    world_run(world, NULL, 3000000);
+    for (unsigned i = 0; i <= SH_NODE_STOPS_MAX; i++) {
+        assert_int_equal(waits[i].count, 1);
+        assert_int_equal(waits[i].code, i < SH_NODE_STOPS_MAX ? 0 : SH_E_LIMIT);
+    }
+}
+
 static void test_free_ends_calls(void **state)
 {
     (void)state;
@@ -452,6 +469,7 @@ int main(void)
         T(test_info_is_for_admins),
         T(test_actor_failed_event),
         T(test_stop),
+        T(test_who_waits_for_the_stop),
         T(test_free_ends_calls),
         T(test_no_memory),
     };

@@ -68,7 +68,7 @@ static void test_merge(void **state)
     for (int i = 0; i < SH_IDENTIFY_MESSAGES_MAX; i++) {
         assert_int_equal(sh_identify_decode(sh_mem_system(), body_of(buf, n), KNOWN, 3, &id), 0);
     }
-    assert_int_equal(id.addr_count, 10);
+    assert_int_equal(id.addr_count, SH_IDENTIFY_MESSAGES_MAX);
     assert_int_equal(id.spoken, 1);
     assert_int_equal(sh_identify_decode(sh_mem_system(), body_of(buf, n), KNOWN, 3, &id),
                      SH_E_LIMIT);
@@ -97,6 +97,29 @@ static void test_bounds(void **state)
     assert_int_equal(
         sh_identify_decode(sh_mem_system(), sh_span_of(big, sizeof big), KNOWN, 3, &id),
         SH_E_PROTO);
+}
+
+/* SH_IDENTIFY_ADDRS_MAX addresses, over all messages: the first are kept. */
+static void test_many_addresses(void **state)
+{
+    (void)state;
+    uint8_t buf[4200];
+    sh_identify id = {0};
+    sh_addr a[3], last;
+    for (unsigned told = 0; told < 2 * SH_IDENTIFY_ADDRS_MAX; told += 3) {
+        char text[64];
+        for (unsigned i = 0; i < 3; i++) {
+            snprintf(text, sizeof text, "/ip4/192.0.2.%u/tcp/1", told + i);
+            a[i] = addr_of(text);
+        }
+        int n = encode(buf, sizeof buf, a, 3, 1);
+        int rc = sh_identify_decode(sh_mem_system(), body_of(buf, n), KNOWN, 3, &id);
+        assert_int_equal(rc, told < 3 * SH_IDENTIFY_MESSAGES_MAX ? 0 : SH_E_LIMIT);
+        unsigned all = told + 3;
+        assert_int_equal(id.addr_count, all < SH_IDENTIFY_ADDRS_MAX ? all : SH_IDENTIFY_ADDRS_MAX);
+    }
+    last = addr_of("/ip4/192.0.2.15/tcp/1");
+    assert_true(sh_addr_eq(&id.addrs[SH_IDENTIFY_ADDRS_MAX - 1], &last));
 }
 
 /* SH_PROTOCOLS_MAX of a list are looked at: what stands behind them is not believed. */
@@ -155,9 +178,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_merge),
-        cmocka_unit_test(test_bounds),     cmocka_unit_test(test_bad_parts_are_dropped),
-        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_long_list_of_protocols),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_bad_parts_are_dropped),
+        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_long_list_of_protocols),
+        cmocka_unit_test(test_many_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,63 @@ static void test_trimmed_to_fit(void **state)
     assert_int_equal(sh_kad_msg_encode(&m, buf, 8), SH_E_LIMIT);
 }
 
+/* SH_KAD_PEERS_MAX of each list, SH_KAD_PEER_ADDRS_MAX of each peer: what exceeds them is left out, in the order told. */
+static void test_long_lists(void **state)
+{
+    (void)state;
+    static const unsigned peers[] = {0, 1, SH_KAD_PEERS_MAX, SH_KAD_PEERS_MAX + 1};
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned addrs = SH_KAD_PEER_ADDRS_MAX; addrs < SH_KAD_PEER_ADDRS_MAX + 2; addrs++) {
+            static uint8_t in[SH_KAD_MESSAGE_MAX];
+            sh_writer w = sh_writer_of(in, sizeof in);
+            struct sh_kad_msg m;
+            sh_put_bytes(&w, sh_span_str("\x08\x03"));
+            for (unsigned k = 0; k < 2 * peers[i]; k++) {
+                sh_peer_id id = id_of(k);
+                sh_put_u8(&w, k < peers[i] ? 0x42 : 0x4a); /* closer, provider */
+                sh_put_uvarint(&w, 2u + id.n + addrs * 4);
+                sh_put_u8(&w, 0x0a);
+                sh_put_prefixed(&w, sh_peer_id_span(&id));
+                for (unsigned a = 0; a < addrs; a++) {
+                    sh_put_bytes(&w, sh_span_str("\x12\x02hi"));
+                }
+            }
+            assert_int_equal(sh_kad_msg_decode(sh_mem_system(), sh_put_span(&w), &m), 0);
+            unsigned kept = peers[i] < SH_KAD_PEERS_MAX ? peers[i] : SH_KAD_PEERS_MAX;
+            assert_int_equal(m.closer_count, kept);
+            assert_int_equal(m.provider_count, kept);
+            for (unsigned k = 0; k < kept; k++) {
+                sh_peer_id id = id_of(k);
+                assert_true(sh_peer_id_eq(&m.closer[k].id, &id));
+                assert_int_equal(m.closer[k].addr_count, SH_KAD_PEER_ADDRS_MAX);
+            }
+            sh_kad_msg_free(sh_mem_system(), &m);
+        }
+    }
+}
+
+/* SH_KAD_DECODE_MAX beside the few words of the arena, for the longest message; a shorter one takes less. */
+static void test_memory_of_a_message(void **state)
+{
+    (void)state;
+    static const uint8_t key[SH_KAD_MESSAGE_MAX];
+    for (size_t less = 0; less < SH_KAD_MESSAGE_MAX; less += SH_KAD_MESSAGE_MAX / 4) {
+        static uint8_t in[SH_KAD_MESSAGE_MAX];
+        sh_mem_counter c;
+        struct sh_kad_msg m;
+        sh_writer w = sh_writer_of(in, sizeof in);
+        sh_put_bytes(&w, sh_span_str("\x08\x03\x12"));
+        sh_put_prefixed(&w, sh_span_of(key, SH_KAD_MESSAGE_MAX - less - 6));
+        assert_int_equal(
+            sh_kad_msg_decode(sh_mem_counted(&c, sh_mem_system()), sh_put_span(&w), &m), 0);
+        size_t bytes = atomic_load(&c.live_bytes);
+        assert_in_range(bytes, SH_KAD_MESSAGE_MAX - less, SH_KAD_DECODE_MAX + 64);
+        assert_true(bytes >= SH_KAD_DECODE_MAX || less > 0);
+        sh_kad_msg_free(&c.mem, &m);
+        assert_int_equal(atomic_load(&c.live_blocks), 0);
+    }
+}
+
 static void test_hostile(void **state)
 {
     (void)state;
@@ -190,8 +247,8 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_trimmed_to_fit),
+        cmocka_unit_test(test_vectors),    cmocka_unit_test(test_trimmed_to_fit),
+        cmocka_unit_test(test_long_lists), cmocka_unit_test(test_memory_of_a_message),
         cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

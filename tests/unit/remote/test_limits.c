@@ -1,10 +1,8 @@
 /* tests/unit/remote/test_limits.c - what a peer, or a user, can make a node hold is bounded: each test runs into one
  * line of base/sh_limits.h, sees who is told, and that there is room again afterwards. */
-#include "harness.h"
+#include "puppet.h"
 
 #include "base/varint.h"
-#include "proto/frame.h"
-#include "remote/native.h"
 
 /* --- names --- */
 
@@ -207,97 +205,7 @@ static void test_places_come_back(void **state)
     h_free(h);
 }
 
-/* --- a peer that keeps to no limit of its own --- */
-
-struct puppet {
-    struct harness *h;
-    sh_swarm *swarm;
-    struct sh_peer_ref node0;
-    sh_stream *out;
-    sh_frame_reader reader;
-    bool reads;
-    unsigned replies[32]; /* by code, negated */
-    unsigned ends, deaths;
-    uint64_t wider; /* by the last CREDIT that widened a window */
-    unsigned wides; /* so many did */
-    unsigned credits;
-};
-
-static void puppet_put(struct puppet *p, const struct sh_frame *f)
-{
-    uint8_t buf[256];
-    int n = sh_frame_put(f, buf, sizeof buf);
-    assert_true(n > 0);
-    assert_int_equal(sh_stream_write(p->out, sh_span_of(buf, (size_t)n)), n);
-}
-
-static void puppet_take(struct puppet *p, sh_span in)
-{
-    sh_span body;
-    int rc;
-    while ((rc = sh_frame_reader_next(&p->reader, &in, &body)) == 1) {
-        struct sh_frame f;
-        assert_int_equal(sh_frame_decode(body, &f), 0);
-        if (f.type == SH_FRAME_REPLY) {
-            p->replies[-f.code]++;
-        }
-        p->deaths += f.type == SH_FRAME_DEATH;
-        p->wider = f.type == SH_FRAME_CREDIT && f.wider ? f.wider : p->wider;
-        p->wides += f.type == SH_FRAME_CREDIT && f.wider;
-        p->credits += f.type == SH_FRAME_CREDIT;
-    }
-    assert_int_equal(rc, 0);
-}
-
-static void puppet_run(struct puppet *p, unsigned ms)
-{
-    struct sh_swarm_event ev;
-    while (ms-- > 0) {
-        h_run(p->h, 1);
-        while (p->reads && sh_swarm_event(p->swarm, &ev, p->h->now)) {
-            if (ev.kind == SH_SWARM_STREAM_DATA) {
-                puppet_take(p, ev.data);
-                sh_stream_consumed(ev.stream, ev.data.n);
-            }
-            p->ends += ev.kind == SH_SWARM_STREAM_END;
-        }
-    }
-}
-
-static void puppet_hello(struct puppet *p, uint64_t seed, uint64_t message_max)
-{
-    memset(p, 0, sizeof *p);
-    p->h = h_new(seed, 1);
-    p->h->net->window = 1 << 20;
-    p->swarm = fake_net_node(p->h->net, 1);
-    p->reads = true;
-    sh_frame_reader_init(&p->reader, sh_mem_system(), NULL, 1 << 21);
-    fake_net_connect(p->h->net, 1, 0);
-    sh_swarm_peer(p->swarm, &p->h->net->ids[0], &p->node0);
-    assert_int_equal(sh_swarm_open(p->swarm, p->node0, 0, NULL, &p->out), 0);
-    puppet_put(p, &(struct sh_frame){.type = SH_FRAME_HELLO,
-                                     .version = 1,
-                                     .incarnation = 5,
-                                     .number = 1,
-                                     .message_max = message_max});
-    puppet_run(p, 20);
-}
-
-static void puppet_start(struct puppet *p, uint64_t seed)
-{
-    puppet_hello(p, seed, 1 << 20);
-}
-
-static void puppet_end(struct puppet *p)
-{
-    sh_frame_reader_fini(&p->reader);
-    h_free(p->h);
-}
-
-static struct sh_frame_who who(uint64_t actor)
-{
-    return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
-}
+/* --- calls and output of a peer --- */
 
 /* SH_SESSION_CALLS_MAX: what is open beyond is answered with limit, and the session goes on. */
 static void test_calls_of_a_peer(void **state)
@@ -341,6 +249,46 @@ static void test_calls_of_a_peer(void **state)
     sh_runtime_kill(p.h->node[0].rt, TOKEN, a, sh_span_none());
     puppet_run(&p, 30);
     assert_int_equal(p.deaths, 1);
+    puppet_end(&p);
+}
+
+/* SH_CALLS_IN_MAX of all peers, SH_CALLS_OUT_MAX to all: all but one are there already, of whom does not matter. */
+static void test_calls_of_all_peers(void **state)
+{
+    (void)state;
+    struct puppet p;
+    puppet_start(&p, 21);
+    struct h_node *n = &p.h->node[0];
+    sh_pid a = h_spawn(p.h, 0), theirs = h_pid(p.h, 0, 1, (sh_pid){.actor = 9}), reply;
+    sh_remote_export(n->remote, a);
+    uint32_t index, cursor = 0;
+    void *object;
+    while (n->remote->wires.count < SH_CALLS_IN_MAX - 1) {
+        assert_non_null(sh_wire_new(n->remote, session(&p)->peer, &reply, &index));
+    }
+    while (n->remote->calls.count < SH_CALLS_OUT_MAX - 1) {
+        assert_int_equal(sh_slab_alloc(&n->remote->calls, &index, NULL, &object), 0);
+    }
+    struct ask_note *x[2];
+    for (unsigned i = 0; i < 2; i++) {
+        puppet_put(&p, &(struct sh_frame){.type = SH_FRAME_ASK,
+                                          .call = 1 + i,
+                                          .left_ms = 600000,
+                                          .target = who(a.actor),
+                                          .name = sh_span_str("never")});
+        x[i] = h_ask(p.h, 0, theirs, "n", 1, 300, NULL);
+        puppet_run(&p, 20);
+        assert_int_equal(p.replies[-SH_E_LIMIT], i);
+        assert_int_equal(x[i]->ends, i);
+    }
+    assert_int_equal(x[1]->code, SH_E_LIMIT);
+    assert_int_equal(n->bad_peers, 0);
+    puppet_run(&p, 500);
+    for (struct sh_wire *w; (w = sh_slab_next(&n->remote->wires, &cursor, NULL)) != NULL;) {
+        if (sh_list_empty(&w->link)) {
+            sh_wire_free(n->remote, w);
+        }
+    }
     puppet_end(&p);
 }
 
@@ -392,14 +340,6 @@ static void test_streams_of_a_peer(void **state)
     puppet_end(&p);
 }
 
-/* Our end of the session with the puppet. */
-static struct native *session(struct puppet *p)
-{
-    struct sh_remote *r = p->h->node[0].remote;
-    return native_of(
-        sh_remote_peer(r, (struct sh_peer_ref){1, p->h->node[0].swarm->peers[1].check}));
-}
-
 /* SH_PEER_MESSAGE_MAX: however much it says it takes. */
 static void test_largest_message_of_a_peer(void **state)
 {
@@ -429,155 +369,6 @@ static void test_long_frame(void **state)
         assert_int_equal(p.h->node[0].bad_peers, over);
         puppet_end(&p);
     }
-}
-
-/* SH_TARGET_WINDOW_MAX: of an actor that only memory bounds, as we tell it; and as a peer may widen ours. */
-static void test_widest_window(void **state)
-{
-    (void)state;
-    static const struct {
-        int64_t mailbox;
-        uint64_t wider;
-    } rows[] = {{1, 0},
-                {SH_TARGET_WINDOW_START, 0},
-                {SH_TARGET_WINDOW_START + 1, 1},
-                {SH_TARGET_WINDOW_MAX, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
-                {SH_TARGET_WINDOW_MAX + 1, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
-                {0, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct puppet p;
-        puppet_start(&p, 16);
-        struct h_node *n = &p.h->node[0];
-        struct sh_spawn opt;
-        sh_pid a;
-        sh_spawn_init(&opt);
-        opt.mailbox = rows[i].mailbox;
-        assert_int_equal(sh_runtime_spawn(n->rt, TOKEN, 0, n->type, &opt, &a), 0);
-        sh_remote_export(n->remote, a);
-        puppet_put(&p, &(struct sh_frame){.type = SH_FRAME_TELL,
-                                          .target = who(a.actor),
-                                          .name = sh_span_str("n")});
-        puppet_run(&p, 30);
-        assert_int_equal(p.wider, rows[i].wider);
-        puppet_end(&p);
-    }
-    struct puppet p;
-    puppet_start(&p, 16);
-    sh_pid theirs = h_pid(p.h, 0, 1, (sh_pid){.actor = 9});
-    assert_int_equal(h_tell(p.h, 0, theirs, 1), 0);
-    puppet_run(&p, 20);
-    struct sh_frame f = {.type = SH_FRAME_CREDIT,
-                         .target = who(9),
-                         .messages = 1,
-                         .bytes = SH_MESSAGE_OVERHEAD + 1 + 5,
-                         .wider = SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START};
-    puppet_put(&p, &f);
-    puppet_run(&p, 20);
-    assert_int_equal(p.h->node[0].bad_peers, 0);
-    f.messages = f.bytes = 0;
-    f.wider = 1;
-    puppet_put(&p, &f);
-    puppet_run(&p, 20);
-    assert_int_equal(p.h->node[0].bad_peers, 1);
-    puppet_end(&p);
-}
-
-/* SH_CREDIT_DELAY_MS, or at once when a quarter of the window is due. */
-static void test_credit_leaves(void **state)
-{
-    (void)state;
-    struct puppet p;
-    puppet_start(&p, 19);
-    sh_pid a = h_spawn(p.h, 0);
-    sh_remote_export(p.h->node[0].remote, a);
-    struct sh_frame f = {.type = SH_FRAME_TELL, .target = who(a.actor), .name = sh_span_str("n")};
-    puppet_put(&p, &f);
-    while (p.h->node[0].seen_n == 0) {
-        puppet_run(&p, 1);
-    }
-    puppet_run(&p, SH_CREDIT_DELAY_MS - 2);
-    assert_int_equal(p.credits, 0);
-    puppet_run(&p, 4);
-    assert_int_equal(p.credits, 1);
-    assert_true(p.wider > 0);
-    uint64_t window = SH_TARGET_WINDOW_START + p.wider;
-    for (unsigned i = 0; i < window / 4; i++) {
-        puppet_put(&p, &f);
-    }
-    while (p.h->node[0].seen_n < 1 + window / 4) {
-        puppet_run(&p, 1);
-        assert_true(p.credits == 1 || p.h->node[0].seen_n == 1 + window / 4);
-    }
-    puppet_run(&p, 3);
-    assert_int_equal(p.credits, 2);
-    puppet_end(&p);
-}
-
-/* SH_CONFIRM_MS: an ask that is too late waits so long for the other side to say whether it was handled. */
-static void test_no_confirmation(void **state)
-{
-    (void)state;
-    struct puppet p;
-    puppet_start(&p, 20);
-    sh_pid theirs = h_pid(p.h, 0, 1, (sh_pid){.actor = 9});
-    struct ask_note *x = h_ask(p.h, 0, theirs, "never", 1, 500, NULL);
-    uint64_t end_us = p.h->now + 500000 + SH_CONFIRM_MS * 1000;
-    puppet_run(&p, (unsigned)((end_us - p.h->now) / 1000) - 2);
-    assert_int_equal(x->ends, 0);
-    puppet_run(&p, 4);
-    assert_int_equal(x->ends, 1);
-    assert_int_equal(x->code, SH_E_TIMEOUT);
-    assert_int_equal(x->delivery, SH_UNKNOWN);
-    puppet_end(&p);
-}
-
-/* A TELL to each of `count` actors: live ones, or invented ones from `first` on. */
-static void tell_each(struct puppet *p, unsigned count, uint64_t first, sh_pid *live)
-{
-    struct h_node *n = &p->h->node[0];
-    struct sh_frame f = {.type = SH_FRAME_TELL, .name = sh_span_str("n")};
-    for (unsigned i = 0; i < count; i++) {
-        f.target = who(first + i);
-        if (live) {
-            live[i] = h_spawn(p->h, 0);
-            sh_remote_export(n->remote, live[i]);
-            f.target = who(live[i].actor);
-        }
-        puppet_put(p, &f);
-        if (i % 256 == 255 || i + 1 == count) {
-            puppet_run(p, 15);
-            assert_true(session(p)->own.count <= SH_SESSION_TARGETS_MAX);
-        }
-    }
-    assert_int_equal(n->bad_peers, 0);
-}
-
-/* SH_SESSION_WIDE_MAX actors get a wider window, and are remembered for it while they live; beyond SH_SESSION_TARGETS_MAX
- * all others that are idle are forgotten, and the session goes on. */
-static void test_targets_of_a_session(void **state)
-{
-    (void)state;
-    enum { MORE = 5, DEAD = 3 };
-    static sh_pid live[SH_SESSION_WIDE_MAX + MORE];
-    struct puppet p;
-    puppet_start(&p, 18);
-    tell_each(&p, SH_SESSION_WIDE_MAX, 0, live);
-    assert_int_equal(p.wides, SH_SESSION_WIDE_MAX);
-    tell_each(&p, MORE, 0, live + SH_SESSION_WIDE_MAX);
-    assert_int_equal(p.wides, SH_SESSION_WIDE_MAX);
-    assert_int_equal(session(&p)->own.count, SH_SESSION_WIDE_MAX + MORE);
-    for (unsigned i = 0; i < DEAD; i++) {
-        sh_runtime_kill(p.h->node[0].rt, TOKEN, live[i], sh_span_none());
-    }
-    uint64_t invented = UINT64_C(1) << 40;
-    unsigned room = SH_SESSION_TARGETS_MAX - SH_SESSION_WIDE_MAX - MORE;
-    tell_each(&p, room, invented, NULL);
-    assert_int_equal(session(&p)->own.count, SH_SESSION_TARGETS_MAX);
-    tell_each(&p, 1, invented + room, NULL);
-    assert_int_equal(session(&p)->own.count, SH_SESSION_WIDE_MAX - DEAD + 1);
-    tell_each(&p, MORE, 0, live); /* there are places again */
-    assert_int_equal(p.wides, SH_SESSION_WIDE_MAX + DEAD);
-    puppet_end(&p);
 }
 
 /* Asks of the puppet, each answered with `n` bytes that it does not read, until the session ends; returns the most that
@@ -723,15 +514,12 @@ int main(void)
         cmocka_unit_test(test_asks_allocate_nothing),
         cmocka_unit_test(test_places_come_back),
         cmocka_unit_test(test_calls_of_a_peer),
+        cmocka_unit_test(test_calls_of_all_peers),
         cmocka_unit_test(test_watches_of_a_peer),
         cmocka_unit_test(test_streams_of_a_peer),
         cmocka_unit_test(test_largest_message_of_a_peer),
         cmocka_unit_test(test_long_frame),
-        cmocka_unit_test(test_widest_window),
         cmocka_unit_test(test_memory_of_a_session),
-        cmocka_unit_test(test_credit_leaves),
-        cmocka_unit_test(test_no_confirmation),
-        cmocka_unit_test(test_targets_of_a_session),
         cmocka_unit_test(test_unread_answers),
         cmocka_unit_test(test_goodbye_after_tells),
         cmocka_unit_test(test_goodbye_unanswered),

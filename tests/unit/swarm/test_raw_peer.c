@@ -391,6 +391,24 @@ static void test_ping_after_fin(void **state)
     assert_int_equal(raw_answer(other, proto).n, 32);
 }
 
+/* SH_PING_STREAMS_MAX: one more is reset; where one has ended there is room again. */
+static void test_many_ping_streams(void **state)
+{
+    (void)state;
+    static const char proto[] = "/ipfs/ping/1.0.0";
+    uint64_t ids[SH_PING_STREAMS_MAX + 2];
+    for (unsigned i = 0; i < SH_PING_STREAMS_MAX + 2; i++) {
+        if (i == SH_PING_STREAMS_MAX + 1) {
+            raw->ops->shut(raw, ids[0]);
+            pump();
+        }
+        ids[i] = raw_open(proto, sh_span_none());
+        pump();
+        assert_int_equal(seen_of(ids[i])->reset, i == SH_PING_STREAMS_MAX);
+    }
+    assert_false(closed);
+}
+
 static void test_identify_is_answered(void **state)
 {
     (void)state;
@@ -637,6 +655,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_byte_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rude_registry_clients, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ping_after_fin, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_ping_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_identify_is_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonsense_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reset_of_the_registry_stream, setup, teardown),
