@@ -170,12 +170,20 @@ class Jumps:
 
     def __init__(self, g):
         self.path = g.path("clock")
-        self.move()
         self.env = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/libfaultclock.so"), "SHOAL_CLOCK_FILE": self.path}
+        self.move()
 
     def move(self, monotonic_s=0, real_s=0):
         with open(self.path, "r+b" if os.path.exists(self.path) else "wb") as file:
             file.write(struct.pack("qq", int(monotonic_s * 10**9), int(real_s * 10**9)))
+        if monotonic_s or real_s:
+            self.check(monotonic_s, real_s)
+
+    def check(self, monotonic_s, real_s):
+        """Programs do see it: a jump that nobody sees proves nothing."""
+        ours = "import time; print(time.monotonic(), time.time())"
+        seen = subprocess.run([sys.executable, "-c", ours], env=self.env, capture_output=True, check=True).stdout.split()
+        assert abs(float(seen[0]) - time.monotonic() - monotonic_s) < 60 and abs(float(seen[1]) - time.time() - real_s) < 60, seen
 
 
 DAY_S = 86400
@@ -200,6 +208,48 @@ def f21_the_clock_of_the_wall_jumps(g):
         assert 995 <= took <= 1000 + CONFIRM_MS + CLOCK_MS, took
         assert a.ask(probe, "inc")["code"] == "ok" and a.do("lookup", "probe", 0)["code"] == "ok"
     assert not downs(a, probe) and not [e for e in a.events if e["event"] == "peer_down"]
+
+
+def a_day_at_once(g, both, *options):
+    """What two nodes do when the monotonic clock of b, or of both, is a day on: deadlines are over, nobody is dead."""
+    clock = Jumps(g)
+    b = g.host(*options, env=clock.env)
+    a = g.host(f"dial={b.address}", *options, env=clock.env if both else None)
+    a.event("peer_up")
+    probe, = g.probe_of(a, b)
+    watch(a, probe)
+    waiting = a.send("ask", b.spawn(), "mute", 0, 60000)
+    a.settle(0.2)
+    clock.move(monotonic_s=DAY_S)
+    begun = time.monotonic()
+    ends = asks_go_on(a, probe, 3)
+    assert {e["code"] for e, _ in ends} == {"ok"}, ends
+    if both:
+        end = a.end(waiting, 5)
+        assert end["code"] == "timeout", end
+    spent = cpu_s(a.pid) + cpu_s(b.pid)
+    a.settle(1)
+    spent = cpu_s(a.pid) + cpu_s(b.pid) - spent
+    c = g.host(f"dial={b.address}", *options)
+    c.event("peer_up")
+    for host in (a, c):
+        found = host.ok("lookup", "probe", 10000, patience_s=20)["ref"]
+        assert host.ask(found, "inc")["code"] == "ok"
+    a.settle(max(0, 12 - (time.monotonic() - begun)))  # longer than peer_timeout
+    assert a.ask(probe, "inc")["code"] == "ok" and spent < 0.3, spent
+    for host in (a, b):
+        assert not [e for e in host.events if e["event"] in ("down", "peer_down")], host.events
+    g.measured("asks answered behind the jump" if both else "one node alone", len(ends))
+
+
+def f21c_the_monotonic_clock_jumps(g):
+    """A day on, of both nodes: what waited has timed out, and that is all."""
+    a_day_at_once(g, True)
+
+
+def f21d_one_monotonic_clock_jumps(g):
+    """Of one node, which has a thread: not even that."""
+    a_day_at_once(g, False, "threads=1")
 
 
 def f21b_clocks_a_day_apart(g):
