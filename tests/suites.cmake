@@ -64,6 +64,11 @@ if(SHOAL_TESTS)
                 if(suite STREQUAL "torture") # broken.c stands in for the system's calls
                     target_link_options(test_torture_${name} PRIVATE "-Wl,--wrap=sh_calls_system")
                 endif()
+                if(suite STREQUAL "torture" AND name STREQUAL "secrets") # it sees them pass
+                    foreach(passing sh_identity_from_seed sh_identity_from_private sh_x25519_from_random sh_x25519_shared sh_aead_init)
+                        target_link_options(test_torture_secrets PRIVATE "-Wl,--wrap=${passing}")
+                    endforeach()
+                endif()
             endif()
         endforeach()
     endforeach()

@@ -249,6 +249,9 @@ static unsigned long point(const struct real *s, enum victim victim, unsigned lo
         settle(w, NULL);
     }
     unsigned long asked = disarm(&w->meter[victim]);
+    if (!s->stops && B(w) && w->pid[ON_B].actor) {
+        t_stop(w, B(w), w->pid[ON_B]); /* who was not told without memory is told now */
+    }
     settle(w, NULL);
     if (!s->stops) {
         usable(w);
