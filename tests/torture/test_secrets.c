@@ -47,7 +47,7 @@ static void caught(const char *what, const uint8_t bytes[32])
 static void say(const void *p, size_t n)
 {
     assert_true(said.n + n + 1 < SAID_MAX);
-    memcpy(said.text + said.n, p, n);
+    memcpy(said.text + said.n, n ? p : "", n);
     said.n += n;
     said.text[said.n++] = '\n';
 }
