@@ -23,7 +23,7 @@ from programs import Program, main, run  # noqa: E402
 
 PAGES = [ROOT / "README.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LAYERS = [ROOT / "core" / name for name in "base crypto proto swarm actor remote node io sim".split()]
-MAPPED = [*LAYERS, *(ROOT / name for name in ("abi", "bindings/lua", "bindings/python", "bench"))]
+MAPPED = [*LAYERS, *(ROOT / name for name in ("abi", "bindings/lua", "bindings/python", "bench", "tools"))]
 TEXTS = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md")), *(folder / "README.md" for folder in MAPPED),
          ROOT / "tests/README.md", ROOT / "CHANGELOG.md"]
 RUN = """#!/bin/sh
