@@ -47,7 +47,7 @@ def opening_faults(rel, text, language):
     if named and not f"/{rel}".endswith("/" + named.group(1)):
         yield f"{rel}:1: says that it is {named.group(1)}"
     what = said[named.end():] if named else said
-    if len(what.split()) < 2:
+    if len(what.split()) < 2 or re.fullmatch(r"see \S+", what):
         yield f"{rel}:1: says too little of what it is: '{said}'"
     vague = VAGUE.search(what.split(". ")[0])
     if vague:

@@ -1,4 +1,4 @@
-/* remote/export.c - see export.h. */
+/* remote/export.c - the set of exported actors, swept of the dead; and what a value that goes out exports. */
 #include "remote/export.h"
 
 #include "base/mp.h"

@@ -1,4 +1,4 @@
-/* remote/names.c - see names.h. */
+/* remote/names.c - names: records written and renewed, lookups confirmed by the holders themselves. */
 #include "remote/names.h"
 
 #include "base/text.h"

@@ -1,4 +1,4 @@
-/* remote/watch.c - see watch.h. */
+/* remote/watch.c - watches across nodes: the tables of both sides, and the deaths that are told from them. */
 #include "remote/watch.h"
 
 #include "remote/internal.h"

@@ -1,4 +1,4 @@
-/* tests/support/capture.c - see capture.h. */
+/* tests/support/capture.c - finds the recorded lines of a JSON file and reads their bytes. */
 #include "capture.h"
 
 #include <setjmp.h>

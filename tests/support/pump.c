@@ -1,4 +1,4 @@
-/* tests/support/pump.c - see pump.h. */
+/* tests/support/pump.c - carries bytes between two connections, in pieces, until both are quiet. */
 #include "pump.h"
 
 #include <string.h>
