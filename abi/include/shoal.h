@@ -392,8 +392,9 @@ SHOAL_API int shoal_spawn(shoal_node *node, const shoal_actor_type *type,
 SHOAL_API int64_t shoal_stop(shoal_node *node, shoal_pid pid, shoal_fn done, void *ud);
 
 /* Ends an actor as soon as its handler next returns or waits; what is queued is not handled. pid:
- * as shoal_stop. node: that asks.
- * [any] Errors: SHOAL_E_NOT_RUNNING, SHOAL_E_UNREACHABLE, SHOAL_E_CLOSED. Since 0.1.0 */
+ * as shoal_stop. node: that asks. Without memory an actor of this node ends all the same.
+ * [any] Errors: SHOAL_E_NOT_RUNNING, SHOAL_E_UNREACHABLE, SHOAL_E_CLOSED; SHOAL_E_LIMIT: pid is of
+ * another node, and no memory. Since 0.1.0 */
 SHOAL_API int shoal_kill(shoal_node *node, shoal_pid pid);
 
 /* Waits for the end of an actor, anywhere. done: code 0 and reason (SHOAL_GONE: it had ended

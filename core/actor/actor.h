@@ -221,6 +221,7 @@ enum {
     SH_CX_WAS_ASK = 1u << 4,
     SH_CX_ORPHAN = 1u << 5,
     SH_CX_LINKED = 1u << 6, /* on_down: of a link */
+    SH_CX_KNOWN = 1u << 7,  /* in x->askers */
 };
 
 struct sh_cx {
@@ -240,6 +241,8 @@ struct sh_cx {
 
 sh_cx *sh_cx_make(sh_exec *x); /* in no list, all fields empty but x; NULL: no memory */
 sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m); /* NULL: no memory */
+void sh_cx_stays(sh_exec *x, sh_actor *a,
+                 sh_cx *cx); /* its handler returned and it is not over: one of a->open */
 
 static inline void sh_cx_free(sh_exec *x, sh_cx *cx)
 {

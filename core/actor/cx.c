@@ -31,10 +31,45 @@ sh_cx *sh_cx_open(sh_exec *x, sh_actor *a, enum sh_hook hook, sh_msg *m)
     return cx;
 }
 
+enum { OPEN_WALKED = 4 }; /* so many contexts of an actor are looked at one by one */
+
+static bool open_is_short(const sh_actor *a)
+{
+    unsigned n = 0;
+    SH_LIST_FOREACH(it, &a->open)
+    {
+        if (++n == OPEN_WALKED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Behind the first few it is noted who asked: they are those that a walk from the front finds. */
+void sh_cx_stays(sh_exec *x, sh_actor *a, sh_cx *cx)
+{
+    if ((cx->flags & SH_CX_WAS_ASK) && !open_is_short(a)) {
+        bool noted = !sh_map_u64_get(&x->askers, cx->reply.actor, NULL) &&
+                     sh_map_u64_put(&x->askers, cx->reply.actor, sh_map_of_ptr(cx)) == 0;
+        cx->flags |= noted ? SH_CX_KNOWN : 0;
+        x->askers_missing |= !noted;
+    }
+    sh_list_push_back(&a->open, &cx->link);
+}
+
+static void cx_unknow(sh_cx *cx)
+{
+    if (cx->flags & SH_CX_KNOWN) {
+        cx->flags &= (uint8_t)~SH_CX_KNOWN;
+        sh_map_u64_del(&cx->x->askers, cx->reply.actor, NULL);
+    }
+}
+
 static void cx_close(sh_cx *cx)
 {
     sh_exec *x = cx->x;
     sh_actor *a = cx->a;
+    cx_unknow(cx);
     sh_list_remove(&cx->link);
     if (cx->m) {
         sh_exec_release(x, cx->m);
@@ -229,6 +264,7 @@ void sh_cx_orphan(sh_exec *x, sh_cx *cx)
     if (cx->failure) {
         sh_exec_release(x, cx->failure);
     }
+    cx_unknow(cx);
     cx->m = NULL;
     cx->failure = NULL;
     cx->a = NULL;
@@ -264,6 +300,7 @@ static bool withdraw(sh_cx *cx, sh_pid reply)
 {
     bool found = reply_due(cx) && sh_pid_eq(cx->reply, reply);
     if (found) {
+        cx_unknow(cx);
         cx->reply = sh_pid_none(); /* it runs on; what it answers goes nowhere */
     }
     return found;
@@ -275,10 +312,22 @@ bool sh_cx_withdraw(sh_exec *x, sh_actor *a, sh_pid reply)
     if (now && now->running && now->a == a && withdraw(now, reply)) {
         return true;
     }
+    uint64_t known;
+    if (sh_map_u64_get(&x->askers, reply.actor, &known)) {
+        sh_cx *cx = sh_map_ptr(known);
+        if (cx->a == a && withdraw(cx, reply)) {
+            return true;
+        }
+    }
+    unsigned n = 0;
     SH_LIST_FOREACH(it, &a->open)
     {
+        x->stats.searched++;
         if (withdraw(SH_CONTAINER(it, sh_cx, link), reply)) {
             return true;
+        }
+        if (++n == OPEN_WALKED && !x->askers_missing) {
+            break;
         }
     }
     return false;

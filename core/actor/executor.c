@@ -27,6 +27,7 @@ int sh_exec_new(sh_runtime *rt, unsigned index, uint64_t now_us, sh_exec **out)
     sh_list_init(&x->wait_list);
     sh_map_u64_init(&x->waits, cfg->mem, sh_rng_u64(rng), cfg->asks_max);
     sh_map_u64_init(&x->deferred, cfg->mem, sh_rng_u64(rng), cfg->asks_max);
+    sh_map_u64_init(&x->askers, cfg->mem, x->deferred.seed, SH_MAP_COUNT_MAX);
     sh_wheel_init(&x->wheel, now_us);
     *out = x;
     int gates = sh_gates_init(&x->gates, cfg->mem, cfg->actors_max);
@@ -82,6 +83,7 @@ void sh_exec_free(sh_exec *x)
     sh_slab_fini(&x->timers);
     sh_map_u64_fini(&x->waits);
     sh_map_u64_fini(&x->deferred);
+    sh_map_u64_fini(&x->askers);
     sh_gates_fini(&x->gates);
     sh_gates_fini(&x->types);
     sh_mem_free(mem, x->raw, sizeof *x + 64);
@@ -239,6 +241,18 @@ static void stop_all(sh_exec *x)
     }
 }
 
+/* Those whose gates say so: there was no memory for a message. */
+static void kill_asked(sh_exec *x)
+{
+    uint32_t cursor = 0;
+    sh_actor *a = NULL;
+    while ((a = sh_slab_next(&x->actors, &cursor, NULL)) != NULL) {
+        if (sh_gate_take_kill(sh_gates_at(&x->gates, sh_pid_slot(a->id)))) {
+            sh_actor_die(x, a, SH_KILLED, sh_span_none(), sh_pid_none());
+        }
+    }
+}
+
 static void take_nudges(sh_exec *x)
 {
     if (!atomic_load_explicit(&x->nudged, memory_order_relaxed)) {
@@ -249,6 +263,9 @@ static void take_nudges(sh_exec *x)
     x->rescan |= (what & SH_NUDGE_ROOM) != 0;
     if (what & SH_NUDGE_STOP) {
         stop_all(x);
+    }
+    if (what & SH_NUDGE_KILL) {
+        kill_asked(x);
     }
 }
 

@@ -37,7 +37,7 @@ struct sh_name {
 };
 
 /* ROOM: came back somewhere an ask here may wait for. STOP: every actor without a parent stops. */
-enum sh_nudge { SH_NUDGE_ROOM = 1u, SH_NUDGE_STOP = 2u };
+enum sh_nudge { SH_NUDGE_ROOM = 1u, SH_NUDGE_STOP = 2u, SH_NUDGE_KILL = 4u };
 
 struct sh_exec {
     /* shared */
@@ -70,6 +70,9 @@ struct sh_exec {
     sh_map_u64 waits;    /* gate key -> struct sh_wait, asks waiting for room */
     sh_list wait_list;   /* the same, in order of their first ask */
     sh_map_u64 deferred; /* call id given outside -> slot id */
+    sh_map_u64
+        askers; /* reply address -> sh_cx: those behind the first few open ones of their actor */
+    bool askers_missing; /* one could not be noted: they are looked for one by one */
     sh_slab timers;
     sh_wheel wheel;
     sh_chain chains[SH_RUNTIME_EXECS_MAX];

@@ -1,10 +1,11 @@
 /* actor/gate.h - alive? room? of an actor or a peer, told to any thread at the call.
  *
- * Shape    one u64: generation(32) | ALIVE | WANTED | room + bias(30). Gates lie in chunks that are published
+ * Shape    one u64: generation(32) | ALIVE | WANTED | KILL | room + bias(29). Gates lie in chunks that are published
  *          once and never move, so a reader needs no lock and a stale pid reads a live word.
  * Rule     anybody takes; only the owner's thread opens, closes and gives. Room may go below zero once:
- *          one message may overshoot. WANTED: a sender was refused and waits for room.
- * Threads  take, alive: any. The rest: the owner. */
+ *          one message may overshoot. WANTED: a sender was refused and waits for room. KILL: somebody without
+ *          memory for a message wants the end of the actor; it stays when the gate closes.
+ * Threads  take, alive, ask_kill: any. The rest: the owner. */
 #ifndef SH_ACTOR_GATE_H
 #define SH_ACTOR_GATE_H
 
@@ -22,11 +23,12 @@ typedef struct sh_gates {
     uint32_t chunk_count;
 } sh_gates;
 
-enum { SH_GATE_SHIFT = 10, SH_GATE_ROOM_MAX = (1 << 29) - 1 };
+enum { SH_GATE_SHIFT = 10, SH_GATE_ROOM_MAX = (1 << 28) - 1 };
 #define SH_GATE_ALIVE  (UINT64_C(1) << 31)
 #define SH_GATE_WANTED (UINT64_C(1) << 30)
-#define SH_GATE_BIAS   (UINT64_C(1) << 29)
-#define SH_GATE_ROOM   (SH_GATE_WANTED - 1)
+#define SH_GATE_KILL   (UINT64_C(1) << 29)
+#define SH_GATE_BIAS   (UINT64_C(1) << 28)
+#define SH_GATE_ROOM   (SH_GATE_KILL - 1)
 
 /* 0 or SH_E_LIMIT. */
 int sh_gates_init(sh_gates *g, const sh_mem *mem, uint32_t count_max);
@@ -57,7 +59,31 @@ static inline bool sh_gate_close(sh_gate *g, uint32_t generation)
 {
     uint64_t v = atomic_exchange_explicit(g, ((uint64_t)generation << 32) | SH_GATE_BIAS,
                                           memory_order_acq_rel);
+    if (v & SH_GATE_KILL) {
+        atomic_fetch_or_explicit(g, SH_GATE_KILL, memory_order_acq_rel);
+    }
     return (v & SH_GATE_WANTED) != 0;
+}
+
+/* False: that generation is gone. Its owner is to be nudged then. */
+static inline bool sh_gate_ask_kill(sh_gate *g, uint32_t generation)
+{
+    uint64_t v = g ? atomic_load_explicit(g, memory_order_acquire) : 0;
+    do {
+        if (!g || (v >> 32) != generation) {
+            return false;
+        }
+        /* Acq_rel: pairs with the owner's exchange in close. */
+    } while (!atomic_compare_exchange_weak_explicit(g, &v, v | SH_GATE_KILL, memory_order_acq_rel,
+                                                    memory_order_acquire));
+    return true;
+}
+
+/* Whether it was asked for, once. */
+static inline bool sh_gate_take_kill(sh_gate *g)
+{
+    return (atomic_load_explicit(g, memory_order_acquire) & SH_GATE_KILL) &&
+           (atomic_fetch_and_explicit(g, ~SH_GATE_KILL, memory_order_acq_rel) & SH_GATE_KILL);
 }
 
 static inline bool sh_gate_alive(const sh_gate *g, uint32_t generation)

@@ -431,10 +431,18 @@ int sh_runtime_kill(sh_runtime *rt, uint64_t token, sh_pid pid, sh_span text)
 {
     struct sh_msg_parts parts = {.text = text};
     sh_msg *m = outside_msg(rt, SH_MSG_KILL, pid, sh_pid_none(), &parts);
-    if (!m) {
+    if (m) {
+        outside_send(rt, token, exec_of(rt, pid), m);
+        return 0;
+    }
+    if (pid.node != 0) {
         return SH_E_LIMIT;
     }
-    outside_send(rt, token, exec_of(rt, pid), m);
+    sh_exec *x = rt->exec[exec_of(rt, pid)];
+    if (sh_gate_ask_kill(sh_gates_at(&x->gates, sh_pid_slot(pid.actor)),
+                         sh_pid_generation(pid.actor))) {
+        sh_exec_nudge(x, SH_NUDGE_KILL);
+    }
     return 0;
 }
 

@@ -249,7 +249,7 @@ struct sh_exec_stats {
     uint64_t late_replies; /* to nothing: dropped */
     uint64_t lost;         /* tells that became UNDELIVERED */
     uint64_t events_dropped;
-    uint64_t searched; /* links and queued asks looked at, to find one */
+    uint64_t searched; /* links, queued asks and open contexts looked at, to find one */
     uint32_t asks;     /* slots in use */
     uint32_t messages; /* out of this pool */
     uint32_t ready;    /* actors in the run queue */

@@ -80,7 +80,7 @@ static void step_handle(sh_exec *x, sh_actor *a, sh_msg *m)
         return;
     }
     x->fresh = NULL; /* it stays open, or fails: now it is one of the actor's */
-    sh_list_push_back(&a->open, &cx->link);
+    sh_cx_stays(x, a, cx);
     sh_cx_returned(cx, code);
 }
 

@@ -26,6 +26,51 @@ static void stop_and_kill(struct env *env, unsigned e)
     sh_cx_finish(env->held, 0); /* an orphan: only freed */
 }
 
+static void kill_poor(struct env *env, sh_pid a)
+{
+    env->mem.fail_from = 1;
+    assert_int_equal(sh_runtime_kill(env->rt, 1, a, STR("die")), 0);
+    env->mem.fail_from = 0;
+}
+
+/* Without memory for a message: once, also one that is being stopped, and never who got its slot. */
+static void kill_without_memory(void **state)
+{
+    (void)state;
+    for (unsigned execs = 1; execs <= 2; execs++) {
+        struct env env;
+        env_start(&env, execs);
+        sh_pid a = spawn_in(&env, execs - 1, env.type, -1);
+        kill_poor(&env, a);
+        kill_poor(&env, a);
+        run(&env);
+        EXPECT(&env, "stop(killed,) ");
+        kill_poor(&env, a); /* it is gone */
+        sh_pid b = spawn_in(&env, execs - 1, env.type, -1);
+        assert_int_equal((uint32_t)b.actor, (uint32_t)a.actor); /* the same slot */
+        kill_poor(&env, a);
+        run(&env);
+        assert_true(sh_runtime_alive(env.rt, b));
+        for (int stopped = 0; stopped < 2; stopped++) { /* a stop behind it, and before it */
+            sh_pid c = spawn_in(&env, execs - 1, env.type, -1);
+            tell(&env, c, "hold", ""); /* so a stop alone would wait for ever */
+            run(&env);
+            if (stopped == 0) {
+                kill_poor(&env, c);
+            }
+            sh_runtime_stop(env.rt, 1, c, STR("bye"), NULL, NULL);
+            if (stopped == 1) {
+                run(&env);
+                kill_poor(&env, c);
+            }
+            run(&env);
+            assert_int_equal(sh_runtime_actors(env.rt), 1); /* b */
+            sh_cx_finish(env.held, 0);
+        }
+        env_end(&env);
+    }
+}
+
 static void kill_cancels_continuations(struct env *env)
 {
     sh_pid a = spawn(env);
@@ -284,6 +329,7 @@ static void stop_all(struct env *env)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kill_without_memory),
         EACH(stop_and_kill),
         TWO(kill_cancels_continuations),
         cmocka_unit_test(errors_decide),

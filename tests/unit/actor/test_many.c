@@ -1,6 +1,8 @@
 /* Thousands of watches on one actor and of asks in one mailbox, given back one by one: a few steps for each. */
 #include "fixture.h"
 
+#include "actor/executor.h"
+
 enum { MANY = 16384, PEER = 3, PEER_CHECK = 9 };
 
 struct many {
@@ -24,6 +26,18 @@ static int many_handle(void *ud, sh_cx *cx, void *state, int index, sh_span name
     }
     assert_true(many->handled_count < MANY);
     memcpy(&many->handled[many->handled_count++], value.p, sizeof(uint32_t));
+    return 0;
+}
+
+static sh_cx *open_cx[MANY];
+static uint32_t open_count;
+
+static int holding_handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_span value)
+{
+    (void)ud, (void)state, (void)index, (void)name, (void)value;
+    assert_true(open_count < MANY);
+    open_cx[open_count++] = cx;
+    sh_cx_hold(cx);
     return 0;
 }
 
@@ -202,6 +216,89 @@ static void asks_of_a_peer(void **state)
     }
 }
 
+static sh_pid holder_start(struct many *many)
+{
+    struct sh_actor_type def = {.id = STR("holds"),
+                                .takes_any = true,
+                                .mailbox = 0,
+                                .flags = SH_TYPE_REENTRANT,
+                                .handle = holding_handle};
+    const sh_type *type;
+    many_start(many, 1);
+    open_count = 0;
+    assert_int_equal(sh_runtime_type(many->env.rt, &def, &type), 0);
+    return spawn_in(&many->env, 0, type, 0);
+}
+
+static void open_asks(struct many *many, sh_pid a, uint32_t count, bool memory)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        give(many, SH_MSG_ASK, a, i);
+    }
+    many->env.mem.fail_from = memory ? 0 : 1;
+    run(&many->env);
+    many->env.mem.fail_from = 0;
+    assert_int_equal(open_count, count);
+}
+
+static void close_asks(struct many *many)
+{
+    sh_exec *x = sh_runtime_exec(many->env.rt, 0);
+    assert_true(sh_exec_enter(x, 1));
+    while (open_count > 0) {
+        sh_cx_finish(open_cx[--open_count], 0);
+    }
+    sh_exec_leave(x, 1);
+    run(&many->env);
+}
+
+/* Takes all of them back, twice. */
+static void cancel_asks(struct many *many, sh_pid a, uint32_t count, int how)
+{
+    order(many, count, how);
+    for (uint32_t i = 0; i < count; i++) {
+        give(many, SH_MSG_CANCEL, a, many->order[i]);
+        give(many, SH_MSG_CANCEL, a, many->order[i]); /* there is none any more */
+    }
+    run(&many->env);
+    assert_int_equal(sent(many, SH_MSG_REPLY, false), 2 * count);
+    close_asks(many);
+    assert_int_equal(sent(many, SH_MSG_REPLY, false),
+                     0); /* what their handlers answer goes nowhere */
+}
+
+/* Asks that are being handled, all at once: each is found in a few steps. */
+static void open_asks_of_a_peer(void **state)
+{
+    (void)state;
+    static struct many many;
+    for (int how = 0; how < 3; how++) {
+        sh_pid a = holder_start(&many);
+        open_asks(&many, a, MANY, true);
+        cancel_asks(&many, a, MANY, how);
+        assert_true(searched(&many) < 10 * MANY);
+        env_end(&many.env);
+    }
+}
+
+/* Without memory to note who asked, each is found all the same. */
+static void open_asks_without_memory(void **state)
+{
+    enum { COUNT = 200 };
+    (void)state;
+    static struct many many;
+    sh_pid a = holder_start(&many);
+    sh_exec *x = sh_runtime_exec(many.env.rt, 0);
+    open_asks(&many, a, COUNT, true);
+    close_asks(&many);
+    assert_int_equal(sent(&many, SH_MSG_REPLY, false), COUNT);
+    sh_map_u64_rest(&x->askers);
+    open_asks(&many, a, COUNT, false); /* the contexts are there, no table is */
+    assert_int_equal(x->askers.count, 0);
+    cancel_asks(&many, a, COUNT, 2);
+    env_end(&many.env);
+}
+
 /* Asks that come, are handled and are taken back, in any order: what is not taken back is handled, in order. */
 static void asks_come_and_go(void **state)
 {
@@ -313,6 +410,8 @@ int main(void)
         cmocka_unit_test(watches_of_a_peer),
         cmocka_unit_test(watches_of_ours),
         cmocka_unit_test(asks_of_a_peer),
+        cmocka_unit_test(open_asks_of_a_peer),
+        cmocka_unit_test(open_asks_without_memory),
         cmocka_unit_test(asks_come_and_go),
         cmocka_unit_test(ends),
         cmocka_unit_test(spawn_says_limit),
