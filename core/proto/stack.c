@@ -199,14 +199,22 @@ static bool stack_event(sh_conn *c, struct sh_conn_ev *ev, uint64_t now_us)
     return true;
 }
 
+/* Nothing may ever come in again: that a frame could not be sealed is told by time. */
+static bool stack_broke(const sh_stack *s)
+{
+    return s->out.err < 0 && s->phase == STACK_UP && !s->broke;
+}
+
 static uint64_t stack_deadline(const sh_conn *c)
 {
-    return stack_of_const(c)->deadline_us;
+    const sh_stack *s = stack_of_const(c);
+    return stack_broke(s) ? 0 : s->deadline_us;
 }
 
 static void stack_tick(sh_conn *c, uint64_t now_us)
 {
     sh_stack *s = stack_of(c);
+    s->broke = s->broke || stack_broke(s); /* its owner asks for events now */
     if (s->phase < STACK_UP && now_us >= s->deadline_us) {
         sh_stack_fail(s, SH_E_TIMEOUT, "the handshake took too long");
     }

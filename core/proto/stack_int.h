@@ -43,6 +43,7 @@ typedef struct sh_stack {
     bool eof;
     bool told_up;
     bool told_closed;
+    bool broke; /* the owner was told by the deadline that out.err is set */
     uint64_t deadline_us;
     uint64_t rx_nonce;
     sh_aead seal;

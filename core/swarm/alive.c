@@ -4,11 +4,32 @@
 #include "swarm/kad.h"
 #include "swarm/links.h"
 
-enum { ALIVE_AGAIN_US = 1000 };
+enum { ALIVE_AGAIN_US = 1000, ALIVE_MEASURE_US = 1000000 };
 
 static uint64_t alive_limit(const struct sh_swarm *s, const struct sh_link *l)
 {
     return l->peer->holds > 0 ? s->cfg.peer_timeout_us : 3 * s->cfg.peer_timeout_us;
+}
+
+void sh_alive_pong(struct sh_swarm *s, struct sh_link *l, uint64_t rtt_us)
+{
+    struct sh_peer *p = l->peer;
+    bool usual = p->rtt_us != 0 && rtt_us <= 2 * p->rtt_us;
+    bool lower = p->rtt_us == 0 || rtt_us < p->rtt_us;
+    p->rtt_us = lower ? rtt_us : (7 * p->rtt_us + rtt_us) / 8;
+    bool matters = 4 * p->rtt_us > s->cfg.closed_grace_us;
+    l->measure_us = matters && !usual ? s->now_us + ALIVE_MEASURE_US : 0;
+}
+
+/* When to measure, or UINT64_MAX. */
+static uint64_t alive_measure(struct sh_swarm *s, struct sh_link *l)
+{
+    if (l->measure_us != 0 && s->now_us >= l->measure_us) {
+        l->measure_us = 0;
+        l->conn->ops->ping(l->conn, s->now_us);
+        sh_link_touch(s, l);
+    }
+    return l->measure_us != 0 ? l->measure_us : UINT64_MAX;
 }
 
 static uint64_t alive_ping(struct sh_swarm *s, struct sh_link *l)
@@ -63,6 +84,8 @@ static uint64_t alive_rest(struct sh_swarm *s, struct sh_link *l)
 uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l)
 {
     uint64_t ping_us = alive_ping(s, l);
+    uint64_t measure_us = l->state == SH_LINK_UP ? alive_measure(s, l) : UINT64_MAX;
+    ping_us = measure_us < ping_us ? measure_us : ping_us;
     uint64_t rest_us = l->state == SH_LINK_UP ? alive_rest(s, l) : UINT64_MAX;
     return rest_us < ping_us ? rest_us : ping_us;
 }

@@ -274,6 +274,13 @@ void sh_dial_peer_alarm(struct sh_swarm *s, struct sh_peer *p)
     }
 }
 
+void sh_dial_learnt(struct sh_swarm *s, struct sh_peer *p)
+{
+    if (p->dialling) {
+        peer_arm(s, p);
+    }
+}
+
 void sh_dial_try(struct sh_swarm *s, struct sh_peer *p)
 {
     job_start(s, p, false);

@@ -20,6 +20,8 @@ void sh_dial_accepted(struct sh_swarm *s, struct sh_link *l); /* its pipe is up 
 void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char *why);
 void sh_dial_searched(struct sh_swarm *s,
                       struct sh_peer *p); /* FIND_NODE on its behalf has ended */
+void sh_dial_learnt(struct sh_swarm *s,
+                    struct sh_peer *p); /* an address was added: a running job tries it too */
 void sh_dial_peer_alarm(struct sh_swarm *s, struct sh_peer *p);
 bool sh_dial_peer_note(struct sh_swarm *s, struct sh_peer *p, struct sh_swarm_event *ev);
 bool sh_dial_failure(struct sh_swarm *s, struct sh_swarm_event *ev);

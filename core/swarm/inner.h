@@ -165,7 +165,8 @@ struct sh_link {
     sh_list streams; /* oldest first */
     unsigned negotiating, kad_in_count, ping_count;
     uint64_t heard_us, pinged_us, opened_us;
-    uint64_t thirst_us; /* not 0: there was no block to read into; READ is owed from then on */
+    uint64_t measure_us; /* not 0: the round trip is measured again then, whatever is heard */
+    uint64_t thirst_us;  /* not 0: there was no block to read into; READ is owed from then on */
     struct sh_alarm alarm;
     struct sh_note note;
     int err;

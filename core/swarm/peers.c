@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "swarm/dial.h"
 
 int sh_peers_init(struct sh_swarm *s)
 {
@@ -308,6 +309,7 @@ bool sh_peer_learn(struct sh_swarm *s, struct sh_peer *p, const sh_addr *addr)
         p->addr_count--;
     }
     p->addrs[p->addr_count++] = a;
+    sh_dial_learnt(s, p);
     return true;
 }
 

@@ -423,13 +423,6 @@ static bool note_tell(struct sh_swarm *s, struct sh_note *n, struct sh_swarm_eve
     return false;
 }
 
-static void link_pong(struct sh_link *l, uint64_t rtt_us)
-{
-    struct sh_peer *p = l->peer;
-    bool lower = p->rtt_us == 0 || rtt_us < p->rtt_us;
-    p->rtt_us = lower ? rtt_us : (7 * p->rtt_us + rtt_us) / 8;
-}
-
 static void link_closed(struct sh_swarm *s, struct sh_link *l, const struct sh_conn_ev *c)
 {
     const char *why = c->why && c->why[0] ? c->why : "the peer closed the connection";
@@ -468,7 +461,7 @@ static bool link_pull(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_eve
         return false;
     }
     if (c.kind == SH_CONN_PONG) {
-        link_pong(l, c.rtt_us);
+        sh_alive_pong(s, l, c.rtt_us);
         return false;
     }
     if (c.kind == SH_CONN_STREAM) {

@@ -83,6 +83,26 @@ static void test_stagger_and_eight_at_once(void **state)
     }
 }
 
+/* The only address known never answers; a good one that is learnt meanwhile is tried beside it. */
+static void test_learnt_while_dialling(void **state)
+{
+    (void)state;
+    start(3);
+    size_t at = 0;
+    struct sh_peer *p = peer_at(0, 1);
+    snet_cut(&net, 0, 2, true);
+    tell_addr(p, 2, false);
+    sh_swarm_want(net.node[0].swarm, p->ref, net.now_us);
+    snet_run(&net, 300 * MS);
+    assert_int_equal(links_in(SH_LINK_DIALLING), 1);
+    tell_addr(p, 1, false);
+    assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_UP, &at, 100 * MS));
+    assert_int_equal(links_in(SH_LINK_DIALLING), 0); /* the other one is ended */
+    snet_run(&net, 20 * SECOND);
+    assert_int_equal(snet_count(&net, 0, SH_SWARM_UNREACHABLE, 0), 0);
+    snet_fini(&net);
+}
+
 /* A held peer was lost: nothing is spread out, eight of its thirteen addresses are tried at once. A name with as many
  * addresses: likewise. */
 static void test_eight_at_once_without_a_pause(void **state)
@@ -366,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stagger_and_eight_at_once),
+        cmocka_unit_test(test_learnt_while_dialling),
         cmocka_unit_test(test_eight_at_once_without_a_pause),
         cmocka_unit_test(test_our_dial_wins),
         cmocka_unit_test(test_their_dial_wins),

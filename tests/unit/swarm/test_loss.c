@@ -1,6 +1,10 @@
 /* When a peer counts as lost: killed, silent, stuck or spoilt; and when it does not. */
 #include "swarms.h"
 
+#include "proto/stack_int.h"
+#include "swarm/links.h"
+#include "swarm/peers.h"
+
 static void hold_pair(void)
 {
     connect_pair();
@@ -39,6 +43,58 @@ static void test_killed_dialler_is_lost_in_grace(void **state)
     const struct snet_event *e = snet_until(&net, 0, SH_SWARM_PEER_LOST, &at, SECOND);
     assert_non_null(e);
     assert_true(e->at_us - killed_us >= 200 * MS && e->at_us - killed_us < 250 * MS);
+    snet_fini(&net);
+}
+
+/* A stall inflates the round trip; with bytes coming all the time no ping is due, but it comes down all the same. */
+static void test_a_stall_is_forgotten(void **state)
+{
+    (void)state;
+    snet_init(&net, 2, 7, PROTOCOLS, 2, NULL);
+    snet_listen(&net, 0);
+    snet_dial(&net, 1, 0, false, 1);
+    snet_run(&net, SECOND);
+    sh_swarm_hold(net.node[0].swarm, snet_peer(&net, 0, 1));
+    snet_run(&net, 2 * SECOND);
+    snet_pause(&net, 1);
+    snet_run(&net, 6 * SECOND);
+    snet_resume(&net, 1);
+    snet_run(&net, 10 * MS);
+    uint64_t stalled_us = sh_swarm_rtt_us(net.node[0].swarm, snet_peer(&net, 0, 1));
+    assert_true(stalled_us > 300 * MS);
+    sh_stream *st;
+    assert_int_equal(sh_swarm_open(net.node[1].swarm, snet_peer(&net, 1, 0), 1, NULL, &st), 0);
+    for (unsigned i = 0; i < 60; i++) { /* never quiet for long enough */
+        assert_int_equal(sh_stream_write(st, sh_span_str("x")), 1);
+        snet_run(&net, 50 * MS);
+    }
+    assert_true(sh_swarm_rtt_us(net.node[0].swarm, snet_peer(&net, 0, 1)) < 5 * MS);
+    size_t at = net.log_count;
+    uint64_t killed_us = net.now_us;
+    snet_kill(&net, 1);
+    const struct snet_event *e = snet_until(&net, 0, SH_SWARM_PEER_LOST, &at, 5 * SECOND);
+    assert_non_null(e);
+    assert_true(e->at_us - killed_us < 250 * MS);
+    snet_fini(&net);
+}
+
+/* A frame that cannot be sealed ends the connection at once, not when something comes in. */
+static void test_unsealed_is_told_at_once(void **state)
+{
+    (void)state;
+    hold_pair();
+    struct sh_swarm *s = net.node[0].swarm;
+    struct sh_link *l = sh_peer_link(sh_peers_at(s, snet_peer(&net, 0, 1)));
+    sh_stack *stack = (sh_stack *)(void *)l->conn;
+    size_t at = net.log_count;
+    sh_stream *st;
+    snet_cut(&net, 0, 1, true);
+    sh_aead_fini(&stack->seal);
+    assert_int_equal(sh_swarm_open(s, snet_peer(&net, 0, 1), 1, NULL, &st), 0);
+    const struct snet_event *e = snet_until(&net, 0, SH_SWARM_PEER_DOWN, &at, 2 * MS);
+    assert_non_null(e);
+    assert_int_equal(e->err, SH_E_CRYPTO);
+    assert_string_equal(e->text, "a frame could not be sealed");
     snet_fini(&net);
 }
 
@@ -172,6 +228,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_is_lost_at_once),
         cmocka_unit_test(test_killed_dialler_is_lost_in_grace),
+        cmocka_unit_test(test_a_stall_is_forgotten),
+        cmocka_unit_test(test_unsealed_is_told_at_once),
         cmocka_unit_test(test_returns_is_no_loss),
         cmocka_unit_test(test_garbled_is_no_loss),
         cmocka_unit_test(test_strange_once_is_no_loss),
