@@ -317,6 +317,7 @@ struct sh_pub {
 
 struct sh_swarm {
     struct sh_swarm_config cfg;
+    sh_peer_id *allow; /* cfg.allow, ours */
     sh_noise_static noise;
     sh_peer_id self_id;
     uint8_t self_key[32];

@@ -52,7 +52,7 @@ struct sh_swarm_config {
         SH_DHT_CLIENT,
         SH_DHT_OFF
     } dht;                   /* AUTO: server once it listens */
-    const sh_peer_id *allow; /* only these may connect; allow_count 0: everyone */
+    const sh_peer_id *allow; /* only these may connect; allow_count 0: everyone; copied */
     size_t allow_count;
     uint32_t peers_connected_max; /* max_peers: connected peers at once, more are refused */
     uint64_t peer_timeout_us;     /* silence that counts as death */

@@ -164,6 +164,10 @@ MUTANTS = [
            "            tcp_arm(t, t->armed | UV_WRITABLE);\n            return told;", "            return told;", INTERRUPTS),
     Mutant("question-interrupted", "a question to a name server that a signal interrupts is given up", "core/io/dns.c",
            "    } while (put < 0 && errno == EINTR);", "    } while (put < -1);", INTERRUPTS),
+    Mutant("allow-lent", "the allow list is read after its memory was given back", "core/swarm/swarm.c",
+           "    memcpy(copy, cfg->allow, cfg->allow_count * sizeof *copy);\n    s->cfg.allow = s->allow = copy;",
+           "    memcpy(copy, cfg->allow, cfg->allow_count * sizeof *copy);\n    s->allow = copy;\n    s->cfg.allow = cfg->allow;",
+           ("test_swarm_swarm", "test_torture_secrets")),
     # --- names ---
     Mutant("lookup-all-at-once", "every lookup asks ten peers where one knows", "core/swarm/query.c",
            "    return s->now_us < q->hold_us && ", "    return s->now_us < q->hold_us && q->done && ", SWARM),

@@ -108,10 +108,13 @@ static void test_stream_ends_with_connection(void **state)
     snet_fini(&net);
 }
 
+static sh_peer_id lent; /* until the swarm is made */
+
 static void allow_nobody_but_2(struct snet *n, unsigned i, struct sh_swarm_config *c)
 {
     if (i == 1) {
-        c->allow = &n->node[0].id; /* node 0 only; node 2 is a stranger */
+        lent = n->node[0].id; /* node 0 only; node 2 is a stranger */
+        c->allow = &lent;
         c->allow_count = 1;
     }
 }
@@ -120,6 +123,7 @@ static void test_allow_list(void **state)
 {
     (void)state;
     start(3, allow_nobody_but_2);
+    memset(&lent, 0xdd, sizeof lent);
     snet_dial(&net, 2, 1, false, 1);
     snet_dial(&net, 0, 1, false, 2);
     snet_run(&net, SECOND);
