@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "base/mp.h"
 #include "base/rng.h"
 #include "base/text.h"
 #include "proto/frame.h"
@@ -376,6 +377,28 @@ static void test_unknown_and_longer(void **state)
     assert_int_equal(sh_frame_decode(sh_span_none(), &f), SH_E_PROTO);
 }
 
+/* SH_MP_DEPTH_MAX lists inside each other are a value, one more is malformed. */
+static void test_deep_value(void **state)
+{
+    (void)state;
+    for (unsigned over = 0; over < 2; over++) {
+        uint8_t value[SH_MP_DEPTH_MAX + 2], buf[256];
+        unsigned depth = SH_MP_DEPTH_MAX + over;
+        memset(value, 0x91, depth);
+        value[depth] = 0xc0;
+        struct sh_frame f = {.type = SH_FRAME_TELL,
+                             .target = TO_ACTOR(ACTOR),
+                             .name = S("hi"),
+                             .value = sh_span_of(value, depth + 1)},
+                        got;
+        int n = sh_frame_put(&f, buf, sizeof buf);
+        assert_true(n > 0 && buf[0] == n - 1);
+        int rc = sh_frame_decode(sh_span_of(buf + 1, (size_t)n - 1), &got);
+        assert_int_equal(rc, over ? SH_E_PROTO : 0);
+        assert_int_equal(sh_mp_skip(f.value), over ? SH_E_BAD_VALUE : (int)depth + 1);
+    }
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -424,9 +447,13 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode),    cmocka_unit_test(test_decode),
-        cmocka_unit_test(test_any_split), cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_limits),    cmocka_unit_test(test_unknown_and_longer),
+        cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_any_split),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_deep_value),
+        cmocka_unit_test(test_unknown_and_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

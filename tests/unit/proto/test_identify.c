@@ -93,10 +93,45 @@ static void test_bounds(void **state)
     assert_true(id.addr_count > 8 && id.addr_count < 16);
     assert_int_equal(id.spoken, 7);
     assert_int_equal(encode(buf, 20, many, 1, 3), SH_E_LIMIT);
-    uint8_t big[SH_IDENTIFY_MAX + 1] = {0};
-    assert_int_equal(
-        sh_identify_decode(sh_mem_system(), sh_span_of(big, sizeof big), KNOWN, 3, &id),
-        SH_E_PROTO);
+    for (size_t over = 0; over < 2; over++) { /* one field that nobody knows */
+        uint8_t big[SH_IDENTIFY_MAX + 1] = {0x7a};
+        int prefix = sh_uvarint_put(big + 1, SH_IDENTIFY_MAX + over - 3);
+        assert_int_equal(prefix, 2);
+        sh_span in = sh_span_of(big, SH_IDENTIFY_MAX + over);
+        assert_int_equal(sh_identify_decode(sh_mem_system(), in, KNOWN, 3, &id),
+                         over ? SH_E_PROTO : 0);
+    }
+}
+
+/* SH_IDENTIFY_FIRST_MAX: filled to the last byte, and an address is left out for one more. */
+static void test_first_message(void **state)
+{
+    (void)state;
+    static const uint8_t key[36] = {8, 1, 18, 32, 5};
+    uint8_t buf[SH_IDENTIFY_FIRST_MAX + 400];
+    sh_addr many[16];
+    char text[300], agent[400];
+    size_t most = 0;
+    int at = snprintf(text, sizeof text, "/dns4/");
+    memset(text + at, 'a', 240);
+    snprintf(text + at + 240, 40, "/tcp/4001");
+    for (unsigned i = 0; i < 16; i++) {
+        many[i] = addr_of(text);
+    }
+    for (size_t n = 0; n < 300; n++) {
+        memset(agent, 'x', n);
+        agent[n] = 0;
+        struct sh_identify_out out = {.public_key = sh_span_of(key, sizeof key),
+                                      .addrs = many,
+                                      .addr_count = 16,
+                                      .protocols = KNOWN,
+                                      .protocol_count = 3,
+                                      .agent = agent};
+        size_t got = body_of(buf, sh_identify_encode(&out, buf, sizeof buf)).n;
+        assert_in_range(got, SH_IDENTIFY_FIRST_MAX - 260, SH_IDENTIFY_FIRST_MAX);
+        most = got > most ? got : most;
+    }
+    assert_int_equal(most, SH_IDENTIFY_FIRST_MAX);
 }
 
 /* SH_IDENTIFY_ADDRS_MAX addresses, over all messages: the first are kept. */
@@ -181,7 +216,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_merge),
         cmocka_unit_test(test_bounds),         cmocka_unit_test(test_bad_parts_are_dropped),
         cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_long_list_of_protocols),
-        cmocka_unit_test(test_many_addresses),
+        cmocka_unit_test(test_many_addresses), cmocka_unit_test(test_first_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

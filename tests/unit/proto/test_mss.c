@@ -173,6 +173,27 @@ static void test_long_names(void **state)
     assert_int_equal(sh_mss_state(&listener), SH_MSS_ACCEPTED);
 }
 
+/* SH_MSS_LINE_MAX: the length of a line says enough. A listener answers na to the longest. */
+static void test_long_lines(void **state)
+{
+    (void)state;
+    for (unsigned over = 0; over < 2; over++) {
+        unsigned n = SH_MSS_LINE_MAX + over;
+        char line[2 + SH_MSS_LINE_MAX + 1] = {(char)(n | 0x80), (char)(n >> 7)};
+        struct talk t = {0};
+        sh_mss m;
+        memset(line + 2, 'x', n - 1);
+        line[2 + n - 1] = '\n';
+        sh_mss_listener(&m, PROTOCOLS, 1);
+        feed(&m, &t, HEADER, sizeof HEADER - 1, WHOLE, NULL);
+        feed(&m, &t, line, 2, WHOLE, NULL);
+        assert_int_equal(sh_mss_state(&m), over ? SH_MSS_FAULT : SH_MSS_RUNNING);
+        feed(&m, &t, line + 2, n, BYTES, NULL);
+        assert_int_equal(sh_mss_state(&m), over ? SH_MSS_FAULT : SH_MSS_RUNNING);
+        assert_int_equal(t.sent_n, sizeof HEADER - 1 + (over ? 0 : 4));
+    }
+}
+
 static void test_eof(void **state)
 {
     (void)state;
@@ -196,7 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),  cmocka_unit_test(test_waits_for_drain),
         cmocka_unit_test(test_tries), cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_eof),
+        cmocka_unit_test(test_eof),   cmocka_unit_test(test_long_lines),
     };
     return RUN(tests);
 }

@@ -179,6 +179,39 @@ static void test_liars_cannot_prolong_it(void **state)
         SH_LOOKUP_NODES_MAX); /* all places are taken by peers that answered: no more come in */
 }
 
+/* SH_LOOKUP_ASKED_MAX requests, a share of them for each path: one peer names another again and again, and nobody of
+ * them is there. */
+static void test_as_many_requests_as_there_are(void **state)
+{
+    (void)state;
+    static sh_lookup l;
+    for (uint32_t seeds = 1; seeds <= SH_LOOKUP_PATHS; seeds++) {
+        uint8_t key[32];
+        uint32_t tag, dropped, next = 0;
+        unsigned asked = 0;
+        sh_lookup_init(&l, target, UINT32_MAX - 1);
+        for (; next < seeds; next++) {
+            memset(key, (int)(0xf0 + next), sizeof key);
+            assert_true(sh_lookup_seed(&l, key, next));
+        }
+        for (; sh_lookup_next(&l, 1, &tag); asked++) {
+            sh_lookup_on_reply(&l, tag);
+        }
+        assert_int_equal(asked, seeds);
+        for (; next < 1000; next++) {
+            memcpy(key, target, 32);
+            sh_store_u32be(key + 20, sh_load_u32be(target + 20) ^ (UINT32_MAX - next));
+            sh_lookup_add(&l, next % seeds, key, next, &dropped);
+            if (sh_lookup_next(&l, 1, &tag)) {
+                sh_lookup_on_fail(&l, tag);
+                asked++;
+            }
+        }
+        assert_int_equal(asked, SH_LOOKUP_ASKED_MAX / seeds * seeds);
+        assert_true(sh_lookup_finished(&l)); /* though there is somebody left */
+    }
+}
+
 /* However many paths there are: places and requests stay within their limits, one way or all in turn. */
 static void test_bounds_with_any_number_of_paths(void **state)
 {
@@ -368,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds_the_closest),
         cmocka_unit_test(test_dead_and_slow_peers),
+        cmocka_unit_test(test_as_many_requests_as_there_are),
         cmocka_unit_test(test_liars_cannot_prolong_it),
         cmocka_unit_test(test_bounds_with_any_number_of_paths),
         cmocka_unit_test(test_odd_calls),
