@@ -24,9 +24,12 @@ static int object_check(const shoal_node *node, const char *what, shoal_pid pid,
 
 int shoal_cx_tell_object(shoal_cx *cx, shoal_pid pid, const char *name, shoal_object object)
 {
+    sh_object core = {object.ptr, object.drop};
+    if (object.ptr && sh_cx_tell_object_fast((sh_cx *)cx, abi_pid_in(pid), name, &core) == 0) {
+        return 0;
+    }
     shoal_node *node = shoal_cx_node(cx);
     sh_span message;
-    sh_object core;
     int code = !node
                    ? abi_value(NULL, shoal_nil(), &message)
                    : object_check(node, "shoal_cx_tell_object", pid, name, object, &message, &core);
@@ -61,7 +64,11 @@ int64_t shoal_cx_ask_object(shoal_cx *cx, shoal_pid pid, const char *name, shoal
 int shoal_tell_object(shoal_node *node, shoal_pid pid, const char *name, shoal_object object)
 {
     sh_span message;
-    sh_object core;
+    sh_object core = {object.ptr, object.drop};
+    if (node && !node->ended && object.ptr &&
+        sh_runtime_tell_object_fast(node->rt, abi_token(node), abi_pid_in(pid), name, &core) == 0) {
+        return 0;
+    }
     int code = object_check(node, "shoal_tell_object", pid, name, object, &message, &core);
     return code < 0
                ? code

@@ -20,7 +20,11 @@ static int handler_code(sh_cx *cx, int code)
 
 static const char *name_out(char room[SH_NAME_MAX + 1], sh_span name)
 {
-    memcpy(room, name.p, name.n);
+    if (name.n <= SH_COPY_SHORT_MAX) {
+        sh_copy_short((uint8_t *)room, name.p, name.n);
+    } else {
+        memcpy(room, name.p, name.n);
+    }
     room[name.n] = 0;
     return room;
 }

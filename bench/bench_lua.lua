@@ -69,7 +69,7 @@ local function feed(count)
   node:poll(0)
   local rate = assert(tonumber(feeder:read("a")), "the feeder failed")
   feeder:close()
-  assert(bytes == 64 * (count + count // 10 + 1))
+  assert(bytes == 64 * (count + math.floor(count / 10) + 1))
   return rate, used * 1e9 / count
 end
 

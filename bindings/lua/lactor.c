@@ -104,7 +104,7 @@ static int hook_message(shoal_cx *cx, void *state, const char *name, shoal_bytes
     c->name = name;
     c->value = value;
     c->object = value.len ? NULL : shoal_cx_object(cx);
-    return lcoro_start(c);
+    return c->object ? lcoro_start_object(c) : lcoro_start(c);
 }
 
 static void hook_stop(shoal_cx *cx, void *state, const shoal_reason *reason)
@@ -470,6 +470,7 @@ int lactor_spawn(lua_State *L, lnode *n, lactor *parent)
     if (!a->started && !a->ended && may_wait(L, n)) {
         a->spawner = n->vm->running;
         a->spawner->on = n;
+        a->spawner->used = true;
         a->spawner->spawned = a;
         return lcoro_wait(L, a->spawner, WAIT_SPAWN, WHAT_REF);
     }

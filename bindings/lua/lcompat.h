@@ -43,7 +43,7 @@
 
 /* --- coroutines --- */
 
-/* Resumes; *left: how many values the coroutine left on its stack when it waits. */
+/* Resumes; *left: how many values the coroutine left on its stack when it waits; all there are when it has ended. */
 static inline int lcompat_resume(lua_State *co, lua_State *from, int args, int *left)
 {
 #if LUA_VERSION_NUM >= 504

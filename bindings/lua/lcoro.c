@@ -56,26 +56,21 @@ static int coro_thread(lua_State *L)
 lcoro *lcoro_new(lnode *n, enum lkind kind, lactor *a, shoal_cx *cx)
 {
     lcoro *c = n->pool;
-    lua_State *co = c ? c->co : NULL;
-    int co_ref = c ? c->co_ref : LUA_NOREF;
     if (c) {
         n->pool = c->next;
         n->pool_count--;
+    } else if ((c = calloc(1, sizeof *c)) != NULL) {
+        c->node = n;
+        c->co_ref = LUA_NOREF;
     } else {
-        c = malloc(sizeof *c);
-    }
-    if (!c) {
         return NULL;
     }
-    *c = (lcoro){.node = n,
-                 .kind = kind,
-                 .actor = a,
-                 .cx = cx,
-                 .co = co,
-                 .co_ref = co_ref,
-                 .base = 2,
-                 .box_ref = LUA_NOREF};
-    if (!co && !lprotect(n, coro_thread, c) && !c->co && n->vm->hooked) {
+    c->actor = a;
+    c->cx = cx;
+    c->kind = kind;
+    c->base = 2;
+    c->box_ref = LUA_NOREF;
+    if (!c->co && !lprotect(n, coro_thread, c) && !c->co && n->vm->hooked) {
         lprotect(n, coro_thread, c); /* a hook's error is kept; it says nothing of this coroutine */
     }
     if (!c->co) {
@@ -116,14 +111,31 @@ static void coro_let_go(lcoro *c)
     }
 }
 
+/* Into the pool, as clean as it came; false: there is no room. */
+static bool coro_pool(lcoro *c)
+{
+    lnode *n = c->node;
+    if (n->pool_count >= LPOOL_MAX || n->closing) {
+        return false;
+    }
+    lua_settop(c->co, 1); /* the box */
+    if (c->used || c->kind != RUN_MESSAGE) {
+        memset((char *)c + offsetof(lcoro, on), 0, offsetof(lcoro, name) - offsetof(lcoro, on));
+    } else { /* of most messages nothing else was touched */
+        c->object = NULL;
+        c->results = c->code = 0;
+        c->answered = c->direct = false;
+    }
+    c->next = n->pool;
+    n->pool = c;
+    n->pool_count++;
+    return true;
+}
+
 static void coro_recycle(lcoro *c, bool fine)
 {
     lnode *n = c->node;
-    if (fine && n->pool_count < LPOOL_MAX && !n->closing) {
-        lua_settop(c->co, 1); /* the box */
-        c->next = n->pool;
-        n->pool = c;
-        n->pool_count++;
+    if (fine && coro_pool(c)) {
         return;
     }
     if (!fine) {
@@ -246,14 +258,13 @@ static int coro_stolen(lcoro *c)
     return LUA_ERRRUN;
 }
 
-static int coro_resume(lcoro *c, int args)
+static inline int coro_resume(lcoro *c, int args, int *left)
 {
     lvm *vm = c->node->vm;
     lua_State *from = vm->L;
     lcoro *outer = vm->running;
     lactor *a = c->actor;
     shoal_cx *outer_cx = a ? a->current : NULL;
-    int left = 0;
     vm->running = c;
     vm->L = c->co;
     if (c->node->sim) {
@@ -266,7 +277,7 @@ static int coro_resume(lcoro *c, int args)
     }
     int status = c->resumed && lua_status(c->co) != LUA_YIELD
                      ? coro_stolen(c)
-                     : lcompat_resume(c->co, from, args, &left);
+                     : lcompat_resume(c->co, from, args, left);
     c->resumed = false;
     if (a) {
         a->current = outer_cx;
@@ -274,7 +285,7 @@ static int coro_resume(lcoro *c, int args)
     vm->running = outer;
     vm->L = from;
     if (status == LUA_YIELD && c->wait != WAIT_NONE) {
-        lua_pop(c->co, left);
+        lua_pop(c->co, *left);
     }
     return status;
 }
@@ -357,6 +368,30 @@ static int coro_end(lcoro *c, int status)
     return code;
 }
 
+/* After a resume: the arguments of what is to be called next, or LJOB_*. */
+static int coro_returned(lcoro *c, int status)
+{
+    return status == LUA_OK && c->direct ? ljob_returned(c) : LJOB_DONE;
+}
+
+/* It waits or has ended: what its hook answers. */
+static int coro_settle(lcoro *c, int status, int args)
+{
+    lcoro *parent = c->parent;
+    int code = 0;
+    status = args == LJOB_RAISED ? LUA_ERRRUN : status;
+    if (status == LUA_YIELD && c->wait != WAIT_NONE) {
+        return 0;
+    }
+    code = coro_end(c, status);
+    if (parent && parent->woken && parent->wait == WAIT_PARK) {
+        parent->woken = false;
+        parent->resumed = true;
+        code = lcoro_step(parent, 0);
+    }
+    return code;
+}
+
 int lcoro_step(lcoro *c, int args)
 {
     lnode *n = c->node;
@@ -366,31 +401,39 @@ int lcoro_step(lcoro *c, int args)
     } else {
         lnode_enter(outer, n, &outer);
     }
-    int status = LUA_OK, code = 0;
+    int status = LUA_OK, left = 0;
     while (args >= 0) {
-        status = coro_resume(c, args);
-        args = status == LUA_OK && c->direct ? ljob_returned(c) : LJOB_DONE;
+        status = coro_resume(c, args, &left);
+        args = coro_returned(c, status);
     }
-    status = args == LJOB_RAISED ? LUA_ERRRUN : status;
-    if (status != LUA_YIELD || c->wait == WAIT_NONE) {
-        lcoro *parent = c->parent;
-        code = coro_end(c, status);
-        if (parent && parent->woken && parent->wait == WAIT_PARK) {
-            parent->woken = false;
-            parent->resumed = true;
-            code = lcoro_step(parent, 0);
-        }
-    }
+    int code = coro_settle(c, status, args);
     lnode_leave(n, outer);
     return code;
 }
 
 int lcoro_start(lcoro *c)
 {
-    if (c->object && ljob_push_direct(c)) {
+    return lcoro_step(c, ljob_push(c));
+}
+
+/* Most handlers return at once, and nothing: all that is left to do is here. */
+int lcoro_start_object(lcoro *c)
+{
+    if (!ljob_push_direct(c)) {
+        return lcoro_start(c);
+    }
+    if (!c->node->entered) {
         return lcoro_step(c, 2);
     }
-    return lcoro_step(c, ljob_push(c));
+    int left = 0, status = coro_resume(c, 2, &left);
+    if (status == LUA_OK && !c->used && left < c->base) {
+        lobject_free(c->co, c->object, 1);
+        coro_unlink(c);
+        coro_recycle(c, true);
+        return 0;
+    }
+    int args = coro_returned(c, status);
+    return args >= 0 ? lcoro_step(c, args) : coro_settle(c, status, args);
 }
 
 /* --- waiting --- */
@@ -427,6 +470,7 @@ lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what)
         luaL_error(L, "%s: sim:run waits only for nodes of its simulation, this is another", what);
     }
     c->on = n;
+    c->used = true;
     return c;
 }
 

@@ -30,7 +30,7 @@ bool lobject_hidden(const char *name)
     }
 }
 
-static const lname *name_add(lua_State *L, lnode *n, int arg, int box, lname *at, size_t len)
+static lname *name_add(lua_State *L, lnode *n, int arg, int box, lname *at, size_t len)
 {
     const char *text = lua_tostring(L, arg);
     if (n->name_count >= LNAMES / 2 || len == 0 || len > NAME_LEN_MAX || strlen(text) != len) {
@@ -45,7 +45,7 @@ static const lname *name_add(lua_State *L, lnode *n, int arg, int box, lname *at
 }
 
 /* NULL: too many, too long, or no name; the codec's way knows it. */
-static const lname *name_find(lua_State *L, lnode *n, int arg, int box)
+static lname *name_find(lua_State *L, lnode *n, int arg, int box)
 {
     size_t len;
     if (lua_type(L, arg) != LUA_TSTRING) {
@@ -184,11 +184,15 @@ void lobject_take(lua_State *L, lobj *o, int box)
 
 /* --- copies --- */
 
+enum { FLAT_MAX = 6 }; /* fields: a C function's stack has room for them without a check */
+
 struct copy {
     lua_State *L;
     lnode *n;
     const lvm *vm;
     size_t size; /* it would have when packed */
+    int fields;  /* of a table whose keys are texts; 0: it is none */
+    bool nested; /* something in it needed a copy of its own */
 };
 
 static bool utf8_rest(const unsigned char *s, size_t n)
@@ -213,11 +217,26 @@ static bool utf8_rest(const unsigned char *s, size_t n)
     return true;
 }
 
+/* All its bytes, in parts that may overlap. */
+static inline uint64_t short_bits(const char *text, size_t n)
+{
+    uint32_t first, last;
+    if (n >= 4) {
+        memcpy(&first, text, 4);
+        memcpy(&last, text + n - 4, 4);
+        return first | last;
+    }
+    return n ? (unsigned char)text[0] | (unsigned char)text[n / 2] | (unsigned char)text[n - 1] : 0;
+}
+
 static bool is_text(const char *text, size_t n)
 {
     const uint64_t high = 0x8080808080808080u;
     uint64_t word, bits = 0;
     size_t i = 0;
+    if (n <= 8) {
+        return !(short_bits(text, n) & high) || utf8_rest((const unsigned char *)text, n);
+    }
     for (; i + 8 <= n; i += 8) {
         memcpy(&word, text + i, 8);
         bits |= word;
@@ -225,10 +244,8 @@ static bool is_text(const char *text, size_t n)
             return utf8_rest((const unsigned char *)text, n);
         }
     }
-    for (; i < n; i++) {
-        bits |= (unsigned char)text[i];
-    }
-    return !(bits & high) || utf8_rest((const unsigned char *)text, n);
+    memcpy(&word, text + n - 8, 8);
+    return !((bits | word) & high) || utf8_rest((const unsigned char *)text, n);
 }
 
 static size_t text_size(size_t n)
@@ -364,6 +381,7 @@ static bool copy_map(struct copy *w, int idx, const struct keys *k, int depth)
     if (k->wholes == k->count) {
         luaL_setmetatable(L, "shoal.map");
     }
+    w->fields = k->wholes == 0 && k->count <= FLAT_MAX && depth == 0 ? (int)k->count : 0;
     return true;
 }
 
@@ -386,6 +404,7 @@ static bool copy_pair(struct copy *w, int depth)
         return false;
     }
     w->size++;
+    w->fields = depth == 0 ? 1 : 0;
     if (type == LUA_TNUMBER || type == LUA_TBOOLEAN || type == LUA_TSTRING) {
         if (!size_plain(w, key + 1, type)) {
             return false;
@@ -499,27 +518,82 @@ static bool copy_value(struct copy *w, int idx, int depth)
             return false;
         }
         break;
-    case LUA_TTABLE: return copy_table(w, idx, depth);
-    case LUA_TUSERDATA: return copy_userdata(w, idx);
+    case LUA_TTABLE: w->nested |= depth > 0; return copy_table(w, idx, depth);
+    case LUA_TUSERDATA: w->nested = true; return copy_userdata(w, idx);
     default: return false;
     }
     lua_pushvalue(L, idx);
     return true;
 }
 
-size_t lobject_copy(lua_State *L, lnode *n, int idx)
+/* Its size; fields: as those of lname. */
+static size_t copy_any(lua_State *L, lnode *n, int idx, int *fields)
 {
     struct copy w = {.L = L, .n = n, .vm = n->vm};
     int top = lua_gettop(L);
     if (copy_value(&w, idx, 0) && w.size <= n->max_message) {
+        *fields = w.nested ? 0 : w.fields;
         return w.size;
     }
     lua_settop(L, top);
+    *fields = 0;
     return 0;
+}
+
+/* A key or value of copy_flat at idx; the most bytes it takes, 0: not one. */
+static inline size_t flat_size(lua_State *L, int idx, int type)
+{
+    size_t n;
+    const char *text;
+    switch (type) {
+    case LUA_TSTRING: text = lua_tolstring(L, idx, &n); return is_text(text, n) ? n + 5 : 0;
+    case LUA_TNUMBER: return 9;
+    case LUA_TBOOLEAN: return 1;
+    default: return 0;
+    }
+}
+
+/* The table at idx as those before it under the same name were: few fields, texts as their keys, values that need no
+ * copy. Pushes its copy, top is the stack's; false: it is another. One look at each key, all pairs on the stack. */
+static bool copy_flat(lua_State *L, lnode *n, int idx, int top, int *fields)
+{
+    int to = ++top, end = to + 2 * *fields;
+    size_t size = 1;
+    if (lua_getmetatable(L, idx)) {
+        end = 0;
+        lua_pop(L, 1);
+    }
+    lua_createtable(L, 0, *fields);
+    lua_pushnil(L);
+    while (end && lua_next(L, idx)) {
+        bool text = lua_type(L, top + 1) == LUA_TSTRING && top < end;
+        size_t key = text ? flat_size(L, top + 1, LUA_TSTRING) : 0;
+        size_t value = key ? flat_size(L, top + 2, lua_type(L, top + 2)) : 0;
+        end = value ? end : 0;
+        top += 2;
+        size += key + value;
+        lua_pushvalue(L, top - 1);
+    }
+    if (top != end || size > n->max_message) {
+        lua_settop(L, to - 1);
+        *fields = 0;
+        return false;
+    }
+    for (; top > to; top -= 2) {
+        lua_rawset(L, to);
+    }
+    return true;
+}
+
+size_t lobject_copy(lua_State *L, lnode *n, int idx)
+{
+    int fields;
+    return copy_any(L, n, idx, &fields);
 }
 
 /* --- what a message becomes --- */
 
+/* One is free: see object_room. */
 static lobj *object_new(lnode *n, enum lobj_kind kind)
 {
     lobj *o = n->objects;
@@ -527,6 +601,11 @@ static lobj *object_new(lnode *n, enum lobj_kind kind)
     n->object_count++;
     o->kind = kind;
     return o;
+}
+
+static inline bool object_room(lua_State *L, lnode *n, int box)
+{
+    return n->objects || objects_grow(L, n, box);
 }
 
 /* What needs no slot; else NULL. */
@@ -552,30 +631,43 @@ static lobj *object_plain(lua_State *L, lnode *n, int idx)
     }
 }
 
-lobj *lobject_of(lua_State *L, lnode *n, int idx, int box)
+/* fields: as those of lname; where they are not 0 the box is on top. */
+static lobj *object_of(lua_State *L, lnode *n, int idx, int box, int *fields)
 {
-    if (n->sim || (!n->objects && !objects_grow(L, n, box))) {
+    if (n->sim || !object_room(L, n, box)) {
         return NULL; /* what is sent in a simulation decides the run: always packed */
     }
-    lobj *o = object_plain(L, n, idx);
-    if (o) {
-        return o;
+    if (!*fields || !lua_istable(L, idx) || !copy_flat(L, n, idx, box, fields)) {
+        lobj *plain = object_plain(L, n, idx);
+        if (plain) {
+            return plain;
+        }
+        if (lua_touserdata(L, idx) == n->vm->null) {
+            return object_new(n, OBJ_NIL);
+        }
+        if (!copy_any(L, n, idx, fields)) {
+            return NULL;
+        }
     }
-    if (lua_touserdata(L, idx) == n->vm->null) {
-        return object_new(n, OBJ_NIL);
-    }
-    if (!lobject_copy(L, n, idx)) {
+    if (!object_room(L, n,
+                     box)) { /* the copy took memory: what was collected may have sent something */
         return NULL;
     }
-    o = object_new(n, OBJ_SLOT);
+    lobj *o = object_new(n, OBJ_SLOT);
     lua_rawseti(L, box, o->slot);
     return o;
 }
 
+lobj *lobject_of(lua_State *L, lnode *n, int idx, int box)
+{
+    int fields = 0;
+    return object_of(L, n, idx, box, &fields);
+}
+
 lobj *lobject_message(lua_State *L, lnode *n, int name, int value, int box)
 {
-    const lname *found = name_find(L, n, name, box);
-    lobj *o = found ? lobject_of(L, n, value, box) : NULL;
+    lname *found = name_find(L, n, name, box);
+    lobj *o = found ? object_of(L, n, value, box, &found->fields) : NULL;
     if (o) {
         o->name = found;
     }

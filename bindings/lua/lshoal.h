@@ -72,6 +72,7 @@ typedef struct lname {
     const char *text; /* the VM's own, kept in the box */
     int ref;
     bool handler; /* a class field of that name is one */
+    int fields; /* the last value was a table of so few, none of which needs a copy; 0: it was not */
 } lname;
 
 enum lobj_kind { OBJ_NIL, OBJ_FALSE, OBJ_TRUE, OBJ_INTEGER, OBJ_NUMBER, OBJ_SLOT };
@@ -169,16 +170,17 @@ enum lwhat {
 };
 struct lcoro {
     lnode *node;
-    lnode *on;     /* whose call it waits for: of a task maybe another's */
     lua_State *co; /* NULL: closed; only a callback is still due. Its stack begins with the box */
     int co_ref;    /* in the box */
     lcoro *prev, *next;
     lactor *actor; /* NULL: a task */
-    lcoro *parent; /* of RUN_FORK */
     shoal_cx *cx;  /* of the message or hook; forks: their root's */
     enum lkind kind;
-    enum lwait wait;
-    enum lwhat what;
+    int base;    /* where results begin */
+    int box_ref; /* of a task or fork: the table that gets what its function returned or raised */
+    /* From here to name: all zero when it begins, and in the pool. */
+    lnode *on;     /* whose call it waits for: of a task maybe another's */
+    lcoro *parent; /* of RUN_FORK */
     int64_t call;
     uint64_t due_us;
     size_t at; /* in the heap + 1; 0: not in it */
@@ -188,16 +190,16 @@ struct lcoro {
     liter *iter;
     liter *iter_ended; /* for whose next item it waited */
     lactor *spawned;
-    bool held, answered, pending, resumed, timed_out, woken, queued, stolen;
-    bool
-        direct; /* the handler is the coroutine's first function: who resumes looks at its results */
-    int base;   /* where they begin */
+    lobj *object; /* the message's value, until it ends */
+    enum lwait wait;
+    enum lwhat what;
     int results; /* how many values it was resumed with */
-    int box_ref; /* of a task or fork: the table that gets what its function returned or raised */
     unsigned phase;
     unsigned forks;
     int code;
-    lobj *object; /* the message's value, until it ends */
+    bool held, answered, pending, resumed, timed_out, woken, queued, stolen;
+    bool direct; /* the handler is the first function: who resumes looks at its results */
+    bool used;   /* it waited, or began to: more is to be done at its end than for most */
     /* What a hook was given; until it first waits. */
     const char *name;
     shoal_bytes value;
@@ -383,6 +385,7 @@ void lactor_push_reason(lua_State *L, lnode *n, const shoal_reason *reason);
 lcoro *lcoro_new(lnode *n, enum lkind kind, lactor *a, shoal_cx *cx); /* NULL: no memory */
 /* Starts c: a hook's or handler's answer, 0 while it waits. */
 int lcoro_start(lcoro *c);
+int lcoro_start_object(lcoro *c); /* the same of a message with c->object */
 int lcoro_step(lcoro *c, int args);
 /* Who may wait at L for n; raises with what was wrong. */
 lcoro *lcoro_waiter(lua_State *L, lnode *n, const char *what);

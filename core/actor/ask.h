@@ -61,6 +61,8 @@ void sh_ask_deadline(sh_exec *x, struct sh_due *due);
 void sh_slot_end(sh_exec *x, sh_slot *s, int code, int delivery);
 
 /* --- fast.c --- */
+int sh_tell_object_fast(sh_exec *x, sh_pid to, sh_pid from, const char *name,
+                        const sh_object *object);
 bool sh_fast_reply(sh_exec *x, sh_pid reply, sh_span value);
 
 /* --- room.c --- */

@@ -121,8 +121,9 @@ int sh_cx_cancel(sh_cx *cx, int64_t call);
 
 /* --- values that are not packed: between actors of the host's executor --- */
 /* As sh_cx_tell, sh_cx_ask and sh_cx_reply. UNSUPPORTED, at once: the other side is elsewhere. After any negative
- * code the object is still the caller's. In a tell a reply is dropped within the call. */
+ * code the object is still the caller's. In a tell a reply is dropped within the call. fast: as sh_cx_tell_fast. */
 int sh_cx_tell_object(sh_cx *cx, sh_pid to, sh_span name, const sh_object *object);
+int sh_cx_tell_object_fast(sh_cx *cx, sh_pid to, const char *name, const sh_object *object);
 int64_t sh_cx_ask_object(sh_cx *cx, sh_pid to, sh_span name, const sh_object *object, uint64_t us,
                          sh_then_fn *then, void *ud);
 int sh_cx_reply_object(sh_cx *cx, const sh_object *object);

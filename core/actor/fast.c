@@ -49,11 +49,10 @@ static uint8_t name_handler(struct sh_name *name, const sh_type *type)
 }
 
 /* The message, not yet sent, and *to_actor; NULL: go the long way. */
-__attribute__((always_inline)) static inline sh_msg *fast_msg(sh_cx *cx, enum sh_msg_kind kind,
+__attribute__((always_inline)) static inline sh_msg *fast_msg(sh_exec *x, enum sh_msg_kind kind,
                                                               sh_pid to, const char *at,
                                                               sh_span value, sh_actor **to_actor)
 {
-    sh_exec *x = cx->x;
     sh_msg *m = x->pool.free;
     struct sh_name *name = name_place(x, at);
     if (!name_same(name, at)) {
@@ -61,13 +60,12 @@ __attribute__((always_inline)) static inline sh_msg *fast_msg(sh_cx *cx, enum sh
     }
     bool here = sh_pid_is_local(x, to) && sh_pid_executor(to.actor) == x->index;
     sh_actor *a = here ? sh_actor_at(x, to.actor) : NULL;
-    if (!a || !name || !m || !cx->a || value.n > SH_COPY_SHORT_MAX || (a->flags & SH_A_CLOSING) ||
+    if (!a || !name || !m || value.n > SH_COPY_SHORT_MAX || (a->flags & SH_A_CLOSING) ||
         a->queued >= a->limit || !sh_list_empty(&x->wait_list)) {
         return NULL;
     }
     sh_msg_take_free(&x->pool);
     m->to = to; /* what only asks and injected messages have stays as it was */
-    m->from = sh_actor_pid(x, cx->a);
     m->code = 0;
     m->value_len = (uint32_t)value.n;
     m->text_len = 0;
@@ -85,12 +83,36 @@ __attribute__((always_inline)) static inline sh_msg *fast_msg(sh_cx *cx, enum sh
 int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value)
 {
     sh_actor *a = NULL;
-    sh_msg *m = fast_msg(cx, SH_MSG_TELL, to, name, value, &a);
+    sh_msg *m = cx->a ? fast_msg(cx->x, SH_MSG_TELL, to, name, value, &a) : NULL;
     if (!m) {
         return SH_E_MORE;
     }
+    m->from = sh_actor_pid(cx->x, cx->a);
     sh_actor_enqueue(cx->x, a, m);
     return 0;
+}
+
+int sh_tell_object_fast(sh_exec *x, sh_pid to, sh_pid from, const char *name,
+                        const sh_object *object)
+{
+    sh_actor *a = NULL;
+    bool host = x->index == sh_runtime_host(x->rt); /* as sh_object_here */
+    sh_msg *m = host ? fast_msg(x, SH_MSG_TELL, to, name, sh_span_none(), &a) : NULL;
+    if (!m) {
+        return SH_E_MORE;
+    }
+    m->from = from;
+    m->flags |= SH_MSG_OWNED;
+    m->object = *object;
+    sh_actor_enqueue(x, a, m);
+    return 0;
+}
+SH_STATIC_ASSERT(sizeof((struct sh_name *)NULL)->text <= SH_MSG_INLINE_OBJECT, "before the object");
+
+int sh_cx_tell_object_fast(sh_cx *cx, sh_pid to, const char *name, const sh_object *object)
+{
+    return cx->a ? sh_tell_object_fast(cx->x, to, sh_actor_pid(cx->x, cx->a), name, object)
+                 : SH_E_MORE;
 }
 
 int64_t sh_cx_ask_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value, uint64_t us,
@@ -98,10 +120,11 @@ int64_t sh_cx_ask_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value, ui
 {
     sh_exec *x = cx->x;
     sh_actor *a = NULL;
-    sh_msg *m = sh_cx_may_wait(cx) ? fast_msg(cx, SH_MSG_ASK, to, name, value, &a) : NULL;
+    sh_msg *m = sh_cx_may_wait(cx) ? fast_msg(x, SH_MSG_ASK, to, name, value, &a) : NULL;
     if (!m) {
         return SH_E_MORE;
     }
+    m->from = sh_actor_pid(x, cx->a);
     m->deadline_us = sh_cx_deadline(cx, us);
     bool itself = a == cx->a && !(a->flags & SH_A_REENTRANT);
     int64_t call = itself ? SH_E_USAGE : sh_ask_begin_here(x, cx, to, then, ud, m);

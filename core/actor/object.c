@@ -30,7 +30,11 @@ void sh_object_release(sh_exec *x, sh_msg *m)
 {
     if (!m->object.ptr || !m->object.drop) {
         m->flags &= (uint8_t)~SH_MSG_OWNED;
-        sh_exec_release(x, m);
+        if (sh_msg_is_simple(&x->pool, m)) {
+            sh_msg_give(&x->pool, m);
+        } else {
+            sh_exec_release(x, m);
+        }
         return;
     }
     m->call.fn = object_drop;

@@ -394,6 +394,18 @@ int sh_runtime_tell_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span na
     return rc;
 }
 
+int sh_runtime_tell_object_fast(sh_runtime *rt, uint64_t token, sh_pid to, const char *name,
+                                const sh_object *object)
+{
+    struct place p = place_take(rt, token, sh_runtime_host(rt));
+    if (!p.x) {
+        return SH_E_MORE;
+    }
+    int rc = sh_tell_object_fast(p.x, to, sh_pid_none(), name, object);
+    place_give(p, token);
+    return rc;
+}
+
 int64_t sh_runtime_ask_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
                               const sh_object *object, uint64_t deadline_us, sh_call_fn *done,
                               void *ud)

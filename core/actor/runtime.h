@@ -124,6 +124,8 @@ int64_t sh_runtime_ask(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, 
 /* [any] The same with an object (see cx.h); UNSUPPORTED also if the host's executor cannot be entered now. */
 int sh_runtime_tell_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
                            const sh_object *object);
+int sh_runtime_tell_object_fast(sh_runtime *rt, uint64_t token, sh_pid to, const char *name,
+                                const sh_object *object);
 int64_t sh_runtime_ask_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
                               const sh_object *object, uint64_t deadline_us, sh_call_fn *done,
                               void *ud);
