@@ -74,6 +74,93 @@ test("whole numbers that are not exact", function()
   end)
 end)
 
+-- A node of 5.4, whose integers have 64 bits, in a process of its own: it prints its address, and ends when it is told to.
+local far_node = [[
+local shoal = require "shoal"
+local values = { exact = 1 << 53, over = (1 << 53) + 1, under = -(1 << 53) - 1, most = math.maxinteger, least = math.mininteger }
+local B = shoal.actor("big")
+function B:give(m)
+  local value = values[m.which]
+  if m.inside then return { list = { value } } end
+  return m.key and { [value] = true } or value
+end
+function B:send(m)
+  local value, text, code, delivery = m.to:ask("echo", values[m.which])
+  return { same = value == values[m.which], text = text, code = code, delivery = delivery }
+end
+function B:kind(v) return math.type(v) .. (" %.0f"):format(v) end
+function B:quit() self.cx.node:stop{ timeout = 1 } end
+local node = assert(shoal.node{ log = "off", listen = { "/ip4/127.0.0.1/tcp/0" } })
+local ref = assert(node:spawn(B))
+node:task(function()
+  shoal.assert(ref:register("big"))
+  print(node.addresses[1])
+  io.stdout:flush()
+end)
+node:run()
+]]
+
+-- Runs fn(node, far): far is that node's actor. False: there is no 5.4 beside this Lua.
+local function with_far(fn)
+  local build, script = os.getenv("SHOAL_BUILD_DIR"), os.tmpname()
+  local file = assert(io.open(script, "w"))
+  file:write(far_node)
+  file:close()
+  local pipe = assert(io.popen(("LUA_CPATH='%s/lua/?.so' timeout 30 lua5.4 %s 2>/dev/null"):format(build or ".", script)))
+  local address = pipe:read("*l")
+  if address then
+    with_node({}, function(node)
+      shoal.assert(node:dial(address))
+      local far = shoal.assert(node:lookup("big"))
+      fn(node, far)
+      far:tell("quit")
+      far:done()
+    end)
+  end
+  pipe:close()
+  os.remove(script)
+  return address ~= nil
+end
+
+test("integers beyond 2^53 are not rounded: they arrive whole, or are refused", function()
+  local there = with_far(function(node, far)
+    local here_ref = assert(node:spawn(A))
+    eq(far:ask("give", { which = "exact" }), 2 ^ 53)
+    ok(far:ask("send", { which = "exact", to = here_ref }).same)
+    for _, which in ipairs{ "over", "under", "most", "least" } do
+      local sent = far:ask("send", { which = which, to = here_ref })
+      if integers then
+        ok(sent.same, which)
+        eq(math.type(far:ask("give", { which = which })), "integer")
+      else
+        local what = "more than this Lua's numbers hold exactly (2^53)"
+        eq(sent.code, "bad_value", which)
+        eq(sent.delivery, "not_sent", which)
+        has(sent.text, what)
+        fails("bad_value", "handled", what, far:ask("give", { which = which }))
+        fails("bad_value", "handled", what, far:ask("give", { which = which, inside = true }))
+        fails("bad_value", "handled", "a key is neither text nor an integer that Lua can hold", far:ask("give", { which = which, key = true }))
+      end
+    end
+    eq(far:ask("give", { which = "exact" }), 2 ^ 53) -- and all goes on after it
+  end)
+  t.skipped = t.skipped + (there and 0 or 1)
+end)
+
+test("whole numbers beyond 2^53 go as floats", function()
+  local there = with_far(function(_, far)
+    eq(far:ask("kind", 2 ^ 53), integers and "float 9007199254740992" or "integer 9007199254740992")
+    eq(far:ask("kind", -2 ^ 53), integers and "float -9007199254740992" or "integer -9007199254740992")
+    eq(far:ask("kind", 2 ^ 53 + 2), "float 9007199254740994")
+    eq(far:ask("kind", -2 ^ 60), "float -1152921504606846976")
+    if jit then
+      local wide = loadstring("return 9007199254740993LL")() -- LuaJIT's own 64 bits: no number of Lua's
+      fails("bad_value", "not_sent", "a cdata cannot be sent", far:ask("kind", wide))
+    end
+  end)
+  t.skipped = t.skipped + (there and 0 or 1)
+end)
+
 test("a wait inside pcall, an iterator, a metamethod", function()
   with_node({}, function(node)
     local a = assert(node:spawn(A, 7))
