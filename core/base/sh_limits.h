@@ -159,10 +159,13 @@ enum {
     SH_SESSION_WINDOW = 8388608,     /* bytes of messages not yet handled: 8 MiB */
     SH_ORPHANS_MAX = 67108864, /* messages waiting from ended sessions, of all peers: 64 MiB ... */
     SH_ORPHANS_WINDOW = 65536, /* ... beyond it a session has this window */
-    SH_SESSION_QUEUE_MAX = 1048576, /* the queue to a peer, its gate: 1 MiB */
-    SH_TARGET_WINDOW_START = 64,    /* messages a target */
-    SH_TARGET_WINDOW_MAX = 65536,   /* when the mailbox limit is 0 */
-    SH_MESSAGE_OVERHEAD = 128,      /* counted beside the frame length */
+    SH_SESSION_QUEUE_MAX =
+        262144, /* the queue to a peer, its gate: 256 KiB, which a core's own cache holds */
+    SH_TARGET_WINDOW_START = 64, /* messages a target */
+    SH_TARGET_WINDOW_MAILBOXES =
+        4, /* when wider: times the mailbox limit, as most are on their way */
+    SH_TARGET_WINDOW_MAX = 65536, /* or this, when only memory bounds the mailbox */
+    SH_MESSAGE_OVERHEAD = 128,    /* counted beside the frame length */
     SH_SESSION_WIDE_MAX =
         65536, /* actors whose window a peer was told wider, and so is remembered */
     SH_SESSION_TARGETS_MAX =

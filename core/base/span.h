@@ -35,11 +35,6 @@ static inline sh_span sh_span_str(const char *text)
     return (sh_span){(const uint8_t *)text, strlen(text)};
 }
 
-static inline bool sh_span_eq(sh_span a, sh_span b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
 /* Byte order, then length: < 0, 0, > 0. */
 static inline int sh_span_cmp(sh_span a, sh_span b)
 {
@@ -105,6 +100,36 @@ static inline void sh_copy_short(uint8_t *to, const uint8_t *from, size_t n)
         to[n / 2] = from[n / 2];
         to[n - 1] = from[n - 1];
     }
+}
+
+/* memcmp() == 0 of at most SH_COPY_SHORT_MAX bytes. */
+static inline bool sh_same_short(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    if (n >= 8) {
+        uint64_t x[2], y[2];
+        memcpy(&x[0], a, 8);
+        memcpy(&x[1], a + n - 8, 8);
+        memcpy(&y[0], b, 8);
+        memcpy(&y[1], b + n - 8, 8);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+    if (n >= 4) {
+        uint32_t x[2], y[2];
+        memcpy(&x[0], a, 4);
+        memcpy(&x[1], a + n - 4, 4);
+        memcpy(&y[0], b, 4);
+        memcpy(&y[1], b + n - 4, 4);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
+}
+
+static inline bool sh_span_eq(sh_span a, sh_span b)
+{
+    if (a.n != b.n) {
+        return false;
+    }
+    return a.n <= SH_COPY_SHORT_MAX ? sh_same_short(a.p, b.p, a.n) : memcmp(a.p, b.p, a.n) == 0;
 }
 
 static inline uint16_t sh_load_u16le(const uint8_t *p)

@@ -22,12 +22,14 @@ enum {
     SH_IO_LINGER_US = 1000000,      /* what a closed connection still holds may leave within this */
     SH_IO_SPIN_US = 20,             /* default: five times faster round trips on two cores */
     SH_IO_ROUNDS_MAX = 16,          /* turns of one slice before input is looked at again */
-    SH_IO_HANDLED_MAX = 256,        /* handlers of one slice: how often the clock is read */
-    SH_IO_LOOK_US = 50,             /* while one socket is busy the others are looked at so often */
-    SH_IO_BRIEF_SPINS = 2,          /* slept at most so many spin_us: the next spin is so many */
-    SH_IO_CROWDED_SPINS = 2,        /* a yield of more spin_us than this: the core is wanted */
-    SH_IO_CROWDED_US = 10000,       /* so long nobody spins then */
-    SH_IO_SPIN_LOOKS = 4,           /* tries at the busy socket between two looks at all of them */
+    SH_IO_HANDLED_MAX = 256,  /* handlers between two looks at the clock, and of a slice ... */
+    SH_IO_BACKLOG_MAX = 2048, /* ... or so many, as long as they are brief: */
+    SH_IO_BACKLOG_US = 100,   /* what was read is handled while it is in the cache */
+    SH_IO_LOOK_US = 50,       /* while one socket is busy the others are looked at so often */
+    SH_IO_BRIEF_SPINS = 2,    /* slept at most so many spin_us: the next spin is so many */
+    SH_IO_CROWDED_SPINS = 2,  /* a yield of more spin_us than this: the core is wanted */
+    SH_IO_CROWDED_US = 10000, /* so long nobody spins then */
+    SH_IO_SPIN_LOOKS = 4,     /* tries at the busy socket between two looks at all of them */
 };
 
 enum sh_tcp_state { SH_TCP_CONNECTING, SH_TCP_OPEN, SH_TCP_LINGER };

@@ -72,6 +72,12 @@ static void io_look(struct sh_io *io, bool look)
     io->look_us = io->calls.now_us();
 }
 
+/* What was read is handled before more is read, if that is soon done: in another slice it would be cold. */
+static bool io_goes_on(const struct sh_io *io, size_t handled, uint64_t since_us)
+{
+    return handled < SH_IO_BACKLOG_MAX && io->calls.now_us() - since_us < SH_IO_BACKLOG_US;
+}
+
 void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
 {
     size_t handled = 0;
@@ -84,6 +90,9 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
     for (int i = 0; i < SH_IO_ROUNDS_MAX; i++) {
         sh_node_turn(io->node, SH_IO_HANDLED_MAX, now_us, out);
         handled += out->handled;
+        if (out->left > 0 && io_goes_on(io, handled, now_us)) {
+            continue;
+        }
         uint32_t read = io->input;
         sh_io_actions(io, now_us);
         out->more = out->more || io->input != read;

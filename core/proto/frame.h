@@ -116,6 +116,12 @@ void sh_frame_reader_fini(sh_frame_reader *r);
 void sh_frame_reader_rest(
     sh_frame_reader *r); /* idle for now: holds nothing but a frame that is cut */
 
+/* No frame is cut: the next byte is the first of a frame. */
+static inline bool sh_frame_reader_between(const sh_frame_reader *r)
+{
+    return (r->need == 0 || r->given) && r->prefix_n == 0 && r->err == 0;
+}
+
 /* Takes bytes from the front of *in. 1: *body is a frame, valid until the next call and as long as the input;
  * 0: the input is used up; < 0, from now on: SH_E_PROTO, SH_E_LIMIT (quota), SH_E_NOMEM. */
 int sh_frame_reader_next(sh_frame_reader *r, sh_span *in, sh_span *body);

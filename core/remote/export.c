@@ -60,8 +60,8 @@ bool sh_export_has(const struct sh_exports *e, uint64_t actor)
 
 int sh_export_value(struct sh_exports *e, sh_span value)
 {
-    if (value.n < SH_MP_REF_MIN || (value.p[0] >= 0xc4 && value.p[0] <= 0xc6)) {
-        return 0; /* no room for a ref, or bytes as a whole: most messages end here */
+    if (sh_export_needless(value)) {
+        return 0;
     }
     sh_mp_refs it = sh_mp_refs_of(value);
     sh_span ref;

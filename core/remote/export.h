@@ -6,6 +6,7 @@
 
 #include "actor/runtime.h"
 #include "base/map.h"
+#include "base/mp.h"
 #include "crypto/peer_id.h"
 
 struct sh_exports {
@@ -21,6 +22,11 @@ void sh_export_init(struct sh_exports *e, const sh_mem *mem, uint64_t seed, sh_r
 void sh_export_fini(struct sh_exports *e);
 int sh_export_add(struct sh_exports *e, uint64_t actor); /* 0, SH_E_LIMIT, SH_E_NOMEM */
 bool sh_export_has(const struct sh_exports *e, uint64_t actor);
+/* No room for a ref, or bytes as a whole: most values. */
+static inline bool sh_export_needless(sh_span value)
+{
+    return value.n < SH_MP_REF_MIN || (value.p[0] >= 0xc4 && value.p[0] <= 0xc6);
+}
 /* Exports every actor of ours whose ref lies in a value that goes out. */
 int sh_export_value(struct sh_exports *e, sh_span value);
 

@@ -63,6 +63,25 @@ struct sh_wire {
     bool answered;
 };
 
+/* The TELLs of a row mostly begin with the same four bytes: type, target, sender, name. What they mean is found for the
+ * first and kept, for the session that was busy last; void (NULL) when a table, window or target of it changes. */
+enum { SH_TELL_HEAD = 4, SH_TELL_NAME_MAX = 31 };
+struct sh_again_in {
+    struct native *n;
+    struct native_own *own;
+    sh_pid from;
+    sh_span name; /* in the table */
+    uint8_t head[SH_TELL_HEAD];
+};
+struct sh_again_out {
+    struct native *n;
+    struct native_target *target;
+    sh_pid from;
+    uint8_t head[SH_TELL_HEAD];
+    uint8_t name_n;
+    uint8_t name[SH_TELL_NAME_MAX];
+};
+
 struct sh_remote_item { /* an event waiting to be taken */
     sh_list link;
     size_t bytes; /* of the allocation */
@@ -107,6 +126,9 @@ struct sh_remote {
     uint8_t *scratch;
     size_t scratch_n;
     struct native *scratch_owner;
+
+    struct sh_again_in again_in;
+    struct sh_again_out again_out;
 
     struct {                  /* the LOST being counted, of one session */
         struct native *owner; /* NULL: none */

@@ -80,6 +80,7 @@ struct native *native_of(struct sh_rpeer *p)
 
 static void native_targets_free(struct native *n)
 {
+    native_again_out_drop(n);
     while (!sh_list_empty(&n->targets_all)) {
         struct native_target *t = SH_CONTAINER(n->targets_all.next, struct native_target, all);
         sh_list_remove(&t->all);

@@ -209,6 +209,16 @@ const char *native_get_watch(struct native *n, const struct sh_frame *f);
 const char *native_get_unwatch(struct native *n, const struct sh_frame *f);
 const char *native_get_death(struct native *n, const struct sh_frame *f);
 
+static inline void native_again_in_drop(struct native *n)
+{
+    n->r->again_in.n = n->r->again_in.n == n ? NULL : n->r->again_in.n;
+}
+
+static inline void native_again_out_drop(struct native *n)
+{
+    n->r->again_out.n = n->r->again_out.n == n ? NULL : n->r->again_out.n;
+}
+
 /* native_in.c */
 #define NATIVE_NOT_INTERNED "an empty table entry"
 bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_t cap,

@@ -13,6 +13,7 @@ static void native_own_free(struct native *n, struct native_own *o)
     sh_map_u64_del(&n->own, o->actor, NULL);
     n->wide -= o->widened ? 1u : 0u;
     n->last_own = n->last_own == o ? NULL : n->last_own;
+    native_again_in_drop(n);
     sh_list_remove(&o->all);
     sh_list_remove(&o->due);
     sh_mem_free(n->r->mem, o, sizeof *o);
@@ -71,6 +72,7 @@ struct native_own *native_own_of(struct native *n, uint64_t actor)
 
 void native_in_reset(struct native *n)
 {
+    native_again_in_drop(n);
     while (!sh_list_empty(&n->own_all)) {
         native_own_free(n, SH_CONTAINER(n->own_all.next, struct native_own, all));
     }
@@ -201,7 +203,9 @@ void native_settle(struct native *n)
 /* What the target's mailbox allows is told with its first credit, as long as few enough are remembered for it. */
 static void native_widen(struct native *n, struct native_own *o, uint32_t mailbox)
 {
-    uint32_t most = mailbox < SH_TARGET_WINDOW_MAX ? mailbox : SH_TARGET_WINDOW_MAX;
+    uint32_t most = mailbox < SH_TARGET_WINDOW_MAX / SH_TARGET_WINDOW_MAILBOXES
+                        ? mailbox * SH_TARGET_WINDOW_MAILBOXES
+                        : SH_TARGET_WINDOW_MAX;
     if (!o->widened && most > o->window && n->wide < SH_SESSION_WIDE_MAX) {
         o->widened = true;
         o->wider = most - o->window;

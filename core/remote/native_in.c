@@ -4,6 +4,7 @@
  * may be gone (a HELLO that pairs nothing, a session that ended), so the loop looks again. */
 #include "remote/native.h"
 
+#include "base/mp.h"
 #include "base/text.h"
 
 /* --- tables --- */
@@ -35,6 +36,7 @@ static void *native_table(struct native *n, void *table, uint32_t *cap, uint32_t
 
 static const char *native_get_intern(struct native *n, const struct sh_frame *f)
 {
+    native_again_in_drop(n);
     if (f->table != SH_TABLE_NAMES) {
         bool yours = f->table == SH_TABLE_YOURS;
         uint64_t **table = yours ? &n->yours_in : &n->mine_in;
@@ -287,6 +289,71 @@ static void native_accept(struct native *n, struct native_own *o, const struct s
     sh_runtime_inject(n->r->rt, m);
 }
 
+/* Keeps what the head of this TELL means, if it is short enough. */
+static void native_again_in(struct native *n, struct native_own *o, const struct sh_frame *f,
+                            sh_span name, sh_pid from)
+{
+    uint32_t target = f->target.entry + 3, name_entry = f->name_entry + 1;
+    uint32_t other = f->other.kind == SH_WHO_ENTRY ? f->other.entry + 3 : 0;
+    bool known = f->type == SH_FRAME_TELL && f->target.kind == SH_WHO_ENTRY && f->name_known &&
+                 (f->other.kind == SH_WHO_ENTRY || f->other.kind == SH_WHO_NOBODY);
+    if (known && (target | other | name_entry) < 0x80) {
+        n->r->again_in = (struct sh_again_in){
+            n,
+            o,
+            from,
+            name,
+            {SH_FRAME_TELL, (uint8_t)target, (uint8_t)other, (uint8_t)name_entry}};
+    }
+}
+
+/* False: it is not as the one before, and nothing was done. */
+static bool native_get_again(struct native *n, const struct sh_again_in *a, sh_span value)
+{
+    sh_remote *r = n->r;
+    struct native_own *o = a->own;
+    uint32_t cost = (uint32_t)(SH_MESSAGE_OVERHEAD + a->name.n + value.n);
+    bool bytes = value.n >= 2 && value.p[0] == 0xc4 && value.n == 2u + value.p[1];
+    if (o->used + o->due_messages >= o->window ||
+        n->in_bytes + n->due_bytes + cost > SH_SESSION_WINDOW || r->orphan_bytes > SH_ORPHANS_MAX ||
+        n->said_bye || (!bytes && value.n && sh_mp_check(value, SH_MP_DEPTH_MAX, NULL) != 0)) {
+        return false;
+    }
+    struct sh_msg_parts parts = {.name = a->name};
+    parts.value.p = value.p;
+    parts.value.n = value.n;
+    sh_msg *m = sh_runtime_msg_new(r->rt, SH_MSG_TELL, &parts);
+    if (!m) {
+        return false;
+    }
+    m->to = sh_remote_own(r, o->actor);
+    m->from = a->from;
+    m->tag = n->serial;
+    o->used++;
+    n->in_bytes += cost;
+    sh_runtime_inject(r->rt, m);
+    return true;
+}
+
+/* Takes the TELLs that are like the one before from the front of what has come. */
+static void native_row(struct native *n, const struct native_in *in, sh_span *bytes)
+{
+    const struct sh_again_in *a = &n->r->again_in;
+    if (a->n != n || !in->hello || !sh_frame_reader_between(&in->reader)) {
+        return;
+    }
+    while (bytes->n > SH_TELL_HEAD) {
+        size_t length = bytes->p[0];
+        if (length < SH_TELL_HEAD || length >= 0x80 || length >= bytes->n ||
+            memcmp(bytes->p + 1, a->head, SH_TELL_HEAD) != 0 ||
+            !native_get_again(n, a,
+                              sh_span_of(bytes->p + 1 + SH_TELL_HEAD, length - SH_TELL_HEAD))) {
+            return;
+        }
+        *bytes = sh_span_skip(*bytes, 1 + length);
+    }
+}
+
 static const char *native_get_message(struct native *n, const struct sh_frame *f, uint64_t now_us)
 {
     uint64_t actor;
@@ -321,6 +388,7 @@ static const char *native_get_message(struct native *n, const struct sh_frame *f
         native_refuse(n, o, f, name, cost, SH_E_REFUSED, "not exported");
     } else {
         o->exported = true;
+        native_again_in(n, o, f, name, from);
         native_accept(n, o, f, name, from, cost, now_us);
     }
     return NULL;
@@ -371,7 +439,12 @@ void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t
     size_t given = bytes.n;
     sh_span body;
     int got;
-    while ((got = sh_frame_reader_next(&in->reader, &bytes, &body)) == 1) {
+    for (;;) {
+        native_row(n, in, &bytes);
+        got = sh_frame_reader_next(&in->reader, &bytes, &body);
+        if (got != 1) {
+            break;
+        }
         struct sh_frame f;
         int err = sh_frame_decode(body, &f);
         const char *why = err < 0 ? "a malformed frame" : NULL;

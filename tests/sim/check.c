@@ -35,7 +35,8 @@ enum {
 static void check_windows(struct world *w, unsigned node, const sh_remote *r, uint64_t actor,
                           uint32_t limit)
 {
-    uint32_t most = limit > SH_TARGET_WINDOW_START ? limit : SH_TARGET_WINDOW_START;
+    uint32_t wide = limit * SH_TARGET_WINDOW_MAILBOXES;
+    uint32_t most = wide > SH_TARGET_WINDOW_START ? wide : SH_TARGET_WINDOW_START;
     SH_LIST_FOREACH(at, &r->peers_all)
     {
         const struct sh_rpeer *p = SH_CONTAINER(at, struct sh_rpeer, all_link);

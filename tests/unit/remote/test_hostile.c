@@ -114,6 +114,94 @@ static void test_over_the_window(void **state)
     }
 }
 
+static void say_name(sh_stream *st, const char *name)
+{
+    puppet_say(st, &(struct sh_frame){.type = SH_FRAME_INTERN, .name = sh_span_str(name)});
+}
+
+static void say_target(sh_stream *st, uint64_t actor)
+{
+    puppet_say(st, &(struct sh_frame){.type = SH_FRAME_INTERN,
+                                      .table = SH_TABLE_YOURS,
+                                      .target = {.kind = SH_WHO_ACTOR, .actor = actor}});
+}
+
+/* `count` TELLs with the same four bytes in front; their values count on from *at. */
+static void say_row(sh_stream *st, uint32_t *at, unsigned count)
+{
+    struct sh_frame f = {
+        .type = SH_FRAME_TELL, .target = {.kind = SH_WHO_ENTRY}, .name_known = true};
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t value[5];
+        f.value = h_value(value, (*at)++);
+        puppet_say(st, &f);
+    }
+}
+
+/* TELLs of a row are read together: a table that changes between two of them counts from the next on, wherever the
+ * bytes are cut. */
+static void test_rows(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece < 120; piece = piece * 2 + 1) {
+        struct puppet p;
+        puppet_new(&p, 60 + piece);
+        struct h_node *n = &p.h->node[0];
+        sh_pid a = h_spawn(p.h, 0);
+        sh_remote_export(n->remote, a);
+        sh_stream *st = puppet_open(&p, 1, 0);
+        h_run(p.h, 20);
+        p.h->net->piece = piece;
+        uint32_t at = 1;
+        for (int round = 0; round < 5; round++) {
+            say_name(st, "n");
+            say_target(st, a.actor);
+            say_row(st, &at, 4);
+            say_name(st, "big"); /* handled, and not noted */
+            say_row(st, &at, 2);
+            say_name(st, "n");
+            say_row(st, &at, 1);
+            say_target(st, a.actor + 1); /* nobody's: refused */
+            say_row(st, &at, 3);
+            h_run(p.h, 400);
+        }
+        assert_int_equal(n->bad_peers, 0);
+        assert_int_equal(n->seen_n, 25);
+        for (uint32_t i = 0; i < 25; i++) {
+            assert_int_equal(n->seen[i], 1 + i / 5 * 10 + (i % 5 < 4 ? i % 5 : 6));
+        }
+        h_free(p.h);
+    }
+}
+
+/* What breaks a rule in the middle of a row does so as anywhere. */
+static void test_rows_that_break(void **state)
+{
+    (void)state;
+    static const uint8_t bad[] = {8, SH_FRAME_TELL, 3, 0, 1, 0xc1, 0, 0, 0};
+    for (int what = 0; what < 3; what++) {
+        struct puppet p;
+        puppet_new(&p, 90);
+        struct h_node *n = &p.h->node[0];
+        sh_pid a = h_spawn(p.h, 0);
+        sh_remote_export(n->remote, a);
+        n->frozen = what > 0;
+        sh_stream *st = puppet_open(&p, 1, 0);
+        uint32_t at = 1;
+        say_name(st, "n");
+        say_target(st, a.actor);
+        say_row(st, &at, what == 0 ? 3 : SH_TARGET_WINDOW_START + (what == 1));
+        if (what == 0) {
+            sh_stream_write(st, sh_span_of(bad, sizeof bad));
+            say_row(st, &at, 3);
+        }
+        h_run(p.h, 60);
+        assert_int_equal(n->bad_peers, what < 2);
+        assert_true(what > 0 || n->seen_n == 3);
+        h_free(p.h);
+    }
+}
+
 /* The pairing rules of the wire, one row each, seen from a node that has opened number 1. */
 static void test_pairing(void **state)
 {
@@ -146,8 +234,8 @@ static void test_pairing(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_over_the_window),
+        cmocka_unit_test(test_hostile), cmocka_unit_test(test_over_the_window),
+        cmocka_unit_test(test_rows),    cmocka_unit_test(test_rows_that_break),
         cmocka_unit_test(test_pairing),
     };
     if (argc > 1) {

@@ -52,7 +52,7 @@ static void test_cut_in_a_large_value(void **state)
     h->net->window = 20000;
     h->net->piece = 1000;
     for (unsigned round = 0; round < 30; round++) {
-        assert_int_equal(tell_big(h, ab, 300000), 0); /* 9 MB in all, the queue holds 1 */
+        assert_int_equal(tell_big(h, ab, 300000), 0); /* 9 MB in all, the queue holds one */
         h_run(h, 1 + round % 7);
         fake_net_cut(h->net, 0, 1);
         h_run(h, 60);

@@ -102,12 +102,17 @@ static void test_widest_window(void **state)
     static const struct {
         int64_t mailbox;
         uint64_t wider;
-    } rows[] = {{1, 0},
-                {SH_TARGET_WINDOW_START, 0},
-                {SH_TARGET_WINDOW_START + 1, 1},
-                {SH_TARGET_WINDOW_MAX, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
-                {SH_TARGET_WINDOW_MAX + 1, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
-                {0, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START}};
+    } rows[] = {
+        {1, 0},
+        {SH_TARGET_WINDOW_START / SH_TARGET_WINDOW_MAILBOXES, 0},
+        {SH_TARGET_WINDOW_START / SH_TARGET_WINDOW_MAILBOXES + 1, SH_TARGET_WINDOW_MAILBOXES},
+        {SH_TARGET_WINDOW_MAX / SH_TARGET_WINDOW_MAILBOXES - 1,
+         SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START - SH_TARGET_WINDOW_MAILBOXES},
+        {SH_TARGET_WINDOW_MAX / SH_TARGET_WINDOW_MAILBOXES,
+         SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
+        {SH_TARGET_WINDOW_MAX, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
+        {SH_TARGET_WINDOW_MAX + 1, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START},
+        {0, SH_TARGET_WINDOW_MAX - SH_TARGET_WINDOW_START}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct puppet p;
         puppet_start(&p, 16);
@@ -152,7 +157,12 @@ static void test_credit_leaves(void **state)
     (void)state;
     struct puppet p;
     puppet_start(&p, 19);
-    sh_pid a = h_spawn(p.h, 0);
+    struct h_node *n = &p.h->node[0];
+    struct sh_spawn opt;
+    sh_pid a;
+    sh_spawn_init(&opt);
+    opt.mailbox = SH_TARGET_WINDOW_START; /* the rest must come before the delay is over */
+    assert_int_equal(sh_runtime_spawn(n->rt, TOKEN, 0, n->type, &opt, &a), 0);
     sh_remote_export(p.h->node[0].remote, a);
     struct sh_frame f = {.type = SH_FRAME_TELL, .target = who(a.actor), .name = sh_span_str("n")};
     puppet_put(&p, &f);
