@@ -18,8 +18,10 @@ struct consumer {
     int64_t n;
 };
 
-static uint64_t left, answered;
-static shoal_pid consumer_pid;
+/* Of cross they belong to two threads: not in one cache line, nor is either beside what both read. */
+static _Alignas(128) uint64_t answered;
+static _Alignas(128) uint64_t left;
+static _Alignas(128) shoal_pid consumer_pid;
 static shoal_pid *actors; /* of ring and many */
 static uint64_t actor_count, actor_at;
 static bool outside;

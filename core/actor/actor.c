@@ -13,9 +13,9 @@ sh_pid sh_actor_parent(const sh_exec *x, const sh_actor *a)
 
 /* --- room --- */
 
-void sh_actor_room_back(sh_exec *x, sh_actor *a)
+void sh_actor_room_back(sh_exec *x, sh_actor *a, uint32_t n)
 {
-    if (!(a->flags & SH_A_CLOSING) && sh_gate_give(sh_gates_at(&x->gates, sh_pid_slot(a->id)), 1)) {
+    if (!(a->flags & SH_A_CLOSING) && sh_gate_give(sh_gates_at(&x->gates, sh_pid_slot(a->id)), n)) {
         sh_exec_nudge_all(x);
     }
 }

@@ -103,7 +103,7 @@ static inline sh_pid sh_actor_pid(const sh_exec *x, const sh_actor *a)
 size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max); /* out of the run queue; handled */
 /* One step towards its end, or a restart; false: it is gone. */
 bool sh_actor_proceed(sh_exec *x, sh_actor *a);
-void sh_actor_room_back(sh_exec *x, sh_actor *a); /* room of its gate came back */
+void sh_actor_room_back(sh_exec *x, sh_actor *a, uint32_t n); /* room of its gate came back */
 bool sh_actor_has_special_work(const sh_actor *a);
 
 /* No message of it is being handled, or its type does not mind. */
@@ -161,7 +161,7 @@ static inline void sh_actor_room(sh_exec *x, sh_actor *a, sh_msg *m)
     x->rescan |= !sh_list_empty(&x->wait_list);
     if (m->flags & SH_MSG_GATED) {
         m->flags &= (uint8_t)~SH_MSG_GATED;
-        sh_actor_room_back(x, a);
+        sh_actor_room_back(x, a, 1);
     }
 }
 void sh_actor_close(sh_exec *x, sh_actor *a, int kind, sh_span text); /* graceful */

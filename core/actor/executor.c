@@ -187,7 +187,11 @@ void sh_exec_flush(sh_exec *x)
             sh_inbox_push(&other->homes, &x->home_chains[e]);
             wake = x->home_credit;
         }
+        if (x->home_bundles[e].head) {
+            sh_cross_send_home(x, e);
+        }
         if (x->chains[e].head) {
+            x->packs[e].m = NULL;
             sh_inbox_push(&other->inbox, &x->chains[e]);
             wake = true;
         }
@@ -196,10 +200,14 @@ void sh_exec_flush(sh_exec *x)
         }
     }
     x->home_credit = false;
+    if (x->credits_out) {
+        sh_cross_give_back(x);
+    }
 }
 
 void sh_exec_take_homes(sh_exec *x)
 {
+    sh_cross_take_home(x);
     sh_msg *m = sh_inbox_take(&x->homes);
     while (m) {
         sh_msg *next = m->next;

@@ -2,9 +2,9 @@
  *
  * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
  *          inside; the only fields other threads touch are the atomics under "shared".
- * Files    executor.c turns; post.c routes; spawn.c, actor.c life; ask.c, room.c slots; cx.c, cx_calls.c what
- *          handlers do; object.c; timer.c; links.c; event.c; outside.c calls from outside; runtime.c the
- *          rest of the interface. */
+ * Files    executor.c turns; post.c routes; cross.c between executors; spawn.c, actor.c life; ask.c, room.c slots;
+ *          cx.c, cx_calls.c what handlers do; object.c; timer.c; links.c; event.c; outside.c calls from
+ *          outside; runtime.c the rest of the interface. */
 #ifndef SH_ACTOR_EXECUTOR_H
 #define SH_ACTOR_EXECUTOR_H
 
@@ -36,6 +36,34 @@ struct sh_name {
     char text[SH_NAME_KNOWN_MAX + 1];
 };
 
+/* Room taken in the gate of another executor's actor, for more messages than one: see cross.c. */
+struct sh_credit {
+    uint64_t actor; /* 0: none */
+    sh_gate *gate;
+    const sh_type *type;
+    bool bounded;  /* its mailbox has a limit */
+    uint32_t left; /* of what was taken */
+    uint32_t step; /* how much is taken next */
+};
+enum { SH_CREDITS_KNOWN = 64, SH_CREDIT_STEP_MAX = 64 };
+
+/* Messages of one pool on their way back to it. */
+struct sh_bundle {
+    sh_msg *head;
+    sh_msg *last;
+    uint32_t count;
+};
+
+/* Tells being packed for another executor: the newest message of its chain, and what the last record was of. */
+struct sh_pack {
+    sh_msg *m; /* NULL: none since the last flush */
+    uint8_t *at;
+    const uint8_t *end;
+    uint64_t to;
+    uint64_t from;
+    const struct sh_name *name; /* NULL: it has another text now */
+};
+
 /* ROOM: came back somewhere an ask here may wait for. STOP: every actor without a parent stops. */
 enum sh_nudge { SH_NUDGE_ROOM = 1u, SH_NUDGE_STOP = 2u, SH_NUDGE_KILL = 4u };
 
@@ -46,6 +74,7 @@ struct sh_exec {
     _Atomic(uint32_t) nudged;              /* enum sh_nudge: told without a message */
     _Alignas(64) sh_inbox inbox;
     _Alignas(64) sh_inbox homes; /* messages of our pool, handled elsewhere */
+    sh_inbox bundles;            /* the same, in bundles */
     /* confined to the thread inside */
     _Alignas(64) sh_runtime *rt;
     void *raw; /* what was allocated */
@@ -102,6 +131,10 @@ struct sh_exec {
         uint32_t size;
         uint32_t count;
     } links; /* of actors with many: see links.c */
+    struct sh_bundle home_bundles[SH_RUNTIME_EXECS_MAX];
+    struct sh_pack packs[SH_RUNTIME_EXECS_MAX];
+    uint64_t credits_out; /* a bit for each of credits with something left */
+    struct sh_credit credits[SH_CREDITS_KNOWN];
 };
 
 struct sh_runtime {
@@ -134,6 +167,8 @@ void sh_exec_send(sh_exec *x, sh_msg *m);
 void sh_exec_callback(sh_exec *x, sh_msg *m, unsigned exec);
 /* It has come to the executor of its target. Takes it. */
 void sh_exec_arrive(sh_exec *x, sh_msg *m);
+/* Whose mailbox a TELL or ASK that arrived goes into; NULL: undeliverable. */
+sh_actor *sh_exec_target(const sh_exec *x, sh_pid to, bool gated);
 /* Its end here: home, or to credit. */
 void sh_exec_release(sh_exec *x, sh_msg *m);
 /* It cannot be delivered: asks are answered, tells reported. Takes it. */
@@ -171,6 +206,31 @@ static inline void sh_msg_say(sh_msg *m, const struct sh_result *r)
     m->why = (uint8_t)r->delivery;
     m->flags |= r->code == SH_RESULT_MORE ? SH_MSG_MORE : 0;
 }
+
+/* --- cross.c --- */
+/* Room for one message in the gate of another executor's actor: 0 and whose; or as sh_gate_take. */
+int sh_cross_take(sh_exec *x, sh_pid to, bool want, struct sh_credit **out);
+void sh_cross_untake(sh_exec *x, struct sh_credit *c); /* the one just taken: kept for the next */
+void sh_cross_give_back(sh_exec *x);                   /* what was taken and not used */
+/* A TELL to that actor, which has given room for it: packed behind those that were told before. False: no memory. */
+bool sh_cross_pack(sh_exec *x, sh_pid to, uint64_t from, const struct sh_name *name, uint8_t why,
+                   sh_span value);
+void sh_cross_arrive(sh_exec *x, sh_msg *m); /* TELLS; takes m */
+/* A message of another's pool, with nothing beside it, goes home. */
+static inline void sh_cross_home(sh_exec *x, sh_msg *m)
+{
+    struct sh_bundle *b = &x->home_bundles[m->flags & SH_MSG_HOME];
+    if (!b->head) {
+        b->head = m;
+    } else if (b->last->next !=
+               m) { /* most often it is as the sender chained them: nothing is written */
+        b->last->next = m;
+    }
+    b->last = m;
+    b->count++;
+}
+void sh_cross_send_home(sh_exec *x, unsigned exec);
+void sh_cross_take_home(sh_exec *x);
 
 /* --- object.c --- */
 /* An object may go from x to that actor as it is: both are of the host's executor. */

@@ -27,11 +27,15 @@ static bool name_same(const struct sh_name *name, const char *at)
 }
 
 /* NULL: too long to be kept, or no name. */
-__attribute__((noinline)) static struct sh_name *name_learn(struct sh_name *name, const char *at)
+__attribute__((noinline)) static struct sh_name *name_learn(sh_exec *x, struct sh_name *name,
+                                                            const char *at)
 {
     const char *end = at ? memchr(at, 0, SH_NAME_KNOWN_MAX + 1) : NULL;
     if (!end || end == at || !sh_utf8_valid(sh_span_of(at, (size_t)(end - at)))) {
         return NULL;
+    }
+    for (unsigned e = 0; e < SH_RUNTIME_EXECS_MAX; e++) {
+        x->packs[e].name = x->packs[e].name == name ? NULL : x->packs[e].name;
     }
     *name = (struct sh_name){.at = at, .n = (uint32_t)(end - at)};
     memcpy(name->text, at, name->n);
@@ -48,23 +52,12 @@ static uint8_t name_handler(struct sh_name *name, const sh_type *type)
     return name->index <= UINT8_MAX ? (uint8_t)name->index : 0;
 }
 
-/* The message, not yet sent, and *to_actor; NULL: go the long way. */
-__attribute__((always_inline)) static inline sh_msg *fast_msg(sh_exec *x, enum sh_msg_kind kind,
-                                                              sh_pid to, const char *at,
-                                                              sh_span value, sh_actor **to_actor)
+/* All of m that is read of such a message but who sent it. */
+__attribute__((always_inline)) static inline void fast_fill(const sh_exec *x, sh_msg *m,
+                                                            enum sh_msg_kind kind, sh_pid to,
+                                                            struct sh_name *name, sh_span value,
+                                                            const sh_type *type)
 {
-    sh_msg *m = x->pool.free;
-    struct sh_name *name = name_place(x, at);
-    if (!name_same(name, at)) {
-        name = name_learn(name, at);
-    }
-    bool here = sh_pid_is_local(x, to) && sh_pid_executor(to.actor) == x->index;
-    sh_actor *a = here ? sh_actor_at(x, to.actor) : NULL;
-    if (!a || !name || !m || value.n > SH_COPY_SHORT_MAX || (a->flags & SH_A_CLOSING) ||
-        a->queued >= a->limit || !sh_list_empty(&x->wait_list)) {
-        return NULL;
-    }
-    sh_msg_take_free(&x->pool);
     m->to = to; /* what only asks and injected messages have stays as it was */
     m->code = 0;
     m->value_len = (uint32_t)value.n;
@@ -73,11 +66,66 @@ __attribute__((always_inline)) static inline sh_msg *fast_msg(sh_exec *x, enum s
     m->type_len = 0;
     m->kind = (uint8_t)kind;
     m->flags = x->pool.home;
-    m->why = name_handler(name, a->type);
+    m->why = name_handler(name, type);
     memcpy(m->bytes, name->text, sizeof name->text); /* of one length: no call */
     sh_copy_short(m->bytes + name->n, value.p, value.n);
+}
+
+/* The message, not yet sent, and *to_actor; NULL: go the long way. */
+__attribute__((always_inline)) static inline sh_msg *fast_msg(sh_exec *x, enum sh_msg_kind kind,
+                                                              sh_pid to, const char *at,
+                                                              sh_span value, sh_actor **to_actor)
+{
+    sh_msg *m = x->pool.free;
+    struct sh_name *name = name_place(x, at);
+    if (!name_same(name, at)) {
+        name = name_learn(x, name, at);
+    }
+    bool here = sh_pid_is_local(x, to) && sh_pid_executor(to.actor) == x->index;
+    sh_actor *a = here ? sh_actor_at(x, to.actor) : NULL;
+    if (!a || !name || !m || value.n > SH_COPY_SHORT_MAX || (a->flags & SH_A_CLOSING) ||
+        a->queued >= a->limit || !sh_list_empty(&x->wait_list)) {
+        return NULL;
+    }
+    sh_msg_take_free(&x->pool);
+    fast_fill(x, m, kind, to, name, value, a->type);
     *to_actor = a;
     return m;
+}
+
+/* To an actor of another executor. */
+__attribute__((noinline)) static int tell_across(sh_cx *cx, sh_pid to, const char *at,
+                                                 sh_span value)
+{
+    sh_exec *x = cx->x;
+    unsigned e = sh_pid_executor(to.actor);
+    if (!sh_pid_is_local(x, to) || e == x->index || e >= x->rt->cfg.execs || !cx->a ||
+        value.n > SH_COPY_SHORT_MAX || !sh_list_empty(&x->wait_list)) {
+        return SH_E_MORE;
+    }
+    struct sh_name *name = name_place(x, at);
+    if (!name_same(name, at)) {
+        name = name_learn(x, name, at);
+    }
+    struct sh_credit *credit = NULL;
+    if (!name || sh_cross_take(x, to, false, &credit)) {
+        return SH_E_MORE;
+    }
+    if (x->chains[e].head && credit->bounded &&
+        sh_cross_pack(x, to, cx->a->id, name, name_handler(name, credit->type), value)) {
+        return 0;
+    }
+    sh_msg *m = x->pool.free;
+    if (!m) {
+        sh_cross_untake(x, credit);
+        return SH_E_MORE;
+    }
+    sh_msg_take_free(&x->pool);
+    fast_fill(x, m, SH_MSG_TELL, to, name, value, credit->type);
+    m->from = sh_actor_pid(x, cx->a);
+    m->flags = x->pool.home | SH_MSG_GATED;
+    sh_chain_add(&x->chains[e], m);
+    return 0;
 }
 
 int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value)
@@ -85,7 +133,7 @@ int sh_cx_tell_fast(sh_cx *cx, sh_pid to, const char *name, sh_span value)
     sh_actor *a = NULL;
     sh_msg *m = cx->a ? fast_msg(cx->x, SH_MSG_TELL, to, name, value, &a) : NULL;
     if (!m) {
-        return SH_E_MORE;
+        return tell_across(cx, to, name, value);
     }
     m->from = sh_actor_pid(cx->x, cx->a);
     sh_actor_enqueue(cx->x, a, m);

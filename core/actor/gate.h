@@ -2,10 +2,10 @@
  *
  * Shape    one u64: generation(32) | ALIVE | WANTED | KILL | room + bias(29). Gates lie in chunks that are published
  *          once and never move, so a reader needs no lock and a stale pid reads a live word.
- * Rule     anybody takes; only the owner's thread opens, closes and gives. Room may go below zero once:
- *          one message may overshoot. WANTED: a sender was refused and waits for room. KILL: somebody without
- *          memory for a message wants the end of the actor; it stays when the gate closes.
- * Threads  take, alive, ask_kill: any. The rest: the owner. */
+ * Rule     anybody takes, and gives back what he did not use; only the owner's thread opens, closes and gives. Room
+ *          may go below zero once: one message may overshoot. WANTED: a sender was refused and waits for room. KILL:
+ *          somebody without memory for a message wants the end of the actor; it stays when the gate closes.
+ * Threads  take, untake, alive, ask_kill: any. The rest: the owner. */
 #ifndef SH_ACTOR_GATE_H
 #define SH_ACTOR_GATE_H
 
@@ -113,6 +113,58 @@ static inline int sh_gate_take(sh_gate *g, uint32_t generation, uint32_t n, bool
             return full ? SH_E_MAILBOX_FULL : 0;
         }
     }
+}
+
+/* Takes one, or up to n if there is plenty: others find three quarters of what there was. How many; or as
+ * sh_gate_take. */
+static inline int sh_gate_take_some(sh_gate *g, uint32_t generation, uint32_t n, bool want)
+{
+    uint64_t v = atomic_load_explicit(g, memory_order_relaxed);
+    for (;;) {
+        uint64_t room = v & SH_GATE_ROOM;
+        uint64_t share = room > SH_GATE_BIAS ? 1 + (room - SH_GATE_BIAS) / 4 : 1;
+        share = share < n ? share : n;
+        if (share == 1 || (v >> 32) != generation || !(v & SH_GATE_ALIVE)) {
+            int rc = sh_gate_take(g, generation, 1, want);
+            return rc ? rc : 1;
+        }
+        /* Acq_rel: as sh_gate_take. */
+        if (atomic_compare_exchange_weak_explicit(g, &v, v - share, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
+            return (int)share;
+        }
+    }
+}
+
+/* Room taken and not used goes back, unless the actor has ended since. True: as sh_gate_give. */
+static inline bool sh_gate_untake(sh_gate *g, uint32_t generation, uint32_t n)
+{
+    uint64_t v = atomic_load_explicit(g, memory_order_relaxed);
+    while ((v >> 32) == generation && (v & SH_GATE_ALIVE)) {
+        uint64_t next = v + n;
+        bool tell = (v & SH_GATE_WANTED) && (next & SH_GATE_ROOM) > SH_GATE_BIAS;
+        /* Acq_rel: as sh_gate_give. */
+        if (atomic_compare_exchange_weak_explicit(g, &v, tell ? next & ~SH_GATE_WANTED : next,
+                                                  memory_order_acq_rel, memory_order_relaxed)) {
+            return tell;
+        }
+    }
+    return false;
+}
+
+/* The owner keeps back room of n messages: should it give that now? When somebody waits, and always before a sender
+ * could see less than half of what there is. */
+static inline bool sh_gate_is_due(sh_gate *g, uint32_t n)
+{
+    uint64_t v = atomic_load_explicit(g, memory_order_relaxed);
+    return (v & SH_GATE_WANTED) || (v & SH_GATE_ROOM) < SH_GATE_BIAS + n;
+}
+
+/* Of an open one: it was opened with much less room than the most there is, which stands for no limit. */
+static inline bool sh_gate_is_bounded(sh_gate *g)
+{
+    uint64_t v = atomic_load_explicit(g, memory_order_relaxed);
+    return (v & SH_GATE_ROOM) < SH_GATE_BIAS + SH_GATE_ROOM_MAX / 2;
 }
 
 static inline bool sh_gate_has_room(sh_gate *g)

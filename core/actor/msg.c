@@ -10,10 +10,19 @@ enum { BLOCK_OWN = SH_POOL_CLASSES, BLOCKS_KEPT_BYTES = 2 << 20 };
 static const uint32_t block_sizes[SH_POOL_CLASSES] = {128,  256,   1024,  4096,
                                                       8192, 16384, 32768, 66048};
 
+/* Messages begin with a cache line: one that moves between threads takes two of them, not three. */
+enum { CHUNK_ALIGN = 64 };
+
 struct chunk {
     struct chunk *next;
-    sh_msg messages[SH_POOL_GROW];
+    uint8_t room[sizeof(sh_msg[SH_POOL_GROW]) + CHUNK_ALIGN];
 };
+
+static sh_msg *chunk_messages(struct chunk *c)
+{
+    uintptr_t at = (uintptr_t)c->room;
+    return (void *)((at + CHUNK_ALIGN - 1) & ~(uintptr_t)(CHUNK_ALIGN - 1));
+}
 
 void sh_msg_pool_init(sh_msg_pool *p, const sh_mem *mem, sh_quota *quota, uint8_t home)
 {
@@ -56,9 +65,10 @@ int sh_msg_pool_grow(sh_msg_pool *p)
     }
     c->next = p->chunks;
     p->chunks = c;
+    sh_msg *messages = chunk_messages(c);
     for (int i = SH_POOL_GROW - 1; i >= 0; i--) {
-        c->messages[i].next = p->free;
-        p->free = &c->messages[i];
+        messages[i].next = p->free;
+        p->free = &messages[i];
     }
     return 0;
 }

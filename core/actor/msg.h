@@ -68,6 +68,7 @@ enum sh_msg_kind {
     SH_MSG_CALLBACK, /* run call.fn(call.ud, result) inside executor of `to` */
     SH_MSG_EVENT,    /* on its way to sh_runtime_event */
     SH_MSG_OUTSIDE,  /* a call from outside that could not enter: call.ud is its struct */
+    SH_MSG_TELLS, /* small TELLs in a row from another executor, packed into the block: see cross.c */
 };
 
 enum {
@@ -98,6 +99,10 @@ struct sh_msg {
             sh_msg *before; /* of the first: the last */
             sh_msg *bucket; /* the next of the same bucket */
         } entry;            /* of links.c: until it is sent */
+        struct {
+            sh_msg *before; /* the bundle sent before it */
+            sh_msg *last;
+        } bundle; /* the first of one, on its way home: see cross.c */
     };
     uint64_t deadline_us; /* ASK, REQUEST: absolute; UINT64_MAX none */
     uint32_t value_len;

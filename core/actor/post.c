@@ -33,8 +33,8 @@ int sh_post_gate(sh_exec *x, sh_pid to, uint32_t bytes, bool want, bool *gated)
         }
         return a->queued >= a->limit ? SH_E_MAILBOX_FULL : 0;
     }
-    sh_gate *gate = sh_gates_at(&x->rt->exec[e]->gates, sh_pid_slot(to.actor));
-    int rc = sh_gate_take(gate, sh_pid_generation(to.actor), 1, want);
+    struct sh_credit *credit = NULL;
+    int rc = sh_cross_take(x, to, want, &credit);
     *gated = rc == 0;
     return rc;
 }
@@ -157,6 +157,10 @@ void sh_exec_release(sh_exec *x, sh_msg *m)
     } else if (home == SH_MSG_HOME_MEM) {
         sh_msg_free_mem(x->rt->cfg.mem, m);
     } else {
+        if (!(m->flags & (SH_MSG_INJECTED | SH_MSG_BESIDE))) {
+            sh_cross_home(x, m);
+            return;
+        }
         if (m->flags & SH_MSG_INJECTED) {
             note_limit(x, m);
             x->home_credit = true;
@@ -217,13 +221,19 @@ void sh_exec_undeliverable(sh_exec *x, sh_msg *m, int code)
     sh_exec_release(x, m);
 }
 
+sh_actor *sh_exec_target(const sh_exec *x, sh_pid to, bool gated)
+{
+    sh_actor *a = sh_pid_is_local(x, to) ? sh_actor_at(x, to.actor) : NULL;
+    /* What passed the gate before it closed is still taken, until the actor skips its queue. */
+    bool shut =
+        !a || ((a->flags & SH_A_CLOSING) && (!gated || (a->flags & (SH_A_DYING | SH_A_ENDING))));
+    return shut ? NULL : a;
+}
+
 static void arrive_message(sh_exec *x, sh_msg *m)
 {
-    sh_actor *a = sh_pid_is_local(x, m->to) ? sh_actor_at(x, m->to.actor) : NULL;
-    /* What passed the gate before it closed is still taken, until the actor skips its queue. */
-    bool shut = !a || ((a->flags & SH_A_CLOSING) &&
-                       (!(m->flags & SH_MSG_GATED) || (a->flags & (SH_A_DYING | SH_A_ENDING))));
-    if (shut) {
+    sh_actor *a = sh_exec_target(x, m->to, (m->flags & SH_MSG_GATED) != 0);
+    if (!a) {
         sh_exec_undeliverable(x, m, SH_E_NOT_RUNNING);
     } else {
         sh_actor_enqueue(x, a, m);
@@ -308,6 +318,7 @@ void sh_exec_arrive(sh_exec *x, sh_msg *m)
     switch (m->kind) {
     case SH_MSG_TELL:
     case SH_MSG_ASK: arrive_message(x, m); break;
+    case SH_MSG_TELLS: sh_cross_arrive(x, m); break;
     case SH_MSG_REPLY: sh_ask_arrive(x, m); break;
     case SH_MSG_CANCEL: arrive_cancel(x, m); break;
     case SH_MSG_DRAIN: arrive_drain(x, m); break;

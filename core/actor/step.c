@@ -87,7 +87,6 @@ static void step_handle(sh_exec *x, sh_actor *a, sh_msg *m)
 /* False: it ended before a handler ran. */
 static bool step_begin(sh_exec *x, sh_actor *a, sh_msg *m)
 {
-    sh_actor_room(x, a, m);
     if (m->kind == SH_MSG_ASK && m->deadline_us <= x->now_us) {
         sh_post_reply_by(x, m, m->reply, SH_E_TIMEOUT, SH_NOT_SENT);
         return false;
@@ -104,14 +103,50 @@ static bool step_begin(sh_exec *x, sh_actor *a, sh_msg *m)
     return true;
 }
 
+/* Takes the first out of the mailbox; m->next stays: see sh_cross_home. */
+static sh_msg *step_pop(sh_exec *x, sh_actor *a)
+{
+    sh_msg *m = a->mailbox.head;
+    a->mailbox.head = m->next;
+    if (a->flags & SH_A_ASKS_KNOWN) {
+        sh_mailbox_popped(x, a, m);
+    }
+    a->queued--;
+    x->rescan |= !sh_list_empty(&x->wait_list);
+    return m;
+}
+
+/* Gives room of the gate back for so many; 0: as many are due then. */
+static uint32_t step_give(sh_exec *x, sh_actor *a, uint32_t due)
+{
+    if (due) {
+        sh_actor_room_back(x, a, due);
+    }
+    return 0;
+}
+
+/* One more that took room of the gate has begun; how many are due after that. */
+static uint32_t step_due(sh_exec *x, sh_actor *a, uint32_t due)
+{
+    due++;
+    bool now = sh_gate_is_due(sh_gates_at(&x->gates, sh_pid_slot(a->id)), due);
+    return now ? step_give(x, a, due) : due;
+}
+
 size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max)
 {
     size_t n = 0;
+    uint32_t due = 0;
     while (n < max && sh_actor_has_work(a)) {
         if (a->mailbox.head && !(a->flags & SH_A_SPECIAL)) {
-            n += step_begin(x, a, sh_mailbox_pop(x, a)) ? 1 : 0;
+            sh_msg *m = step_pop(x, a);
+            if (m->flags & SH_MSG_GATED) {
+                due = step_due(x, a, due);
+            }
+            n += step_begin(x, a, m) ? 1 : 0;
             continue;
         }
+        due = step_give(x, a, due);
         bool restart = (a->flags & SH_A_STOPPED) && (a->flags & SH_A_RESTARTING);
         if (!sh_actor_proceed(x, a)) {
             return n;
@@ -124,6 +159,7 @@ size_t sh_actor_step(sh_exec *x, sh_actor *a, size_t max)
             return n;
         }
     }
+    (void)step_give(x, a, due);
     a->flags &= (uint16_t)~SH_A_QUEUED;
     sh_actor_poke(x, a);
     return n;
