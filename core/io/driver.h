@@ -25,6 +25,7 @@ enum {
     SH_IO_HANDLED_MAX = 256,  /* handlers between two looks at the clock, and of a slice ... */
     SH_IO_BACKLOG_MAX = 2048, /* ... or so many, as long as they are brief: */
     SH_IO_BACKLOG_US = 100,   /* what was read is handled while it is in the cache */
+    SH_IO_FEW = 4,            /* handlers of one slice: what they wrote leaves at once */
     SH_IO_LOOK_US = 50,       /* while one socket is busy the others are looked at so often */
     SH_IO_BRIEF_SPINS = 2,    /* slept at most so many spin_us: the next spin is so many */
     SH_IO_CROWDED_SPINS = 2,  /* a yield of more spin_us than this: the core is wanted */

@@ -52,24 +52,27 @@ void sh_io_actions(struct sh_io *io, uint64_t now_us)
     }
 }
 
-/* What was read while spinning is input enough for one slice, unless the other descriptors have waited for long. */
-static void io_look(struct sh_io *io, bool look)
+/* What was read while spinning is input enough for one slice, unless the other descriptors have waited for long.
+ * Returns the time. */
+static uint64_t io_look(struct sh_io *io, bool look)
 {
-    bool late = io->calls.now_us() - io->look_us >= SH_IO_LOOK_US;
+    uint64_t now_us = io->calls.now_us();
+    bool late = now_us - io->look_us >= SH_IO_LOOK_US;
     if (!io->fresh) {
         io->input = 0;
     }
     if ((!look || io->fresh) && !late && !io->handles_changed) {
         io->fresh = false;
-        return;
+        return now_us;
     }
-    if (!io->fresh && !late && !io->handles_changed && sh_tcp_read_hot(io, io->calls.now_us())) {
-        return;
+    if (!io->fresh && !late && !io->handles_changed && sh_tcp_read_hot(io, now_us)) {
+        return now_us;
     }
     io->fresh = false;
     io->handles_changed = false;
     uv_run(&io->uv, UV_RUN_NOWAIT);
     io->look_us = io->calls.now_us();
+    return io->look_us;
 }
 
 /* What was read is handled before more is read, if that is soon done: in another slice it would be cold. */
@@ -82,8 +85,7 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
 {
     size_t handled = 0;
     bool sent = false;
-    io_look(io, look);
-    uint64_t now_us = io->calls.now_us();
+    uint64_t now_us = io_look(io, look);
     sh_dns_tick(io, now_us);
     sh_listen_tick(io, now_us);
     sh_tcp_tick(io, now_us);
@@ -96,12 +98,13 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
         uint32_t read = io->input;
         sh_io_actions(io, now_us);
         out->more = out->more || io->input != read;
-        if (out->more && handled < SH_IO_HANDLED_MAX) {
-            continue; /* what this leads to may still leave in the same write */
+        bool few = handled > 0 && handled <= SH_IO_FEW && out->left == 0;
+        if (out->more && !few && handled < SH_IO_HANDLED_MAX) {
+            continue; /* what this leads to may still leave in the same write; an answer goes at once */
         }
         bool room = sh_tcp_flush(io, now_us);
         sent = sent || room;
-        if (!room || handled >= SH_IO_HANDLED_MAX) {
+        if (!(room || out->more) || handled >= SH_IO_HANDLED_MAX) {
             break; /* else room was made: whoever waited for it may go on */
         }
     }
