@@ -1,7 +1,8 @@
 /* bench_remote.c - messages between two processes over loopback, through libshoal.
  *   bench_remote ask64 COUNT    us an ask with a reply of 64 bytes each, one after the other
  *   bench_remote asks COUNT     thousand such asks a second with 100 outstanding
- *   bench_remote peers COUNT    us an ask, one after the other, while COUNT peers are connected (to plot; 1 to 1,000)
+ *   bench_remote peers COUNT    us an ask, one after the other, while COUNT peers are connected (to plot; 1 to 1,000);
+ *                               both ends on one processor
  *   bench_remote idle_in COUNT  bytes that each of COUNT idle connections costs who was dialled, with its session, once
  *                               something was asked over it
  *   bench_remote idle_out COUNT the same for who dialled
@@ -222,12 +223,15 @@ static uint64_t many; /* nodes of the far process */
 static struct place hub;
 static int go[2]; /* the far process goes on behind the first WARM ones when it can read */
 
+static int many_dht = SHOAL_DHT_AUTO; /* of the next node_roomy */
+
 static shoal_node *node_roomy(void)
 {
     shoal_node_config config;
     shoal_node *node;
     shoal_node_config_init(&config, sizeof config);
     config.max_peers = 4096;
+    config.dht = many_dht;
     if (shoal_node_new(&config, &node) < 0 || shoal_listen(node, "/ip4/127.0.0.1/tcp/0") < 0) {
         bench_die(shoal_last_error(NULL));
     }
@@ -352,7 +356,12 @@ static double ask_among(uint64_t count)
     static double each[LATENCIES];
     int from;
     many = count;
+    /* As servers the far ones would dial each other: descriptors by the million. */
+    many_dht = SHOAL_DHT_CLIENT;
+    /* Both ends on one processor, as in remote_ask_64: on two it is the system's choice each time which wakes which. */
+    bench_pin(0);
     pid_t child = bench_child(serve_many, &from);
+    many_dht = SHOAL_DHT_AUTO;
     shoal_node *node = node_roomy();
     struct place *places = calloc(many, sizeof *places);
     for (uint64_t i = 0; places && i < many; i++) {
