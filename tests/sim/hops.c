@@ -75,8 +75,13 @@ void hops_end(struct hops *out)
 {
     settle();
     counting = false;
-    *out = (struct hops){percentile(50), percentile(90),
-                         lookups ? (double)messages / (double)lookups : 0, lookups};
+    uint64_t hops = 0;
+    for (unsigned i = 0; i < HOPS_MAX; i++) {
+        hops += (uint64_t)of_hops[i] * i;
+    }
+    double n = lookups ? (double)lookups : 1;
+    *out = (struct hops){percentile(50), percentile(90), (double)hops / n, (double)messages / n,
+                         lookups};
 }
 
 static unsigned steps_of(const sh_lookup *l, uint32_t tag)

@@ -7,7 +7,8 @@
 
 struct hops {
     unsigned p50, p90; /* 1: one of the peers the asker knew told the holder; 0: it knew itself */
-    double messages;   /* requests a look-up, mean: GET_PROVIDERS, and GET_VALUE to the holder */
+    double mean;
+    double messages; /* requests a look-up, mean: GET_PROVIDERS, and GET_VALUE to the holder */
     uint64_t lookups;
 };
 

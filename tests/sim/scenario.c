@@ -172,13 +172,15 @@ static bool hops_of(uint64_t seed, unsigned nodes, const struct scenario_options
     struct hops h;
     hops_end(&h);
     bool fine = c->missed == 0 && c->wrong == 0;
-    const char *form = o->json ? "{\"nodes\": %u, \"lookups\": %" PRIu64 ", \"found\": %" PRIu64
-                                 ", \"hops_p50\": %u, \"hops_p90\": %u, \"messages\": %.1f, "
-                                 "\"p50_ms\": %.2f, \"p90_ms\": %.2f}\n"
-                               : "%u nodes: %" PRIu64 " look-ups, %" PRIu64
-                                 " found; hops p50 %u, p90 %u; %.1f messages; p50 %.2f ms, p90 "
-                                 "%.2f ms\n";
-    fprintf(out, form, c->count, c->asked, c->found, h.p50, h.p90, h.messages,
+    const char *form =
+        o->json ? "{\"nodes\": %u, \"lookups\": %" PRIu64 ", \"found\": %" PRIu64
+                  ", \"hops_p50\": %u, \"hops_p90\": %u, \"hops_mean\": %.3f, "
+                  "\"messages\": %.1f, "
+                  "\"p50_ms\": %.2f, \"p90_ms\": %.2f}\n"
+                : "%u nodes: %" PRIu64 " look-ups, %" PRIu64
+                  " found; hops p50 %u, p90 %u, mean %.3f; %.1f messages; p50 %.2f ms, p90 "
+                  "%.2f ms\n";
+    fprintf(out, form, c->count, c->asked, c->found, h.p50, h.p90, h.mean, h.messages,
             (double)crowd_percentile(c, 50) / 1000, (double)crowd_percentile(c, 90) / 1000);
     crowd_free(c);
     return fine;
@@ -201,7 +203,8 @@ static bool run_hops(uint64_t seed, const struct scenario_options *o, FILE *out)
 const struct scenario scenarios[] = {
     {"liars", "a fifth of 1,000 nodes lies: 99.9 % of look-ups find", run_liars},
     {"league", "half of 500 nodes lies: 99.9 %", run_league},
-    {"hops", "hops and messages of a look-up with 10 to 1,000 nodes (--nodes N: that many)",
+    {"hops",
+     "hops and messages of a look-up with 10 to 1,000 nodes (--nodes N: that many, up to 10,240)",
      run_hops},
     {"dead", "30 % of 200 nodes gone at once: 99.9 %", run_dead},
     {"half", "half of 200 nodes gone at once: 99 %", run_half},
