@@ -105,7 +105,7 @@ static int finish(struct life *l, shoal_node *node, const char *what, int64_t ca
     if (!good(l, what, call)) {
         return (int)call;
     }
-    double begun = now_s(), cancel = begun + 2.5 * l->step_ms / 1000.0;
+    double begun = now_s(), cancel = begun + 2 + 2.5 * l->step_ms / 1000.0; /* busy machines too */
     while (!*r) {
         shoal_poll(l->a, 500, 0);
         if (l->b) {
