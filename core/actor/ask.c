@@ -134,8 +134,8 @@ static int ask_post(sh_exec *x, sh_slot *s, sh_msg *m)
 {
     bool gated = false;
     bool blocked = !sh_list_empty(&x->wait_list) && sh_ask_blocked(x, s->target);
-    int rc =
-        blocked ? SH_E_MAILBOX_FULL : sh_post_gate(x, s->target, sh_msg_bytes(m), true, &gated);
+    int rc = blocked ? SH_E_MAILBOX_FULL
+                     : sh_post_gate(x, s->target, sh_msg_queued_bytes(m), true, &gated);
     if (rc == SH_E_MAILBOX_FULL) {
         return sh_room_wait(x, s, m);
     }

@@ -138,7 +138,7 @@ static int forward_ask(sh_cx *cx, sh_pid to, const struct sh_msg_parts *parts)
     }
     sh_msg *m = sh_exec_msg(cx->x, SH_MSG_ASK, to, cx->m->from, parts);
     bool gated = false;
-    int rc = m ? sh_post_gate(cx->x, to, sh_msg_bytes(m), false, &gated) : SH_E_LIMIT;
+    int rc = m ? sh_post_gate(cx->x, to, sh_msg_queued_bytes(m), false, &gated) : SH_E_LIMIT;
     if (rc) {
         if (m) {
             sh_object_keep(m);

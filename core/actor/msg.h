@@ -203,10 +203,16 @@ static inline sh_object *sh_msg_object(sh_msg *m)
     return (m->flags & SH_MSG_OWNED) && m->kind != SH_MSG_TIMER ? &m->object : NULL;
 }
 
-/* What it counts for in a peer's queue and in windows: payload and SH_MESSAGE_OVERHEAD. */
+/* What it counts for in windows: payload and SH_MESSAGE_OVERHEAD. */
 static inline uint32_t sh_msg_bytes(const sh_msg *m)
 {
     return (uint32_t)SH_MESSAGE_OVERHEAD + m->name_len + m->text_len + m->type_len + m->value_len;
+}
+
+/* What it counts for in the queue to a peer, its gate. */
+static inline uint32_t sh_msg_queued_bytes(const sh_msg *m)
+{
+    return sh_msg_bytes(m) + SH_SESSION_QUEUE_EACH;
 }
 
 /* A pid that names an ask slot rather than an actor (executor number >= 128). */

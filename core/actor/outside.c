@@ -268,7 +268,8 @@ int sh_runtime_tell(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name, sh_
     }
     int rc = SH_E_NOT_RUNNING;
     if (to.node) {
-        rc = sh_gate_take(sh_gates_at(&rt->peers, to.node), to.check, sh_msg_bytes(m), false);
+        rc =
+            sh_gate_take(sh_gates_at(&rt->peers, to.node), to.check, sh_msg_queued_bytes(m), false);
         rc = rc == SH_E_NOT_RUNNING ? SH_E_UNREACHABLE : rc;
     } else if (to.check == rt->cfg.self_tag && sh_pid_executor(to.actor) < rt->cfg.execs) {
         rc = sh_gate_take(sh_gates_at(&rt->exec[e]->gates, sh_pid_slot(to.actor)),

@@ -68,7 +68,7 @@ int sh_post_tell(sh_exec *x, sh_pid to, sh_pid from, const struct sh_msg_parts *
         return SH_E_LIMIT;
     }
     bool gated = false;
-    int rc = sh_post_gate(x, to, sh_msg_bytes(m), false, &gated);
+    int rc = sh_post_gate(x, to, sh_msg_queued_bytes(m), false, &gated);
     if (rc) {
         sh_exec_release(x, m);
         return rc;

@@ -64,7 +64,7 @@ static void wait_try(sh_exec *x, struct sh_wait *w)
     for (bool more = true; more;) {
         sh_slot *s = SH_CONTAINER(sh_list_front(&w->slots), sh_slot, wait);
         bool gated = false;
-        int rc = sh_post_gate(x, s->target, sh_msg_bytes(s->m), true, &gated);
+        int rc = sh_post_gate(x, s->target, sh_msg_queued_bytes(s->m), true, &gated);
         if (rc == SH_E_MAILBOX_FULL) {
             return;
         }

@@ -177,7 +177,7 @@ void sh_runtime_call_drop(sh_runtime *rt, uint64_t token, sh_msg *reserved);
 /* Next message to another node, in order: TELL ASK CANCEL DRAIN WATCH UNWATCH STOP KILL from here,
  * REPLY and DOWN to there. ASK, CANCEL, DRAIN: answer m->reply once by sh_runtime_reply. WATCH: on
  * failure inject a DOWN (gone). TELL and ASK hold room of the peer's gate (SH_MSG_GATED): give
- * sh_msg_bytes back when they leave the queue. Lost tells: sh_runtime_lost. NULL: none. */
+ * sh_msg_queued_bytes back when they leave the queue. Lost tells: sh_runtime_lost. NULL: none. */
 sh_msg *sh_runtime_take_outbound(sh_runtime *rt);
 sh_msg *sh_runtime_take_request(sh_runtime *rt);
 void sh_runtime_msg_done(sh_runtime *rt, sh_msg *m);

@@ -159,8 +159,9 @@ enum {
     SH_SESSION_WINDOW = 8388608,     /* bytes of messages not yet handled: 8 MiB */
     SH_ORPHANS_MAX = 67108864, /* messages waiting from ended sessions, of all peers: 64 MiB ... */
     SH_ORPHANS_WINDOW = 65536, /* ... beyond it a session has this window */
-    SH_SESSION_QUEUE_MAX =
-        262144, /* the queue to a peer, its gate: 256 KiB, which a core's own cache holds */
+    SH_SESSION_QUEUE_MAX = 1048576, /* the queue to a peer, its gate: 1 MiB ... */
+    SH_SESSION_QUEUE_EACH =
+        512, /* ... for which each counts as more: so many small ones as a core's own cache holds */
     SH_TARGET_WINDOW_START = 64, /* messages a target */
     SH_TARGET_WINDOW_MAILBOXES =
         4, /* when wider: times the mailbox limit, as most are on their way */

@@ -77,7 +77,7 @@ void native_queue(struct native *n, struct native_target *t, sh_msg *m)
 void native_ungate(struct native *n, sh_msg *m)
 {
     if (m->flags & SH_MSG_GATED) {
-        n->peer->gate_due += sh_msg_bytes(m); /* given with those of the whole turn */
+        n->peer->gate_due += sh_msg_queued_bytes(m); /* given with those of the whole turn */
         m->flags &= (uint8_t)~SH_MSG_GATED;
         sh_remote_touch(n->peer);
     }
@@ -549,7 +549,7 @@ void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
                             sh_span_str("no memory"));
         }
         if (m->flags & SH_MSG_GATED) {
-            sh_runtime_peer_gate_give(p->r->rt, p->ref.index, p->ref.check, sh_msg_bytes(m));
+            sh_runtime_peer_gate_give(p->r->rt, p->ref.index, p->ref.check, sh_msg_queued_bytes(m));
         }
         sh_runtime_msg_done(p->r->rt, m);
         return;

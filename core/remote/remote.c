@@ -324,7 +324,7 @@ static void remote_stale(sh_remote *r, sh_msg *m)
     default: break; /* answers and deaths to who is gone */
     }
     if (m->flags & SH_MSG_GATED) {
-        sh_runtime_peer_gate_give(r->rt, m->to.node, m->to.check, sh_msg_bytes(m));
+        sh_runtime_peer_gate_give(r->rt, m->to.node, m->to.check, sh_msg_queued_bytes(m));
     }
     sh_runtime_msg_done(r->rt, m);
 }

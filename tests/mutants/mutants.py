@@ -125,7 +125,7 @@ MUTANTS = [
     Mutant("part-kept", "a half written value is never given back", "core/remote/native_write.c",
            "        n->part = NULL;\n        native_done(n, m);", "        n->part = NULL;\n        (void)m;", HOT),
     Mutant("gate-ungiven", "what has left still takes room in the peer's queue", "core/remote/native_out.c",
-           "        n->peer->gate_due += sh_msg_bytes(m);", "        n->peer->gate_due += 0;", HOT),
+           "        n->peer->gate_due += sh_msg_queued_bytes(m);", "        n->peer->gate_due += 0;", HOT),
     Mutant("names-late-kept", "names of the last session are taken for known", "core/remote/native_out.c",
            "    native_names_forget(n);\n", "", HOT),
     Mutant("last-own-kept", "the window found last outlives its session", "core/remote/native_credit.c",

@@ -46,7 +46,7 @@ static void returned(struct env *env)
 
 static void peer_gate(struct env *env, unsigned e)
 {
-    assert_int_equal(sh_runtime_peer_gate_open(env->rt, 3, 9, 200), 0);
+    assert_int_equal(sh_runtime_peer_gate_open(env->rt, 3, 9, 200 + SH_SESSION_QUEUE_EACH), 0);
     sh_exec_enter(sh_runtime_exec(env->rt, e), 1); /* from that executor */
     assert_int_equal(tell(env, away(1), "n", "one"), 0);
     assert_int_equal(tell(env, away(1), "n", "two"), 0); /* may overshoot */
@@ -57,7 +57,7 @@ static void peer_gate(struct env *env, unsigned e)
     run(env);
     outbox(env);
     EXPECT(env, "tell(1,0,0,one) tell(1,0,0,two) ");
-    sh_runtime_peer_gate_give(env->rt, 3, 9, 264);
+    sh_runtime_peer_gate_give(env->rt, 3, 9, 264 + 2 * SH_SESSION_QUEUE_EACH);
     run(env);
     outbox(env);
     EXPECT(env, "ask(2,0,0,four) ");
