@@ -332,8 +332,9 @@ static void pipe_accept(struct snet *n, struct snet_pipe *p)
     }
 }
 
-static void end_deliver(struct snet *n, struct snet_end *e)
+static void end_deliver(struct snet *n, size_t pipe, int side)
 {
+    struct snet_end *e = &n->pipe[pipe].end[side];
     struct snet_node *node = &n->node[e->node];
     while (e->open && e->first && e->first->due_us <= n->now_us) {
         struct snet_chunk *c = e->first;
@@ -360,6 +361,7 @@ static void end_deliver(struct snet *n, struct snet_end *e)
         }
         sh_swarm_filled(node->swarm, e->conn, k, n->now_us);
         node_turn(n, (unsigned)e->node);
+        e = &n->pipe[pipe].end[side]; /* it may have dialled: there are more pipes, elsewhere */
     }
     if (e->open && !e->first && e->eof_us <= n->now_us) {
         e->open = false;
@@ -391,7 +393,7 @@ static void net_step(struct snet *n)
             if (side == 1 && !p->accepted && e->open) {
                 pipe_accept(n, p);
             }
-            end_deliver(n, &n->pipe[k].end[side]);
+            end_deliver(n, k, side);
             node_turn(n, (unsigned)n->pipe[k].end[side].node);
         }
         struct snet_pipe *p = &n->pipe[k];
