@@ -43,6 +43,7 @@ ensure() {
     # shellcheck disable=SC2086
     { apt_get update && apt_get install --no-install-recommends $missing; } >build/apt.log 2>&1 ||
         { tail -n 30 build/apt.log >&2; die "apt-get failed (build/apt.log)"; }
+    rm -f build/*/.configured # what was not there for the last cmake may be a test now
 }
 
 packages_of_preset() {
