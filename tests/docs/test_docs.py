@@ -204,10 +204,11 @@ def named_in(page, names):
 
 def maps_are_whole():
     """README.md names each folder and page, tests/README.md each suite, the README of a folder each of its files."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
-    folders = {name.split("/")[0] + "/" for name in listed if "/" in name and not name.startswith(".")}
-    named_in(ROOT / "README.md", sorted(folders) + [str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md"))])
-    named_in(ROOT / "tests/README.md", sorted({name.split("/")[1] for name in listed if name.startswith("tests/") and name.count("/") > 1}))
+    def folders_of(path):
+        return sorted(f.name for f in path.iterdir() if f.is_dir() and f.name[0] not in "._" and f.name not in ("build", "dist"))
+    pages = [str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md"))]
+    named_in(ROOT / "README.md", [f"{name}/" for name in folders_of(ROOT)] + pages)
+    named_in(ROOT / "tests/README.md", folders_of(ROOT / "tests"))
     for folder in MAPPED:
         named_in(folder / "README.md", sorted({f.stem for f in folder.glob("*") if f.suffix in (".c", ".h", ".py", ".lua")}))
 
