@@ -309,7 +309,7 @@ class Run:
         """Nodes that lived through all of it: flat after the first quarter, and not more at the end."""
         for name, rows in self.samples.items():
             log = self.logs[name]
-            if log.begun > rows[0][0] + 1_000_000 or len(rows) < 20:
+            if len(rows) < 20 or log.begun > rows[0][0] + 1_000_000:
                 continue
             warm = [row for row in rows if row[0] > rows[0][0] + (self.load_end - rows[0][0]) / 3 and row[0] <= self.load_end]
             quiet = [row for row in rows if row[0] > self.load_end]
