@@ -3,7 +3,7 @@
  * The channel is made at the first name. Its sockets are opened, written and closed through our own functions: its
  * own writev on a DNS-over-TCP socket would raise SIGPIPE.
  * Spec     github.com/multiformats/multiaddr/blob/master/protocols/DNSADDR.md */
-#include "io/driver.h"
+#include "io/internal.h"
 
 #include <ares.h>
 #include <ares_nameser.h>

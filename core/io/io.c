@@ -1,5 +1,5 @@
 /* io/io.c - the driver's life: making, ending, waking, and what is done at once inside the loop. */
-#include "io/driver.h"
+#include "io/internal.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* io/listen.c - listening sockets on uv_poll: binding, accepting, resting when descriptors run out. */
-#include "io/driver.h"
+#include "io/internal.h"
 
 #include <errno.h>
 #include <ifaddrs.h>

@@ -1,5 +1,5 @@
 /* io/loop.c - being the loop: entering it, one slice of work, when to sleep and how. */
-#include "io/driver.h"
+#include "io/internal.h"
 
 bool sh_io_enter(struct sh_io *io, uint64_t token)
 {

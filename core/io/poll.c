@@ -1,5 +1,5 @@
 /* io/poll.c - the host's side of driving: slices within a budget, sleeping, waiting, the descriptor for host loops. */
-#include "io/driver.h"
+#include "io/internal.h"
 
 #include <time.h>
 #include <unistd.h>

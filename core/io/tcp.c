@@ -2,7 +2,7 @@
  *
  * What arrives is read straight into sh_node_room; what leaves is sent straight from sh_node_out, once per slice.
  * libuv only tells readiness: its own writes would raise SIGPIPE. */
-#include "io/driver.h"
+#include "io/internal.h"
 
 #include <errno.h>
 #include <netinet/in.h>

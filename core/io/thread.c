@@ -1,5 +1,5 @@
 /* io/thread.c - the loop's own thread: all signals blocked, never inside the host executor. */
-#include "io/driver.h"
+#include "io/internal.h"
 
 #include <signal.h>
 

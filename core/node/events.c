@@ -1,6 +1,6 @@
 /* node/events.c - what users are told. Each event is one block with its texts, given to on_event in a turn of the host
  * executor; if that cannot be (no memory, too many wait) it is logged and counted, never lost in silence. */
-#include "node/inner.h"
+#include "node/internal.h"
 
 struct event_block {
     const sh_mem *mem;

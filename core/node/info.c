@@ -2,7 +2,7 @@
  *
  * Rows of actors live in two executors: those of the host executor are written there, the answer is given on the loop.
  * Reading them never stops anybody. */
-#include "node/inner.h"
+#include "node/internal.h"
 
 struct info_name {
     sh_pid pid;

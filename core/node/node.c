@@ -1,5 +1,5 @@
 /* node/node.c - the composition root: makes and ends the layers below, and routes between them. No rules of its own. */
-#include "node/inner.h"
+#include "node/internal.h"
 
 #include "base/sh_assert.h"
 #include "crypto/secret.h"

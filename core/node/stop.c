@@ -1,5 +1,5 @@
 /* node/stop.c - a graceful stop: does what the steps of drain.h say. */
-#include "node/inner.h"
+#include "node/internal.h"
 
 void sh_node_drain_begin(struct sh_node *n, uint64_t deadline_us)
 {

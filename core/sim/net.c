@@ -1,5 +1,5 @@
 /* sim/net.c - the links: dialling, bytes under way, ends, and the faults between two hosts. */
-#include "sim/inner.h"
+#include "sim/internal.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* sim/sim.c - the virtual clock: an ordered queue of events, hosts, and the turns of their nodes. */
-#include "sim/inner.h"
+#include "sim/internal.h"
 
 #include <string.h>
 

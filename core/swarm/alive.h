@@ -6,7 +6,7 @@
 #ifndef SH_SWARM_ALIVE_H
 #define SH_SWARM_ALIVE_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 /* The answer to a ping came. A round trip far above the others may have been a stall, and no ping is sent while bytes
  * come: it is measured once more before it is believed for long. */

@@ -2,7 +2,7 @@
 #ifndef SH_SWARM_CALL_H
 #define SH_SWARM_CALL_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 void sh_call_up(struct sh_swarm *s,
                 struct sh_link *l); /* a link was secured: whose dial is content now? */

@@ -10,7 +10,7 @@
 #ifndef SH_SWARM_DIAL_H
 #define SH_SWARM_DIAL_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 void sh_dial_try(struct sh_swarm *s, struct sh_peer *p); /* for the DHT: back-off holds */
 void sh_dial_up(struct sh_swarm *s, struct sh_link *l);  /* l->peer is secured */

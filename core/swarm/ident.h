@@ -6,7 +6,7 @@
 #ifndef SH_SWARM_IDENT_H
 #define SH_SWARM_IDENT_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 /* A new connection: asks who it is. LIMIT: no memory to ask. */
 int sh_ident_up(struct sh_swarm *s, struct sh_link *l);

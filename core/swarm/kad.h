@@ -10,7 +10,7 @@
 #ifndef SH_SWARM_KAD_H
 #define SH_SWARM_KAD_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 /* One request to a peer, dialled if need be. Its owner hears of it once: reply or fail, never inside this call. */
 int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker,

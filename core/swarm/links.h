@@ -6,7 +6,7 @@
 #ifndef SH_SWARM_LINKS_H
 #define SH_SWARM_LINKS_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 sh_addr sh_link_addr(const struct sh_link *l); /* as dialled, or accepted from */
 struct sh_link *sh_link_at(const struct sh_swarm *s, sh_conn_id id);

@@ -8,7 +8,7 @@
 #ifndef SH_SWARM_PEERS_H
 #define SH_SWARM_PEERS_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 int sh_peers_init(struct sh_swarm *s);
 void sh_peers_fini(struct sh_swarm *s);

@@ -6,7 +6,7 @@
 #ifndef SH_SWARM_PUBLISH_H
 #define SH_SWARM_PUBLISH_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 void sh_pub_targets(struct sh_swarm *s, struct sh_pub *pub,
                     const sh_lookup *l); /* the lookup of a round ended */

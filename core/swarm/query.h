@@ -2,7 +2,7 @@
 #ifndef SH_SWARM_QUERY_H
 #define SH_SWARM_QUERY_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 int sh_query_start(struct sh_swarm *s, enum sh_purpose purpose, sh_span key, struct sh_query **out);
 int sh_query_peer(struct sh_swarm *s,

@@ -7,7 +7,7 @@
 #ifndef SH_SWARM_STREAMS_H
 #define SH_SWARM_STREAMS_H
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 
 int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_stream **out);
 void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id);

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "actor/actor.h"
-#include "node/inner.h"
+#include "node/internal.h"
 #include "remote/native.h"
 
 /* An ask that should have ended by now, in a process that still runs and was not held up. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/inner.h"
+#include "node/internal.h"
 #include "swarm/publish.h"
 
 /* Written by the linker's wrapping. */

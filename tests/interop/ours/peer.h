@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "line.h"
 #include "proto/identify.h"
-#include "swarm/inner.h" /* white box: identify and ping streams, address book and records of the swarm */
+#include "swarm/internal.h" /* white box: identify and ping streams, address book and records of the swarm */
 
 enum {
     PEER_COMMAND_US = 15000000, /* the contract's limit for an answer */

@@ -1,7 +1,7 @@
 /* unit/io/test_hot.c - the socket that was heard last is read before anybody is asked which are ready: what happens when
  * it ends, fails or is paused at that very time; and what comes between the look and the sleep. */
 #include "broken.h"
-#include "io/driver.h"
+#include "io/internal.h"
 
 enum { LONG_MS = 10000, SOON_US = 5000000 };
 

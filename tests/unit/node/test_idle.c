@@ -4,7 +4,7 @@
 #include "world.h"
 
 #include "base/block.h"
-#include "node/inner.h"
+#include "node/internal.h"
 
 enum {
     FIRST = 33,       /* connections before it is counted: tables that grow by halves are there */

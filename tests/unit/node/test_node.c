@@ -2,7 +2,7 @@
 #include "world.h"
 
 #include "base/mp.h"
-#include "node/inner.h"
+#include "node/internal.h"
 #include "swarm/publish.h"
 
 static struct world *world;

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 #include "swarm_net.h"
 
 static const char *const PROTOCOLS[] = {"/test/one/1.0.0", "/test/two/1.0.0"};

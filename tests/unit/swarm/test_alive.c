@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 #include "swarm/peers.h"
 #include "swarm_net.h"
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "swarm/dial.h"
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 #include "swarm/kad.h"
 #include "swarm/peers.h"
 #include "swarm_net.h"

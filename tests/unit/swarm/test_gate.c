@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "swarm/gate.h"
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 #include "swarm_net.h"
 
 static const char *const PROTOCOLS[] = {"/test/1"};

@@ -12,7 +12,7 @@
 #include "proto/identify.h"
 #include "proto/kad_msg.h"
 #include "proto/mss.h"
-#include "swarm/inner.h"
+#include "swarm/internal.h"
 #include "swarm_net.h"
 
 enum { STREAMS_MAX = 64, SECOND = 1000000 };

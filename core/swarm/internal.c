@@ -1,5 +1,5 @@
-/* swarm/inner.c - notes, alarms and charged memory: the tools the files of this layer share. */
-#include "swarm/inner.h"
+/* swarm/internal.c - notes, alarms and charged memory: the tools the files of this layer share. */
+#include "swarm/internal.h"
 
 void sh_note_queue(struct sh_swarm *s, struct sh_note *n)
 {

@@ -1,12 +1,12 @@
-/* node/inner.h - what the files of this layer share: the node's struct and who does what.
+/* node/internal.h - what the files of this layer share: the node's struct and who does what.
  *
  * node.c       makes, ends, routes: input to the swarm, events to their owners, one turn
  * requests.c   what users ask: listen, dial, names, info, stop; and the [any] functions that ask it
  * drain.c      the order of a graceful stop; stop.c does its steps
  * info.c       rows as MessagePack
  * events.c     what users are told */
-#ifndef SH_NODE_INNER_H
-#define SH_NODE_INNER_H
+#ifndef SH_NODE_INTERNAL_H
+#define SH_NODE_INTERNAL_H
 
 #include "base/list.h"
 #include "base/mpw.h"

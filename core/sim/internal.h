@@ -1,6 +1,6 @@
-/* sim/inner.h - what sim.c and net.c share: hosts, pipes, the queue of events. */
-#ifndef SH_SIM_INNER_H
-#define SH_SIM_INNER_H
+/* sim/internal.h - what sim.c and net.c share: hosts, pipes, the queue of events. */
+#ifndef SH_SIM_INTERNAL_H
+#define SH_SIM_INTERNAL_H
 
 #include "base/list.h"
 #include "base/rng.h"

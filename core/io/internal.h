@@ -1,9 +1,9 @@
-/* io/driver.h - what the files of io share: the driver's struct, and the verbs of tcp.c, dns.c, thread.c.
+/* io/internal.h - what the files of io share: the driver's struct, and the verbs of tcp.c, dns.c, thread.c.
  *
  * Rule     everything here is [loop] unless said: the caller holds loop_lock.
  * Numbers  a connection is found by its sh_conn_id, a listener by its number: never by descriptor. */
-#ifndef SH_IO_DRIVER_H
-#define SH_IO_DRIVER_H
+#ifndef SH_IO_INTERNAL_H
+#define SH_IO_INTERNAL_H
 
 #include <pthread.h>
 #include <stdatomic.h>

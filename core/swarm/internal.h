@@ -1,12 +1,12 @@
-/* swarm/inner.h - what the files of this layer share: the objects of a swarm and who may be asked for what.
+/* swarm/internal.h - what the files of this layer share: the objects of a swarm and who may be asked for what.
  *
  * Shape    a swarm owns peers; a peer has links (connections), addresses and a dialling state; a link has streams.
  *          Things that must be told later carry their own note (nothing is allocated to tell it), things that happen
  *          later carry their own alarm in the swarm's timer wheel.
  * Order    every list is in order of arrival; no map is ever walked.
  * Rule     each block below names the file that owns it; other files call its functions and touch nothing else. */
-#ifndef SH_SWARM_INNER_H
-#define SH_SWARM_INNER_H
+#ifndef SH_SWARM_INTERNAL_H
+#define SH_SWARM_INTERNAL_H
 
 #include "base/list.h"
 #include "base/map.h"
@@ -364,7 +364,7 @@ struct sh_swarm {
     char text[96]; /* of the event being told */
 };
 
-/* inner.c */
+/* internal.c */
 void sh_note_queue(struct sh_swarm *s, struct sh_note *n);
 void sh_alarm_init(struct sh_alarm *a, enum sh_alarm_kind kind);
 void sh_alarm_set(struct sh_swarm *s, struct sh_alarm *a, uint64_t due_us);
