@@ -1,6 +1,6 @@
 /* proto/addr.c - multiaddr: the table of components, the binary form, and what diallers need of
  * it. */
-#include "proto/addr_int.h"
+#include "proto/addr_internal.h"
 
 #include "base/sh_assert.h"
 #include "base/sh_limits.h"

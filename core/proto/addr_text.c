@@ -1,5 +1,5 @@
 /* proto/addr_text.c - the text form of multiaddrs, /name/value/name/.. */
-#include "proto/addr_int.h"
+#include "proto/addr_internal.h"
 
 #include "base/sh_limits.h"
 #include "base/text.h"

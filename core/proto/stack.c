@@ -1,6 +1,6 @@
 /* proto/stack.c - a connection over a byte pipe: implements the operations of conn.h by wiring
  * multistream-select, Noise and yamux together. Input is opened and output sealed where it lies. */
-#include "proto/stack_int.h"
+#include "proto/stack_internal.h"
 
 #include "base/sh_assert.h"
 

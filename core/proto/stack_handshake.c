@@ -1,6 +1,6 @@
 /* proto/stack_handshake.c - from a fresh pipe to a secured one: /noise, three Noise messages,
  * /yamux/1.0.0. */
-#include "proto/stack_int.h"
+#include "proto/stack_internal.h"
 
 #include "crypto/secret.h"
 

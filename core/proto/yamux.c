@@ -1,5 +1,5 @@
 /* proto/yamux.c - streams and sending. Parsing is in yamux_recv.c. */
-#include "proto/yamux_int.h"
+#include "proto/yamux_internal.h"
 
 #include "base/sh_assert.h"
 

@@ -1,6 +1,5 @@
-/* proto/yamux_recv.c - parsing. One header at a time; a body goes up in the pieces it arrives in.
- * */
-#include "proto/yamux_int.h"
+/* proto/yamux_recv.c - parsing. One header at a time; a body goes up in the pieces it arrives in. */
+#include "proto/yamux_internal.h"
 
 struct yamux_frame {
     unsigned type;

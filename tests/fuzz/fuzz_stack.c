@@ -4,7 +4,7 @@
  * The first byte says how: 1 we dial, 2 behind a handshake, 4 three bytes at a time, 8 real cryptography. */
 #include <stdlib.h>
 
-#include "proto/stack_int.h"
+#include "proto/stack_internal.h"
 
 #include "../sim/cheap.h"
 

@@ -7,7 +7,7 @@
 #include "pump.h"
 
 #include "base/sh_limits.h"
-#include "proto/stack_int.h"
+#include "proto/stack_internal.h"
 
 enum { HANDSHAKE_US = 10000000 };
 

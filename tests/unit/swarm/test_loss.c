@@ -1,7 +1,7 @@
 /* When a peer counts as lost: killed, silent, stuck or spoilt; and when it does not. */
 #include "swarms.h"
 
-#include "proto/stack_int.h"
+#include "proto/stack_internal.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"
 

@@ -1,6 +1,6 @@
-/* proto/yamux_int.h - shared by yamux.c (streams, sending) and yamux_recv.c (parsing) only. */
-#ifndef SH_PROTO_YAMUX_INT_H
-#define SH_PROTO_YAMUX_INT_H
+/* proto/yamux_internal.h - shared by yamux.c (streams, sending) and yamux_recv.c (parsing) only. */
+#ifndef SH_PROTO_YAMUX_INTERNAL_H
+#define SH_PROTO_YAMUX_INTERNAL_H
 
 #include "proto/yamux.h"
 

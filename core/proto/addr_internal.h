@@ -1,7 +1,6 @@
-/* proto/addr_int.h - shared by addr.c (components, binary form) and addr_text.c (text form) only.
- * */
-#ifndef SH_PROTO_ADDR_INT_H
-#define SH_PROTO_ADDR_INT_H
+/* proto/addr_internal.h - shared by addr.c (components, binary form) and addr_text.c (text form) only. */
+#ifndef SH_PROTO_ADDR_INTERNAL_H
+#define SH_PROTO_ADDR_INTERNAL_H
 
 #include "proto/addr.h"
 

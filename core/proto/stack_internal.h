@@ -1,7 +1,7 @@
-/* proto/stack_int.h - shared by stack.c (the connection) and stack_handshake.c (until it is
+/* proto/stack_internal.h - shared by stack.c (the connection) and stack_handshake.c (until it is
  * secured) only. */
-#ifndef SH_PROTO_STACK_INT_H
-#define SH_PROTO_STACK_INT_H
+#ifndef SH_PROTO_STACK_INTERNAL_H
+#define SH_PROTO_STACK_INTERNAL_H
 
 #include "proto/mss.h"
 #include "proto/noise.h"
