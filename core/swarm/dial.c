@@ -2,7 +2,7 @@
 #include "swarm/dial.h"
 
 #include "swarm/alive.h"
-#include "swarm/call.h"
+#include "swarm/dial_addr.h"
 #include "swarm/kad.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"

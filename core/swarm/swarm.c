@@ -4,7 +4,7 @@
 
 #include "crypto/secret.h"
 #include "swarm/alive.h"
-#include "swarm/call.h"
+#include "swarm/dial_addr.h"
 #include "swarm/dial.h"
 #include "swarm/ident.h"
 #include "swarm/kad.h"

@@ -1,5 +1,5 @@
-/* swarm/call.c - dials of addresses. */
-#include "swarm/call.h"
+/* swarm/dial_addr.c - dials of addresses. */
+#include "swarm/dial_addr.h"
 
 #include "swarm/alive.h"
 #include "swarm/links.h"

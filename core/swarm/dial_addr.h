@@ -1,6 +1,6 @@
-/* swarm/call.h - the user's dials of addresses: resolve, dial, tell, and for those to keep again with back-off. */
-#ifndef SH_SWARM_CALL_H
-#define SH_SWARM_CALL_H
+/* swarm/dial_addr.h - the user's dials of addresses: resolve, dial, tell, and for those to keep again with back-off. */
+#ifndef SH_SWARM_DIAL_ADDR_H
+#define SH_SWARM_DIAL_ADDR_H
 
 #include "swarm/internal.h"
 
