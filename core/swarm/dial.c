@@ -1,4 +1,4 @@
-/* swarm/dial.c - jobs per peer, and the rules of death. Dials of addresses are in call.c. */
+/* swarm/dial.c - jobs per peer, and the rules of death. Dials of addresses are in dial_addr.c. */
 #include "swarm/dial.h"
 
 #include "swarm/alive.h"
@@ -357,7 +357,7 @@ void sh_dial_up(struct sh_swarm *s, struct sh_link *l)
     p->redial_us = UINT64_MAX;
     p->redial_ms = 0;
     dial_cancel_others(s, l);
-    sh_call_up(s, l);
+    sh_dial_addr_up(s, l);
     peer_arm(s, p);
     if (job) {
         sh_peer_unuse(s, p);
@@ -414,14 +414,14 @@ void sh_dial_over(struct sh_swarm *s, struct sh_link *l, bool accepted)
             }
         }
     }
-    if (l->call) {
-        sh_call_over(s, l);
+    if (l->dial_addr) {
+        sh_dial_addr_over(s, l);
     }
 }
 
 void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char *why)
 {
-    sh_call_down(s, p);
+    sh_dial_addr_down(s, p);
     if (p->holds == 0) {
         return;
     }

@@ -1,7 +1,7 @@
-/* swarm/dial.h - who is dialled when: jobs per peer, dials of addresses, re-dials and the rules of death.
+/* swarm/dial.h - who is dialled when: jobs per peer, re-dials and the rules of death.
  *
  * Shape    a job tries the addresses of one peer, best first, up to SH_DIALS_PER_PEER_MAX at once, a little apart.
- *          A call is the user's dial of one address, once or for good.
+ *          A dial of one address, by the user, once or for good, is in dial_addr.h.
  * Rules    An address that fails is left alone for 5 s + tries^2 (at most 5 min) by all but the user's wishes.
  *          A held peer whose last connection went is re-dialled at once at all its addresses, and is lost when
  *          all those it was ever reached at refuse; or when nothing accepted and it is not back within the grace

@@ -5,63 +5,63 @@
 #include "swarm/links.h"
 #include "swarm/peers.h"
 
-enum { CALL_BACKOFF_MS = 100 };
+enum { DIAL_ADDR_BACKOFF_MS = 100 };
 
-void sh_call_free(struct sh_swarm *s, struct sh_call *c)
+void sh_dial_addr_free(struct sh_swarm *s, struct sh_dial_addr *d)
 {
     SH_LIST_FOREACH(it, &s->all_links)
     {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        l->call = l->call == c ? NULL : l->call;
+        l->dial_addr = l->dial_addr == d ? NULL : l->dial_addr;
     }
-    sh_wheel_cancel(&s->wheel, &c->alarm.t);
-    sh_list_remove(&c->all);
-    sh_list_remove(&c->note.at);
-    sh_list_remove(&c->acting);
-    if (c->peer) {
-        sh_peer_unuse(s, c->peer);
+    sh_wheel_cancel(&s->wheel, &d->alarm.t);
+    sh_list_remove(&d->all);
+    sh_list_remove(&d->note.at);
+    sh_list_remove(&d->acting);
+    if (d->peer) {
+        sh_peer_unuse(s, d->peer);
     }
-    sh_swarm_give(s, c, sizeof *c);
+    sh_swarm_give(s, d, sizeof *d);
 }
 
-static void call_peer(struct sh_swarm *s, struct sh_call *c, struct sh_peer *p)
+static void dial_addr_peer(struct sh_swarm *s, struct sh_dial_addr *d, struct sh_peer *p)
 {
-    if (c->peer != p) {
+    if (d->peer != p) {
         sh_peer_use(p);
-        if (c->peer) {
-            sh_peer_unuse(s, c->peer);
+        if (d->peer) {
+            sh_peer_unuse(s, d->peer);
         }
-        c->peer = p;
+        d->peer = p;
     }
 }
 
 /* DIALLED goes out once; a failing keep-dial is told by DIAL_FAILED from then on. */
-static void call_result(struct sh_swarm *s, struct sh_call *c, int err, const char *why)
+static void dial_addr_result(struct sh_swarm *s, struct sh_dial_addr *d, int err, const char *why)
 {
-    if (!c->told) {
-        c->told = true;
-        c->tell = true;
-        c->err = err;
-        sh_text_copy(c->why, sizeof c->why, why);
-        sh_note_queue(s, &c->note);
+    if (!d->told) {
+        d->told = true;
+        d->tell = true;
+        d->err = err;
+        sh_text_copy(d->why, sizeof d->why, why);
+        sh_note_queue(s, &d->note);
     }
 }
 
-static void call_failed(struct sh_swarm *s, struct sh_call *c, int err, const char *why)
+static void dial_addr_failed(struct sh_swarm *s, struct sh_dial_addr *d, int err, const char *why)
 {
-    call_result(s, c, err, why);
-    if (c->keep && !s->quiet) {
-        c->backoff_ms = c->backoff_ms == 0 ? CALL_BACKOFF_MS : 2 * c->backoff_ms;
-        c->backoff_ms =
-            c->backoff_ms < SH_KEEP_BACKOFF_MAX_MS ? c->backoff_ms : SH_KEEP_BACKOFF_MAX_MS;
-        sh_alarm_set(s, &c->alarm, s->now_us + c->backoff_ms * UINT64_C(1000));
+    dial_addr_result(s, d, err, why);
+    if (d->keep && !s->quiet) {
+        d->backoff_ms = d->backoff_ms == 0 ? DIAL_ADDR_BACKOFF_MS : 2 * d->backoff_ms;
+        d->backoff_ms =
+            d->backoff_ms < SH_KEEP_BACKOFF_MAX_MS ? d->backoff_ms : SH_KEEP_BACKOFF_MAX_MS;
+        sh_alarm_set(s, &d->alarm, s->now_us + d->backoff_ms * UINT64_C(1000));
     }
 }
 
-static int call_link(struct sh_swarm *s, struct sh_call *c, const sh_addr *addr)
+static int dial_addr_begin(struct sh_swarm *s, struct sh_dial_addr *d, const sh_addr *addr)
 {
     struct sh_endpoint e;
-    struct sh_peer *target = c->endpoint.has_peer ? c->peer : NULL;
+    struct sh_peer *target = d->endpoint.has_peer ? d->peer : NULL;
     sh_addr plain = *addr;
     int err = sh_addr_endpoint(addr, &e);
     if (err != 0 || e.host > SH_HOST_IP6) {
@@ -72,32 +72,32 @@ static int call_link(struct sh_swarm *s, struct sh_call *c, const sh_addr *addr)
     }
     sh_addr_strip_peer(&plain);
     if (err == 0) {
-        err = sh_link_dial(s, &plain, target, c);
+        err = sh_link_dial(s, &plain, target, d);
     }
-    c->in_flight += err == 0 ? 1u : 0u;
+    d->in_flight += err == 0 ? 1u : 0u;
     return err;
 }
 
-void sh_call_alarm(struct sh_swarm *s, struct sh_call *c)
+void sh_dial_addr_alarm(struct sh_swarm *s, struct sh_dial_addr *d)
 {
-    if (c->peer && c->peer->link_count > 0) {
-        c->backoff_ms = 0;
-        call_result(s, c, 0, "");
+    if (d->peer && d->peer->link_count > 0) {
+        d->backoff_ms = 0;
+        dial_addr_result(s, d, 0, "");
         return;
     }
-    if (c->in_flight > 0 || c->resolving) {
+    if (d->in_flight > 0 || d->resolving) {
         return;
     }
-    if (c->endpoint.host > SH_HOST_IP6) {
-        c->request = ++s->request_serial;
-        c->resolving = true;
-        c->resolve_act = true;
-        sh_list_push_back(&s->call_acting, &c->acting);
+    if (d->endpoint.host > SH_HOST_IP6) {
+        d->request = ++s->request_serial;
+        d->resolving = true;
+        d->resolve_act = true;
+        sh_list_push_back(&s->dial_addrs_acting, &d->acting);
         return;
     }
-    int err = call_link(s, c, &c->addr);
+    int err = dial_addr_begin(s, d, &d->addr);
     if (err != 0) {
-        call_failed(s, c, err, sh_err_text(err));
+        dial_addr_failed(s, d, err, sh_err_text(err));
     }
 }
 
@@ -108,7 +108,7 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
     unsigned count = 0;
     sh_alive_clock(s, now_us);
     int err = sh_addr_endpoint(addr, &e);
-    SH_LIST_FOREACH(it, &s->calls)
+    SH_LIST_FOREACH(it, &s->dial_addrs)
     {
         count++;
     }
@@ -121,25 +121,25 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
     if (err == 0 && p && p == s->self) {
         err = SH_E_BAD_ADDRESS;
     }
-    struct sh_call *c = err == 0 ? sh_swarm_take(s, sizeof *c) : NULL;
-    if (!c) {
+    struct sh_dial_addr *d = err == 0 ? sh_swarm_take(s, sizeof *d) : NULL;
+    if (!d) {
         return err != 0 ? err : SH_E_LIMIT;
     }
-    c->number = call;
-    c->keep = keep;
-    c->addr = *addr;
-    c->endpoint = e;
-    sh_list_init(&c->acting);
-    sh_list_init(&c->note.at);
-    c->note.kind = SH_NOTE_CALL;
-    sh_alarm_init(&c->alarm, SH_ALARM_CALL);
-    sh_list_push_back(&s->calls, &c->all);
+    d->number = call;
+    d->keep = keep;
+    d->addr = *addr;
+    d->endpoint = e;
+    sh_list_init(&d->acting);
+    sh_list_init(&d->note.at);
+    d->note.kind = SH_NOTE_DIAL_ADDR;
+    sh_alarm_init(&d->alarm, SH_ALARM_DIAL_ADDR);
+    sh_list_push_back(&s->dial_addrs, &d->all);
     if (p) {
-        call_peer(s, c, p);
+        dial_addr_peer(s, d, p);
         sh_peer_learn(s, p, addr);
     }
     /* At once: an alarm for now_us is due in the wheel's next tick, up to 1 ms later. */
-    sh_alarm_set(s, &c->alarm, 0);
+    sh_alarm_set(s, &d->alarm, 0);
     return 0;
 }
 
@@ -147,87 +147,87 @@ void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size
                        uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    SH_LIST_FOREACH_SAFE(it, &s->calls)
+    SH_LIST_FOREACH_SAFE(it, &s->dial_addrs)
     {
-        struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
-        if (!c->resolving || c->request != request) {
+        struct sh_dial_addr *d = SH_CONTAINER(it, struct sh_dial_addr, all);
+        if (!d->resolving || d->request != request) {
             continue;
         }
-        c->resolving = false;
-        for (size_t i = 0; i < n && err == 0 && c->in_flight < SH_DIALS_PER_PEER_MAX; i++) {
-            call_link(s, c, &addrs[i]);
+        d->resolving = false;
+        for (size_t i = 0; i < n && err == 0 && d->in_flight < SH_DIALS_PER_PEER_MAX; i++) {
+            dial_addr_begin(s, d, &addrs[i]);
         }
-        if (c->in_flight == 0) {
-            call_failed(s, c, SH_E_UNREACHABLE,
-                        "the name does not resolve to an address that can be dialled");
+        if (d->in_flight == 0) {
+            dial_addr_failed(s, d, SH_E_UNREACHABLE,
+                             "the name does not resolve to an address that can be dialled");
         }
         return;
     }
 }
 
-void sh_call_up(struct sh_swarm *s, struct sh_link *l)
+void sh_dial_addr_up(struct sh_swarm *s, struct sh_link *l)
 {
-    if (l->call) {
-        struct sh_call *c = l->call;
-        c->in_flight--;
-        l->call = NULL;
-        call_peer(s, c, l->peer);
+    if (l->dial_addr) {
+        struct sh_dial_addr *d = l->dial_addr;
+        d->in_flight--;
+        l->dial_addr = NULL;
+        dial_addr_peer(s, d, l->peer);
     }
-    SH_LIST_FOREACH(it, &s->calls)
+    SH_LIST_FOREACH(it, &s->dial_addrs)
     {
-        struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
-        if (c->peer == l->peer) {
-            c->backoff_ms = 0;
-            call_result(s, c, 0, "");
+        struct sh_dial_addr *d = SH_CONTAINER(it, struct sh_dial_addr, all);
+        if (d->peer == l->peer) {
+            d->backoff_ms = 0;
+            dial_addr_result(s, d, 0, "");
         }
     }
 }
 
-void sh_call_over(struct sh_swarm *s, struct sh_link *l)
+void sh_dial_addr_over(struct sh_swarm *s, struct sh_link *l)
 {
-    struct sh_call *c = l->call;
-    l->call = NULL;
-    c->in_flight--;
-    if (c->in_flight == 0 && !c->resolving && !(c->peer && c->peer->link_count > 0)) {
+    struct sh_dial_addr *d = l->dial_addr;
+    l->dial_addr = NULL;
+    d->in_flight--;
+    if (d->in_flight == 0 && !d->resolving && !(d->peer && d->peer->link_count > 0)) {
         /* A port that refuses, another peer there: all the same to the caller, who is told the text. */
-        call_failed(s, c,
-                    l->gated                 ? SH_E_REFUSED
-                    : l->err == SH_E_TIMEOUT ? SH_E_TIMEOUT
-                                             : SH_E_UNREACHABLE,
-                    l->why);
+        dial_addr_failed(s, d,
+                         l->gated                 ? SH_E_REFUSED
+                         : l->err == SH_E_TIMEOUT ? SH_E_TIMEOUT
+                                                  : SH_E_UNREACHABLE,
+                         l->why);
     }
 }
 
-void sh_call_down(struct sh_swarm *s, struct sh_peer *p)
+void sh_dial_addr_down(struct sh_swarm *s, struct sh_peer *p)
 {
-    SH_LIST_FOREACH(it, &s->calls)
+    SH_LIST_FOREACH(it, &s->dial_addrs)
     {
-        struct sh_call *c = SH_CONTAINER(it, struct sh_call, all);
-        if (c->keep && c->peer == p && c->in_flight == 0 && !s->quiet) {
-            c->backoff_ms = CALL_BACKOFF_MS;
-            sh_alarm_set(s, &c->alarm, s->now_us + CALL_BACKOFF_MS * UINT64_C(1000));
+        struct sh_dial_addr *d = SH_CONTAINER(it, struct sh_dial_addr, all);
+        if (d->keep && d->peer == p && d->in_flight == 0 && !s->quiet) {
+            d->backoff_ms = DIAL_ADDR_BACKOFF_MS;
+            sh_alarm_set(s, &d->alarm, s->now_us + DIAL_ADDR_BACKOFF_MS * UINT64_C(1000));
         }
     }
 }
 
-bool sh_call_note(struct sh_swarm *s, struct sh_call *c, struct sh_swarm_event *ev)
+bool sh_dial_addr_note(struct sh_swarm *s, struct sh_dial_addr *d, struct sh_swarm_event *ev)
 {
-    sh_list_remove(&c->note.at);
-    if (!c->tell) {
+    sh_list_remove(&d->note.at);
+    if (!d->tell) {
         return false;
     }
-    c->tell = false;
+    d->tell = false;
     ev->kind = SH_SWARM_DIALLED;
-    ev->query = c->number;
-    ev->err = c->err;
-    sh_text_copy(s->text, sizeof s->text, c->why);
+    ev->query = d->number;
+    ev->err = d->err;
+    sh_text_copy(s->text, sizeof s->text, d->why);
     ev->text = s->text;
-    ev->addr = c->addr;
-    if (c->peer) {
-        ev->peer = c->peer->ref;
+    ev->addr = d->addr;
+    if (d->peer) {
+        ev->peer = d->peer->ref;
     }
-    if (!c->keep) {
-        sh_call_free(s, c);
+    if (!d->keep) {
+        sh_dial_addr_free(s, d);
     }
     return true;
 }

@@ -4,12 +4,12 @@
 
 #include "swarm/internal.h"
 
-void sh_call_up(struct sh_swarm *s,
-                struct sh_link *l); /* a link was secured: whose dial is content now? */
-void sh_call_over(struct sh_swarm *s, struct sh_link *l); /* a link of l->call failed */
-void sh_call_down(struct sh_swarm *s, struct sh_peer *p); /* the last connection to p went */
-void sh_call_alarm(struct sh_swarm *s, struct sh_call *c);
-bool sh_call_note(struct sh_swarm *s, struct sh_call *c, struct sh_swarm_event *ev);
-void sh_call_free(struct sh_swarm *s, struct sh_call *c);
+void sh_dial_addr_up(struct sh_swarm *s,
+                     struct sh_link *l); /* a link was secured: whose dial is content now? */
+void sh_dial_addr_over(struct sh_swarm *s, struct sh_link *l); /* a link of l->dial_addr failed */
+void sh_dial_addr_down(struct sh_swarm *s, struct sh_peer *p); /* the last connection to p went */
+void sh_dial_addr_alarm(struct sh_swarm *s, struct sh_dial_addr *d);
+bool sh_dial_addr_note(struct sh_swarm *s, struct sh_dial_addr *d, struct sh_swarm_event *ev);
+void sh_dial_addr_free(struct sh_swarm *s, struct sh_dial_addr *d);
 
 #endif

@@ -28,7 +28,7 @@ enum sh_alarm_kind {
     SH_ALARM_LINK,
     SH_ALARM_PEER,
     SH_ALARM_STREAM,
-    SH_ALARM_CALL,
+    SH_ALARM_DIAL_ADDR,
     SH_ALARM_REQUEST,
     SH_ALARM_QUERY,
     SH_ALARM_PUB,
@@ -44,7 +44,7 @@ enum sh_note_kind {
     SH_NOTE_PEER,
     SH_NOTE_LINK,
     SH_NOTE_STREAM,
-    SH_NOTE_CALL,
+    SH_NOTE_DIAL_ADDR,
     SH_NOTE_QUERY,
     SH_NOTE_PUB
 };
@@ -158,9 +158,9 @@ struct sh_link {
     sh_quota quota;
     uint8_t *addr_b; /* dialled, or accepted from: sh_link_addr */
     uint16_t addr_n;
-    struct sh_peer *peer;   /* once secured */
-    struct sh_peer *target; /* of a dial on behalf of a peer */
-    struct sh_call *call;   /* of a dial of an address */
+    struct sh_peer *peer;           /* once secured */
+    struct sh_peer *target;         /* of a dial on behalf of a peer */
+    struct sh_dial_addr *dial_addr; /* of a dial of an address */
     sh_list all, of_peer, ready, dirty, acting;
     sh_list streams; /* oldest first */
     unsigned negotiating, kad_in_count, ping_count;
@@ -220,8 +220,8 @@ struct sh_stream_work {
     sh_identify *ident;
 };
 
-/* --- dial.c --- */
-struct sh_call { /* a dial of an address, asked for by the user */
+/* --- dial_addr.c, dial.c --- */
+struct sh_dial_addr { /* a dial of an address, asked for by the user */
     sh_list all;
     uint64_t number;
     bool keep;
@@ -341,7 +341,7 @@ struct sh_swarm {
     /* links */
     sh_slab links;
     uint32_t link_serial;
-    sh_list all_links, ready, dirty, acting, call_acting;
+    sh_list all_links, ready, dirty, acting, dial_addrs_acting;
     sh_gate gate;
     unsigned link_count, inbound_pending, dials, connected_peers;
     /* streams */
@@ -349,7 +349,7 @@ struct sh_swarm {
     sh_stream *carry; /* whose bytes behind the negotiation wait in carried */
     struct sh_buf carried;
     /* dials */
-    sh_list calls;
+    sh_list dial_addrs;
     uint64_t request_serial;
     struct sh_dial_failure failures[SH_DIAL_FAILURES_MAX];
     unsigned failure_first, failure_count;

@@ -105,7 +105,7 @@ void sh_link_unact(struct sh_link *l, unsigned act)
 }
 
 int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target,
-                 struct sh_call *call)
+                 struct sh_dial_addr *dial_addr)
 {
     struct sh_link *l;
     int err = s->quiet                   ? SH_E_CLOSED
@@ -116,8 +116,8 @@ int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target
     }
     l->state = SH_LINK_DIALLING;
     l->target = target;
-    l->call = call;
-    l->job = target && !call;
+    l->dial_addr = dial_addr;
+    l->job = target && !dial_addr;
     if (target) {
         sh_peer_use(target);
     }

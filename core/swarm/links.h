@@ -12,7 +12,7 @@ sh_addr sh_link_addr(const struct sh_link *l); /* as dialled, or accepted from *
 struct sh_link *sh_link_at(const struct sh_swarm *s, sh_conn_id id);
 /* A link that the driver will be asked to dial: 0, SH_E_LIMIT, SH_E_NOMEM. */
 int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target,
-                 struct sh_call *call);
+                 struct sh_dial_addr *dial_addr);
 int sh_link_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_link **out);
 int sh_link_secure(struct sh_swarm *s,
                    struct sh_link *l); /* the pipe is there: starts the handshake */

@@ -51,8 +51,9 @@ static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uin
     s->now_us = now_us;
     s->doubt_us = now_us;
     sh_wheel_init(&s->wheel, now_us);
-    sh_list *lists[] = {&s->notes,       &s->all_links, &s->ready,   &s->dirty, &s->acting,
-                        &s->call_acting, &s->calls,     &s->queries, &s->pubs,  &s->requests};
+    sh_list *lists[] = {&s->notes,  &s->all_links,         &s->ready,      &s->dirty,
+                        &s->acting, &s->dial_addrs_acting, &s->dial_addrs, &s->queries,
+                        &s->pubs,   &s->requests};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         sh_list_init(lists[i]);
     }
@@ -112,9 +113,9 @@ void sh_swarm_free(sh_swarm *s)
     {
         sh_pub_free(s, SH_CONTAINER(it, struct sh_pub, all));
     }
-    SH_LIST_FOREACH_SAFE(it, &s->calls)
+    SH_LIST_FOREACH_SAFE(it, &s->dial_addrs)
     {
-        sh_call_free(s, SH_CONTAINER(it, struct sh_call, all));
+        sh_dial_addr_free(s, SH_CONTAINER(it, struct sh_dial_addr, all));
     }
     SH_LIST_FOREACH_SAFE(it, &s->all_links)
     {
@@ -322,7 +323,9 @@ static void swarm_alarm(struct sh_swarm *s, sh_timer *t)
     case SH_ALARM_STREAM:
         sh_streams_alarm(s, SH_CONTAINER(a, struct sh_stream_work, alarm)->stream);
         break;
-    case SH_ALARM_CALL: sh_call_alarm(s, SH_CONTAINER(a, struct sh_call, alarm)); break;
+    case SH_ALARM_DIAL_ADDR:
+        sh_dial_addr_alarm(s, SH_CONTAINER(a, struct sh_dial_addr, alarm));
+        break;
     case SH_ALARM_REQUEST:
         sh_kad_request_alarm(s, SH_CONTAINER(a, struct sh_request, alarm));
         break;
@@ -391,13 +394,13 @@ static bool link_action(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_a
 
 bool sh_swarm_action(sh_swarm *s, struct sh_swarm_action *out)
 {
-    sh_list *it = sh_list_pop(&s->call_acting);
+    sh_list *it = sh_list_pop(&s->dial_addrs_acting);
     if (it) {
-        struct sh_call *c = SH_CONTAINER(it, struct sh_call, acting);
+        struct sh_dial_addr *d = SH_CONTAINER(it, struct sh_dial_addr, acting);
         out->kind = SH_SWARM_RESOLVE;
         out->conn = 0;
-        out->request = c->request;
-        out->endpoint = c->endpoint;
+        out->request = d->request;
+        out->endpoint = d->endpoint;
         return true;
     }
     while ((it = sh_list_front(&s->acting)) != NULL) {
@@ -438,7 +441,8 @@ static bool note_tell(struct sh_swarm *s, struct sh_note *n, struct sh_swarm_eve
     case SH_NOTE_PEER: return sh_dial_peer_note(s, SH_CONTAINER(n, struct sh_peer, note), ev);
     case SH_NOTE_LINK: return link_note(s, SH_CONTAINER(n, struct sh_link, note), ev);
     case SH_NOTE_STREAM: return sh_streams_note(s, SH_CONTAINER(n, sh_stream, note), ev);
-    case SH_NOTE_CALL: return sh_call_note(s, SH_CONTAINER(n, struct sh_call, note), ev);
+    case SH_NOTE_DIAL_ADDR:
+        return sh_dial_addr_note(s, SH_CONTAINER(n, struct sh_dial_addr, note), ev);
     case SH_NOTE_QUERY: return sh_query_note(s, SH_CONTAINER(n, struct sh_query, note), ev);
     case SH_NOTE_PUB: return sh_pub_note(s, SH_CONTAINER(n, struct sh_pub, note), ev);
     }
