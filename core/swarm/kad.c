@@ -3,7 +3,7 @@
 
 #include "base/varint.h"
 #include "swarm/dial.h"
-#include "swarm/ident.h"
+#include "swarm/identify.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"

@@ -3,7 +3,7 @@
 
 #include "swarm/alive.h"
 #include "swarm/dial.h"
-#include "swarm/ident.h"
+#include "swarm/identify.h"
 #include "swarm/kad.h"
 #include "swarm/peers.h"
 #include "swarm/streams.h"

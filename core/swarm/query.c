@@ -4,7 +4,7 @@
 #include "crypto/hash.h"
 #include "swarm/alive.h"
 #include "swarm/dial.h"
-#include "swarm/ident.h"
+#include "swarm/identify.h"
 #include "swarm/kad.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"

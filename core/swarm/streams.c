@@ -1,7 +1,7 @@
 /* swarm/streams.c - negotiation and ownership of streams. */
 #include "swarm/streams.h"
 
-#include "swarm/ident.h"
+#include "swarm/identify.h"
 #include "swarm/kad.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"

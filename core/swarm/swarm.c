@@ -6,7 +6,7 @@
 #include "swarm/alive.h"
 #include "swarm/dial_addr.h"
 #include "swarm/dial.h"
-#include "swarm/ident.h"
+#include "swarm/identify.h"
 #include "swarm/kad.h"
 #include "swarm/links.h"
 #include "swarm/peers.h"

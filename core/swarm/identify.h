@@ -1,10 +1,10 @@
-/* swarm/ident.h - identify (asked of every connection, answered first), push, and the answering side of ping.
+/* swarm/identify.h - identify (asked of every connection, answered first), push, and the answering side of ping.
  *
  * Rule     a peer that announces the DHT protocol is a server; one that announces other things is a client; one that
  *          does not speak identify at all (Kameo) becomes a server when a registry stream to it negotiates.
  *          Listen addresses are believed only as far as the address book's rules go; observed ones are ignored. */
-#ifndef SH_SWARM_IDENT_H
-#define SH_SWARM_IDENT_H
+#ifndef SH_SWARM_IDENTIFY_H
+#define SH_SWARM_IDENTIFY_H
 
 #include "swarm/internal.h"
 

@@ -1,5 +1,5 @@
-/* swarm/ident.c - identify, push and ping. */
-#include "swarm/ident.h"
+/* swarm/identify.c - identify, push and ping. */
+#include "swarm/identify.h"
 
 #include "base/varint.h"
 #include "swarm/kad.h"
