@@ -7,48 +7,48 @@
 #include "swarm/peers.h"
 #include "swarm/streams.h"
 
-enum { IDENT_AGAIN_MS = 1000, IDENT_AGAIN_MAX_MS = 60000 };
+enum { IDENTIFY_AGAIN_MS = 1000, IDENTIFY_AGAIN_MAX_MS = 60000 };
 
-static unsigned ident_proto(const struct sh_swarm *s, enum sh_service service)
+static unsigned identify_proto(const struct sh_swarm *s, enum sh_service service)
 {
     return s->cfg.protocol_count + (unsigned)service - SH_SERVE_IDENTIFY;
 }
 
-int sh_ident_up(struct sh_swarm *s, struct sh_link *l)
+int sh_identify_up(struct sh_swarm *s, struct sh_link *l)
 {
     sh_stream *st;
-    int err = sh_streams_open(s, l, ident_proto(s, SH_SERVE_IDENTIFY), &st);
+    int err = sh_streams_open(s, l, identify_proto(s, SH_SERVE_IDENTIFY), &st);
     if (err == 0) {
         sh_stream_drain(st);
     }
     return err;
 }
 
-void sh_ident_later(struct sh_swarm *s, struct sh_link *l)
+void sh_identify_later(struct sh_swarm *s, struct sh_link *l)
 {
-    if (l->ident_us != 0) {
+    if (l->identify_us != 0) {
         return;
     }
-    l->ident_wait_ms = l->ident_wait_ms == 0 ? IDENT_AGAIN_MS : 2 * l->ident_wait_ms;
-    l->ident_wait_ms =
-        l->ident_wait_ms < IDENT_AGAIN_MAX_MS ? l->ident_wait_ms : IDENT_AGAIN_MAX_MS;
-    l->ident_us = s->now_us + l->ident_wait_ms * UINT64_C(1000);
+    l->identify_wait_ms = l->identify_wait_ms == 0 ? IDENTIFY_AGAIN_MS : 2 * l->identify_wait_ms;
+    l->identify_wait_ms =
+        l->identify_wait_ms < IDENTIFY_AGAIN_MAX_MS ? l->identify_wait_ms : IDENTIFY_AGAIN_MAX_MS;
+    l->identify_us = s->now_us + l->identify_wait_ms * UINT64_C(1000);
     sh_link_touch(s, l);
 }
 
-uint64_t sh_ident_due(struct sh_swarm *s, struct sh_link *l)
+uint64_t sh_identify_due(struct sh_swarm *s, struct sh_link *l)
 {
-    if (l->ident_us != 0 && s->now_us >= l->ident_us) {
-        l->ident_us = 0;
-        if (sh_ident_up(s, l) != 0) {
-            sh_ident_later(s, l);
+    if (l->identify_us != 0 && s->now_us >= l->identify_us) {
+        l->identify_us = 0;
+        if (sh_identify_up(s, l) != 0) {
+            sh_identify_later(s, l);
         }
     }
-    return l->ident_us != 0 ? l->ident_us : UINT64_MAX;
+    return l->identify_us != 0 ? l->identify_us : UINT64_MAX;
 }
 
 /* Our card, to this peer. */
-static int ident_write(struct sh_swarm *s, sh_stream *st)
+static int identify_write(struct sh_swarm *s, sh_stream *st)
 {
     uint8_t buf[SH_IDENTIFY_FIRST_MAX + SH_UVARINT_MAX];
     sh_addr observed = sh_link_addr(st->link);
@@ -68,7 +68,7 @@ static int ident_write(struct sh_swarm *s, sh_stream *st)
     return err;
 }
 
-static bool ident_push_allowed(struct sh_swarm *s, struct sh_link *l)
+static bool identify_push_allowed(struct sh_swarm *s, struct sh_link *l)
 {
     uint64_t earned = (s->now_us - l->push_us) / 1000000;
     if (earned > 0) {
@@ -83,42 +83,42 @@ static bool ident_push_allowed(struct sh_swarm *s, struct sh_link *l)
     return true;
 }
 
-bool sh_ident_open(struct sh_swarm *s, sh_stream *st)
+bool sh_identify_open(struct sh_swarm *s, sh_stream *st)
 {
     bool reads = st->outbound == (st->service == SH_SERVE_IDENTIFY);
     sh_alarm_set(s, &st->work->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
     if (reads) {
-        bool allowed = st->outbound || ident_push_allowed(s, st->link);
-        st->work->ident = allowed ? sh_swarm_take(s, sizeof *st->work->ident) : NULL;
-        if (!st->work->ident) {
+        bool allowed = st->outbound || identify_push_allowed(s, st->link);
+        st->work->identify = allowed ? sh_swarm_take(s, sizeof *st->work->identify) : NULL;
+        if (!st->work->identify) {
             if (allowed) {
-                sh_ident_later(s, st->link);
+                sh_identify_later(s, st->link);
             }
             sh_stream_drop(s, st, 0);
             return false;
         }
         return true;
     }
-    if (!st->outbound && ident_write(s, st) != 0) { /* a push was written when it was opened */
+    if (!st->outbound && identify_write(s, st) != 0) { /* a push was written when it was opened */
         sh_stream_drop(s, st, 0);
         return false;
     }
     return true; /* until the peer's FIN, or the alarm */
 }
 
-bool sh_ident_addr_fits(const struct sh_link *l, const sh_addr *addr)
+bool sh_identify_addr_fits(const struct sh_link *l, const sh_addr *addr)
 {
     sh_addr own = sh_link_addr(l);
     return !sh_addr_is_loopback(addr) || sh_addr_is_loopback(&own);
 }
 
 /* What it said holds from now on; an inbound push leaves out what has not changed. */
-static void ident_apply(struct sh_swarm *s, sh_stream *st)
+static void identify_apply(struct sh_swarm *s, sh_stream *st)
 {
     struct sh_peer *p = st->peer;
-    const sh_identify *id = st->work->ident;
+    const sh_identify *id = st->work->identify;
     for (unsigned i = 0; i < id->addr_count; i++) {
-        if (sh_ident_addr_fits(st->link, &id->addrs[i])) {
+        if (sh_identify_addr_fits(st->link, &id->addrs[i])) {
             sh_peer_learn(s, p, &id->addrs[i]);
         }
     }
@@ -128,20 +128,20 @@ static void ident_apply(struct sh_swarm *s, sh_stream *st)
     if (id->protocol_count > 0) {
         p->identified = true;
         p->spoken = id->spoken;
-        sh_kad_known(s, p, (id->spoken >> ident_proto(s, SH_SERVE_KAD) & 1) != 0);
+        sh_kad_known(s, p, (id->spoken >> identify_proto(s, SH_SERVE_KAD) & 1) != 0);
     }
     if (sh_kad_owed(s, p)) {
-        sh_ident_later(s, st->link);
+        sh_identify_later(s, st->link);
     } else if (st->outbound) {
-        st->link->ident_wait_ms = 0;
+        st->link->identify_wait_ms = 0;
     }
 }
 
-void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data)
+void sh_identify_data(struct sh_swarm *s, sh_stream *st, sh_span data)
 {
-    int err = st->work->ident ? sh_buf_append(s, &st->work->in, data) : 0;
+    int err = st->work->identify ? sh_buf_append(s, &st->work->in, data) : 0;
     sh_stream_credit(st, data.n);
-    while (st->work->ident && err == 0) {
+    while (st->work->identify && err == 0) {
         uint64_t n;
         int prefix = sh_uvarint_get(sh_span_of(st->work->in.b, st->work->in.n), &n);
         if (prefix == SH_E_MORE) {
@@ -152,22 +152,22 @@ void sh_ident_data(struct sh_swarm *s, sh_stream *st, sh_span data)
             break;
         }
         err = sh_identify_decode(s->cfg.mem, sh_span_of(st->work->in.b + prefix, (size_t)n),
-                                 s->protocols, s->protocol_count, st->work->ident);
+                                 s->protocols, s->protocol_count, st->work->identify);
         sh_buf_consume(&st->work->in, (size_t)prefix + (size_t)n);
         if (err == 0) {
-            ident_apply(s, st);
+            identify_apply(s, st);
         }
     }
     if (err != 0) {
-        sh_ident_over(s, st, err);
+        sh_identify_over(s, st, err);
         sh_stream_drop(s, st, 0);
     }
 }
 
-void sh_ident_fin(struct sh_swarm *s, sh_stream *st)
+void sh_identify_fin(struct sh_swarm *s, sh_stream *st)
 {
-    if (st->work->ident) {
-        sh_ident_over(s, st, SH_E_PROTO); /* counts only if it said nothing */
+    if (st->work->identify) {
+        sh_identify_over(s, st, SH_E_PROTO); /* counts only if it said nothing */
         st->fin_out = true;
         sh_stream_drain(st);
     }
@@ -176,11 +176,11 @@ void sh_ident_fin(struct sh_swarm *s, sh_stream *st)
     }
 }
 
-void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err)
+void sh_identify_over(struct sh_swarm *s, sh_stream *st, int err)
 {
-    bool said = st->work->ident && st->work->ident->messages > 0;
+    bool said = st->work->identify && st->work->identify->messages > 0;
     if (err == SH_E_NOMEM || err == SH_E_LIMIT) {
-        sh_ident_later(s, st->link);
+        sh_identify_later(s, st->link);
         return;
     }
     if (!st->outbound || st->service != SH_SERVE_IDENTIFY || said || err == 0) {
@@ -188,26 +188,26 @@ void sh_ident_over(struct sh_swarm *s, sh_stream *st, int err)
     }
     bool asked = sh_kad_unknown(s, st->link, st->peer) == 0;
     if (!asked || err != SH_E_UNSUPPORTED) {
-        sh_ident_later(s, st->link);
+        sh_identify_later(s, st->link);
     }
 }
 
-void sh_ident_push_all(struct sh_swarm *s)
+void sh_identify_push_all(struct sh_swarm *s)
 {
-    unsigned proto = ident_proto(s, SH_SERVE_PUSH);
+    unsigned proto = identify_proto(s, SH_SERVE_PUSH);
     SH_LIST_FOREACH(it, &s->all_links)
     {
         struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
         sh_stream *st;
         bool wants = l->state == SH_LINK_UP && (l->peer->spoken >> proto & 1) != 0 &&
                      sh_peer_link(l->peer) == l;
-        if (wants && sh_streams_open(s, l, proto, &st) == 0 && ident_write(s, st) != 0) {
+        if (wants && sh_streams_open(s, l, proto, &st) == 0 && identify_write(s, st) != 0) {
             sh_stream_drop(s, st, 0);
         }
     }
 }
 
-bool sh_ident_ping_open(struct sh_swarm *s, sh_stream *st)
+bool sh_identify_ping_open(struct sh_swarm *s, sh_stream *st)
 {
     unsigned open = 0;
     SH_LIST_FOREACH(it, &st->link->streams)
@@ -255,7 +255,7 @@ static void ping_end(struct sh_swarm *s, sh_stream *st)
     }
 }
 
-void sh_ident_ping(struct sh_swarm *s, sh_stream *st, sh_span data)
+void sh_identify_ping(struct sh_swarm *s, sh_stream *st, sh_span data)
 {
     if (data.n > 0 && sh_buf_append(s, &st->work->in, data) != 0) {
         sh_stream_drop(s, st, 0);
@@ -265,7 +265,7 @@ void sh_ident_ping(struct sh_swarm *s, sh_stream *st, sh_span data)
     ping_end(s, st);
 }
 
-void sh_ident_ping_fin(struct sh_swarm *s, sh_stream *st)
+void sh_identify_ping_fin(struct sh_swarm *s, sh_stream *st)
 {
     ping_end(s, st);
 }

@@ -172,11 +172,11 @@ struct sh_link {
     int err;
     uint64_t code;
     const char *why;
-    /* identify of this connection: ident.c */
+    /* identify of this connection: identify.c */
     unsigned pushes; /* tokens for inbound pushes */
     uint64_t push_us;
-    uint64_t ident_us;      /* when to ask again who it is; 0: no need */
-    uint32_t ident_wait_ms; /* back-off of that */
+    uint64_t identify_us;      /* when to ask again who it is; 0: no need */
+    uint32_t identify_wait_ms; /* back-off of that */
     /* DHT client: kad.c */
     sh_stream *kad_out;
     sh_list kad_queue; /* not yet written */
@@ -217,7 +217,7 @@ struct sh_stream_work {
     sh_mss mss;
     struct sh_buf in, out;
     sh_ping ping;
-    sh_identify *ident;
+    sh_identify *identify;
 };
 
 /* --- dial_addr.c, dial.c --- */

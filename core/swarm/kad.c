@@ -236,7 +236,7 @@ void sh_kad_request_alarm(struct sh_swarm *s, struct sh_request *r)
         bool hello = r->asker == SH_ASK_HELLO && l && l->state == SH_LINK_UP;
         request_settle(s, r, NULL);
         if (hello) { /* it was never asked: no memory, or no place on the stream */
-            sh_ident_later(s, l);
+            sh_identify_later(s, l);
         }
         return;
     }
@@ -368,7 +368,7 @@ bool sh_kad_open(struct sh_swarm *s, sh_stream *st)
             kad_route(s, st->peer);
         }
         if (sh_kad_owed(s, st->peer)) {
-            sh_ident_later(s, st->link);
+            sh_identify_later(s, st->link);
         }
         return true;
     }

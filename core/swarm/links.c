@@ -261,7 +261,7 @@ void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id)
     }
     sh_dial_up(s, l);
     l->conn->ops->ping(l->conn, s->now_us);
-    if (sh_ident_up(s, l) !=
+    if (sh_identify_up(s, l) !=
         0) { /* who is never asked would stay a stranger for as long as it is connected */
         sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "no memory to identify the peer");
         return;
@@ -405,7 +405,7 @@ void sh_link_alarm(struct sh_swarm *s, struct sh_link *l)
         if (l->state != SH_LINK_UP) {
             return;
         }
-        next = sh_ident_due(s, l) < next ? sh_ident_due(s, l) : next;
+        next = sh_identify_due(s, l) < next ? sh_identify_due(s, l) : next;
         break;
     case SH_LINK_DEAD: return;
     case SH_LINK_CLOSING: sh_link_free(s, l); return;

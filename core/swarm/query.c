@@ -187,7 +187,7 @@ static void query_learn(struct sh_swarm *s, const struct sh_link *l, struct sh_p
         sh_addr addr;
         bool ok =
             row->addrs[i].n <= SH_ADDR_BYTES_MAX && sh_addr_from_bytes(&addr, row->addrs[i]) == 0;
-        if (ok && l && sh_ident_addr_fits(l, &addr)) {
+        if (ok && l && sh_identify_addr_fits(l, &addr)) {
             sh_peer_learn(s, p, &addr);
         }
     }

@@ -62,8 +62,8 @@ static void stream_work_free(struct sh_swarm *s, sh_stream *st)
     sh_wheel_cancel(&s->wheel, &work->alarm.t);
     sh_buf_free(s, &work->in);
     sh_buf_free(s, &work->out);
-    if (work->ident) {
-        sh_swarm_give(s, work->ident, sizeof *work->ident);
+    if (work->identify) {
+        sh_swarm_give(s, work->identify, sizeof *work->identify);
     }
     sh_swarm_give(s, work, sizeof *work);
     st->work = NULL;
@@ -140,7 +140,7 @@ void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id)
     if (!st) {
         l->conn->ops->reset(l->conn, id, STREAM_TOO_MANY);
         sh_link_touch(s, l);
-        sh_ident_later(s, l); /* it may have been a push */
+        sh_identify_later(s, l); /* it may have been a push */
         return;
     }
     l->negotiating++;
@@ -181,7 +181,7 @@ static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t cod
             case SH_SERVE_USER:
             case SH_SERVE_PUSH:
             case SH_SERVE_PING: break;
-            case SH_SERVE_IDENTIFY: sh_ident_over(s, st, err); break;
+            case SH_SERVE_IDENTIFY: sh_identify_over(s, st, err); break;
             case SH_SERVE_KAD: sh_kad_over(s, st, err); break;
             }
         }
@@ -199,8 +199,8 @@ static void service_data(struct sh_swarm *s, sh_stream *st, sh_span data)
     switch (st->service) {
     case SH_SERVE_USER: break;
     case SH_SERVE_IDENTIFY:
-    case SH_SERVE_PUSH: sh_ident_data(s, st, data); break;
-    case SH_SERVE_PING: sh_ident_ping(s, st, data); break;
+    case SH_SERVE_PUSH: sh_identify_data(s, st, data); break;
+    case SH_SERVE_PING: sh_identify_ping(s, st, data); break;
     case SH_SERVE_KAD: sh_kad_data(s, st, data); break;
     }
 }
@@ -211,8 +211,8 @@ static bool service_open(struct sh_swarm *s, sh_stream *st)
     switch (st->service) {
     case SH_SERVE_USER: return true;
     case SH_SERVE_IDENTIFY:
-    case SH_SERVE_PUSH: return sh_ident_open(s, st);
-    case SH_SERVE_PING: return sh_ident_ping_open(s, st);
+    case SH_SERVE_PUSH: return sh_identify_open(s, st);
+    case SH_SERVE_PING: return sh_identify_ping_open(s, st);
     case SH_SERVE_KAD: return sh_kad_open(s, st);
     }
     return true;
@@ -351,8 +351,8 @@ bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev
     st->fin_in = true;
     switch (st->service) {
     case SH_SERVE_IDENTIFY:
-    case SH_SERVE_PUSH: sh_ident_fin(s, st); return false;
-    case SH_SERVE_PING: sh_ident_ping_fin(s, st); return false;
+    case SH_SERVE_PUSH: sh_identify_fin(s, st); return false;
+    case SH_SERVE_PING: sh_identify_ping_fin(s, st); return false;
     case SH_SERVE_KAD: sh_kad_fin(s, st); return false;
     case SH_SERVE_USER: break;
     }
@@ -386,7 +386,7 @@ bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_even
         return owed;
     }
     if (st->service == SH_SERVE_PING) {
-        sh_ident_ping(s, st, sh_span_none());
+        sh_identify_ping(s, st, sh_span_none());
     } else if (st->service == SH_SERVE_KAD) {
         sh_kad_writable(s, st);
     } else {

@@ -152,7 +152,7 @@ static void swarm_addresses_changed(struct sh_swarm *s)
     if (s->cfg.dht == SH_DHT_AUTO) {
         s->serves = s->listen_count + s->announce_count > 0;
     }
-    sh_ident_push_all(s);
+    sh_identify_push_all(s);
 }
 
 static void addr_set_add(sh_addr *set, unsigned *count, const sh_addr *addr)
