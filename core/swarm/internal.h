@@ -18,7 +18,7 @@
 #include "proto/kad_msg.h"
 #include "proto/mss.h"
 #include "proto/ping.h"
-#include "swarm/gate.h"
+#include "swarm/gater.h"
 #include "swarm/kbucket.h"
 #include "swarm/lookup.h"
 #include "swarm/records.h"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "swarm/gate.h"
+#include "swarm/gater.h"
 #include "swarm/internal.h"
 #include "swarm_net.h"
 

@@ -1,11 +1,11 @@
-/* swarm/gate.h - who may begin a handshake: what happens before anything is paid for a stranger.
+/* swarm/gater.h - who may begin a handshake: what happens before anything is paid for a stranger.
  *
  * Shape    two token buckets, one for all and one for each address (of a fixed table, by a keyed hash), and places for connections not
  *          yet authenticated: of an address, of its network (/24, /48), in all. When all are taken, the oldest that has had
  *          SH_CONNS_PENDING_GRACE_MS makes room.
  * Memory   fixed.   Threads  confined. */
-#ifndef SH_SWARM_GATE_H
-#define SH_SWARM_GATE_H
+#ifndef SH_SWARM_GATER_H
+#define SH_SWARM_GATER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* swarm/gate.c - admission of inbound connections before their handshake. */
-#include "swarm/gate.h"
+/* swarm/gater.c - admission of inbound connections before their handshake. */
+#include "swarm/gater.h"
 
 #include "base/hash.h"
 #include "swarm/links.h"
