@@ -5,7 +5,7 @@
 #include "swarm/links.h"
 
 /* Network and host part of an IP address: equal prefixes are one network. False: not an IP address (a simulated pipe). */
-static bool gate_ip(const sh_addr *addr, struct sh_endpoint *e, unsigned *host_n, unsigned *net_n)
+static bool gater_ip(const sh_addr *addr, struct sh_endpoint *e, unsigned *host_n, unsigned *net_n)
 {
     if (addr->n == 0 || sh_addr_endpoint(addr, e) != 0 || e->host > SH_HOST_IP6) {
         return false;
@@ -15,11 +15,11 @@ static bool gate_ip(const sh_addr *addr, struct sh_endpoint *e, unsigned *host_n
     return true;
 }
 
-static bool gate_take(struct sh_gate_bucket *b, uint64_t now_us, uint32_t burst, uint32_t per_s)
+static bool gater_take(struct sh_gater_bucket *b, uint64_t now_us, uint32_t burst, uint32_t per_s)
 {
     uint64_t earned = (now_us - b->since_us) * per_s / 1000000;
     if (b->since_us == 0 || earned >= burst) {
-        *b = (struct sh_gate_bucket){now_us, burst};
+        *b = (struct sh_gater_bucket){now_us, burst};
     } else if (earned > 0) {
         uint64_t tokens = b->tokens + earned;
         b->tokens = tokens < burst ? (uint32_t)tokens : burst;
@@ -33,8 +33,8 @@ static bool gate_take(struct sh_gate_bucket *b, uint64_t now_us, uint32_t burst,
 }
 
 /* Counts who waits from the same place, and finds the oldest of all. */
-static bool gate_place(struct sh_swarm *s, const struct sh_endpoint *e, unsigned host_n,
-                       unsigned net_n, struct sh_link **oldest)
+static bool gater_place(struct sh_swarm *s, const struct sh_endpoint *e, unsigned host_n,
+                        unsigned net_n, struct sh_link **oldest)
 {
     unsigned same_host = 0, same_net = 0;
     SH_LIST_FOREACH(it, &s->all_links)
@@ -48,7 +48,7 @@ static bool gate_place(struct sh_swarm *s, const struct sh_endpoint *e, unsigned
         }
         *oldest = *oldest ? *oldest : l;
         from = sh_link_addr(l);
-        if (host_n == 0 || !gate_ip(&from, &other, &n, &m) || other.host != e->host) {
+        if (host_n == 0 || !gater_ip(&from, &other, &n, &m) || other.host != e->host) {
             continue;
         }
         same_net += memcmp(other.ip, e->ip, net_n) == 0 ? 1u : 0u;
@@ -57,24 +57,24 @@ static bool gate_place(struct sh_swarm *s, const struct sh_endpoint *e, unsigned
     return same_host < SH_CONNS_PENDING_ADDR_MAX && same_net < SH_CONNS_PENDING_NET_MAX;
 }
 
-int sh_gate_pass(struct sh_swarm *s, const sh_addr *remote)
+int sh_gater_pass(struct sh_swarm *s, const sh_addr *remote)
 {
     struct sh_endpoint e;
     struct sh_link *oldest = NULL;
     unsigned host_n = 0, net_n = 0;
-    bool ip = gate_ip(remote, &e, &host_n, &net_n);
+    bool ip = gater_ip(remote, &e, &host_n, &net_n);
     if (s->inbound_pending >= SH_CONNS_PENDING_ADDR_MAX &&
-        !gate_place(s, &e, host_n, net_n, &oldest)) {
+        !gater_place(s, &e, host_n, net_n, &oldest)) {
         return SH_E_LIMIT;
     }
     if (ip) {
-        uint64_t at = sh_hash_bytes(s->gate.seed, sh_span_of(e.ip, host_n)) % SH_GATE_ADDRS;
-        if (!gate_take(&s->gate.of_addr[at], s->now_us, SH_HANDSHAKES_ADDR_BURST,
-                       SH_HANDSHAKES_ADDR_PER_S)) {
+        uint64_t at = sh_hash_bytes(s->gater.seed, sh_span_of(e.ip, host_n)) % SH_GATE_ADDRS;
+        if (!gater_take(&s->gater.of_addr[at], s->now_us, SH_HANDSHAKES_ADDR_BURST,
+                        SH_HANDSHAKES_ADDR_PER_S)) {
             return SH_E_LIMIT;
         }
     }
-    if (!gate_take(&s->gate.all, s->now_us, SH_HANDSHAKES_BURST, SH_HANDSHAKES_PER_S)) {
+    if (!gater_take(&s->gater.all, s->now_us, SH_HANDSHAKES_BURST, SH_HANDSHAKES_PER_S)) {
         return SH_E_LIMIT;
     }
     if (s->inbound_pending < SH_CONNS_PENDING_MAX) {

@@ -15,18 +15,18 @@
 
 struct sh_swarm;
 
-struct sh_gate_bucket {
+struct sh_gater_bucket {
     uint64_t since_us; /* tokens are counted from here; 0: full */
     uint32_t tokens;
 };
 
-typedef struct sh_gate {
+typedef struct sh_gater {
     uint64_t seed;
-    struct sh_gate_bucket all;
-    struct sh_gate_bucket of_addr[SH_GATE_ADDRS];
-} sh_gate;
+    struct sh_gater_bucket all;
+    struct sh_gater_bucket of_addr[SH_GATE_ADDRS];
+} sh_gater;
 
 /* 0: it may begin; SH_E_LIMIT: not now. Takes the tokens; may end another pending connection for it. */
-int sh_gate_pass(struct sh_swarm *s, const sh_addr *remote);
+int sh_gater_pass(struct sh_swarm *s, const sh_addr *remote);
 
 #endif

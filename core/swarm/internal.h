@@ -342,7 +342,7 @@ struct sh_swarm {
     sh_slab links;
     uint32_t link_serial;
     sh_list all_links, ready, dirty, acting, dial_addrs_acting;
-    sh_gate gate;
+    sh_gater gater;
     unsigned link_count, inbound_pending, dials, connected_peers;
     /* streams */
     sh_stream *ended; /* its END is being handled */

@@ -130,7 +130,7 @@ int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target
 int sh_link_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_link **out)
 {
     if (s->quiet || s->link_count >= 4u * s->cfg.peers_connected_max + 64 ||
-        sh_gate_pass(s, remote) != 0) {
+        sh_gater_pass(s, remote) != 0) {
         return SH_E_LIMIT;
     }
     int err = link_new(s, remote, false, out);

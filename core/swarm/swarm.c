@@ -71,7 +71,7 @@ static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uin
         err = sh_peer_id_kad_key(&s->self_id, s->self_key);
     }
     sh_ktable_init(&s->table, cfg->mem, s->self_key);
-    s->gate.seed = sh_rng_u64(cfg->rng);
+    s->gater.seed = sh_rng_u64(cfg->rng);
     if (err == 0) {
         err = sh_noise_static_init(&s->noise, cfg->identity, cfg->rng);
     }

@@ -1,4 +1,4 @@
-/* test_gate.c - who may begin a handshake: places of an address, a network and in all; token buckets. */
+/* test_gater.c - who may begin a handshake: places of an address, a network and in all; token buckets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -81,23 +81,23 @@ static void test_buckets(void **state)
     sh_addr one = addr_of(4, 1, 1);
     unsigned taken = 0;
     for (unsigned i = 0; i < 2000; i++) {
-        taken += sh_gate_pass(s, &one) == 0;
+        taken += sh_gater_pass(s, &one) == 0;
     }
     assert_int_equal(taken, SH_HANDSHAKES_ADDR_BURST);
     s->now_us = now_us + 1000000;
     for (unsigned i = taken = 0; i < 2000; i++) {
-        taken += sh_gate_pass(s, &one) == 0;
+        taken += sh_gater_pass(s, &one) == 0;
     }
     assert_int_equal(taken, SH_HANDSHAKES_ADDR_PER_S);
     for (unsigned i = 0; i < 20000; i++) { /* from everywhere */
         sh_addr other = addr_of(5 + i % 100, i / 100, i % 200);
-        taken += sh_gate_pass(s, &other) == 0;
+        taken += sh_gater_pass(s, &other) == 0;
     }
     assert_int_equal(taken, SH_HANDSHAKES_BURST);
     s->now_us += 1000000;
     for (unsigned i = taken = 0; i < 20000; i++) {
         sh_addr other = addr_of(5 + i % 100, i / 100, i % 200);
-        taken += sh_gate_pass(s, &other) == 0;
+        taken += sh_gater_pass(s, &other) == 0;
     }
     assert_int_equal(taken, SH_HANDSHAKES_PER_S);
     snet_fini(&net);
