@@ -2,7 +2,7 @@
 #include "swarm/alive.h"
 
 #include "swarm/kad.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 
 enum { ALIVE_AGAIN_US = 1000, ALIVE_MEASURE_US = 1000000 };
 

@@ -4,7 +4,7 @@
 #include "swarm/alive.h"
 #include "swarm/dial_addr.h"
 #include "swarm/kad.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/query.h"
 

@@ -2,7 +2,7 @@
 #include "swarm/dial_addr.h"
 
 #include "swarm/alive.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 
 enum { DIAL_ADDR_BACKOFF_MS = 100 };

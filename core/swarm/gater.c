@@ -2,7 +2,7 @@
 #include "swarm/gater.h"
 
 #include "base/hash.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 
 /* Network and host part of an IP address: equal prefixes are one network. False: not an IP address (a simulated pipe). */
 static bool gater_ip(const sh_addr *addr, struct sh_endpoint *e, unsigned *host_n, unsigned *net_n)

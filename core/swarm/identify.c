@@ -3,7 +3,7 @@
 
 #include "base/varint.h"
 #include "swarm/kad.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/streams.h"
 

@@ -4,7 +4,7 @@
 #include "base/varint.h"
 #include "swarm/dial.h"
 #include "swarm/identify.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 #include "swarm/query.h"

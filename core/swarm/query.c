@@ -6,7 +6,7 @@
 #include "swarm/dial.h"
 #include "swarm/identify.h"
 #include "swarm/kad.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 

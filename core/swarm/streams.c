@@ -3,7 +3,7 @@
 
 #include "swarm/identify.h"
 #include "swarm/kad.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 
 enum { STREAM_NEGOTIATION_FAILED = 0x1001, STREAM_TOO_MANY = 0x1002, STREAM_PROTOCOL = 0x1004 };

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/streams.h"
 

@@ -2,7 +2,7 @@
 #include "swarms.h"
 
 #include "proto/stack_internal.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 
 static void hold_pair(void)

@@ -2,7 +2,7 @@
 #include "swarms.h"
 
 #include "swarm/kad.h"
-#include "swarm/links.h"
+#include "swarm/conns.h"
 #include "swarm/peers.h"
 
 static struct sh_link *link_of(unsigned node, unsigned other)

@@ -1,5 +1,5 @@
-/* swarm/links.c - the life of a connection. */
-#include "swarm/links.h"
+/* swarm/conns.c - the life of a connection. */
+#include "swarm/conns.h"
 
 #include "swarm/alive.h"
 #include "swarm/dial.h"

@@ -1,10 +1,10 @@
-/* swarm/links.h - connections: their life from dial or accept to the last byte.
+/* swarm/conns.h - connections: their life from dial or accept to the last byte.
  *
  * Shape    DIALLING (driver opens a pipe) -> SECURING (handshake) -> UP -> DEAD (streams are being ended)
  *          -> CLOSING (last bytes leave) -> freed. A link that never came up skips DEAD.
  * Rule     sh_link_die is the only way out; it may free the link when nothing has to be told. */
-#ifndef SH_SWARM_LINKS_H
-#define SH_SWARM_LINKS_H
+#ifndef SH_SWARM_CONNS_H
+#define SH_SWARM_CONNS_H
 
 #include "swarm/internal.h"
 
