@@ -6,87 +6,87 @@
 
 enum { ALIVE_AGAIN_US = 1000, ALIVE_MEASURE_US = 1000000 };
 
-static uint64_t alive_limit(const struct sh_swarm *s, const struct sh_link *l)
+static uint64_t alive_limit(const struct sh_swarm *s, const struct sh_swarm_conn *c)
 {
-    return l->peer->holds > 0 ? s->cfg.peer_timeout_us : 3 * s->cfg.peer_timeout_us;
+    return c->peer->holds > 0 ? s->cfg.peer_timeout_us : 3 * s->cfg.peer_timeout_us;
 }
 
-void sh_alive_pong(struct sh_swarm *s, struct sh_link *l, uint64_t rtt_us)
+void sh_alive_pong(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t rtt_us)
 {
-    struct sh_peer *p = l->peer;
+    struct sh_peer *p = c->peer;
     bool usual = p->rtt_us != 0 && rtt_us <= 2 * p->rtt_us;
     bool lower = p->rtt_us == 0 || rtt_us < p->rtt_us;
     p->rtt_us = lower ? rtt_us : (7 * p->rtt_us + rtt_us) / 8;
     bool matters = 4 * p->rtt_us > s->cfg.closed_grace_us;
-    l->measure_us = matters && !usual ? s->now_us + ALIVE_MEASURE_US : 0;
+    c->measure_us = matters && !usual ? s->now_us + ALIVE_MEASURE_US : 0;
 }
 
 /* When to measure, or UINT64_MAX. */
-static uint64_t alive_measure(struct sh_swarm *s, struct sh_link *l)
+static uint64_t alive_measure(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (l->measure_us != 0 && s->now_us >= l->measure_us) {
-        l->measure_us = 0;
-        l->conn->ops->ping(l->conn, s->now_us);
-        sh_link_touch(s, l);
+    if (c->measure_us != 0 && s->now_us >= c->measure_us) {
+        c->measure_us = 0;
+        c->machine->ops->ping(c->machine, s->now_us);
+        sh_conns_touch(s, c);
     }
-    return l->measure_us != 0 ? l->measure_us : UINT64_MAX;
+    return c->measure_us != 0 ? c->measure_us : UINT64_MAX;
 }
 
-static uint64_t alive_ping(struct sh_swarm *s, struct sh_link *l)
+static uint64_t alive_ping(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    uint64_t limit = alive_limit(s, l);
+    uint64_t limit = alive_limit(s, c);
     /* Often enough that a peer which stands still for nearly the whole limit has it nearly whole. */
-    uint64_t every = l->peer->holds > 0 ? limit / 10 : limit / 4;
-    uint64_t heard = l->heard_us > s->doubt_us ? l->heard_us : s->doubt_us;
+    uint64_t every = c->peer->holds > 0 ? limit / 10 : limit / 4;
+    uint64_t heard = c->heard_us > s->doubt_us ? c->heard_us : s->doubt_us;
     uint64_t quiet = s->now_us > heard ? s->now_us - heard : 0;
     if (quiet >= limit) {
-        l->known_dead = true;
-        sh_link_die(s, l, 0, SH_E_TIMEOUT, "the peer was silent for too long");
+        c->known_dead = true;
+        sh_conns_die(s, c, 0, SH_E_TIMEOUT, "the peer was silent for too long");
         return UINT64_MAX;
     }
     if (quiet < every) {
         return heard + every;
     }
     /* A ping that got lost with a network's hiccup must not cost the peer its life: ask again. */
-    uint64_t asked = l->pinged_us > heard ? l->pinged_us : heard;
-    if (s->now_us >= asked + every || l->pinged_us < heard) {
-        l->pinged_us = s->now_us;
-        l->conn->ops->ping(l->conn, s->now_us);
-        sh_link_touch(s, l);
+    uint64_t asked = c->pinged_us > heard ? c->pinged_us : heard;
+    if (s->now_us >= asked + every || c->pinged_us < heard) {
+        c->pinged_us = s->now_us;
+        c->machine->ops->ping(c->machine, s->now_us);
+        sh_conns_touch(s, c);
         asked = s->now_us;
     }
     return asked + every < heard + limit ? asked + every : heard + limit;
 }
 
 /* An idle connection holds the least it can; when it is due to, or UINT64_MAX. */
-static uint64_t alive_rest(struct sh_swarm *s, struct sh_link *l)
+static uint64_t alive_rest(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    uint64_t rest_us = l->heard_us + SH_LINK_REST_MS * UINT64_C(1000);
+    uint64_t rest_us = c->heard_us + SH_LINK_REST_MS * UINT64_C(1000);
     if (s->now_us < rest_us) {
-        l->resting = false;
+        c->resting = false;
         return rest_us;
     }
-    if (!l->resting) {
-        if (sh_kad_rest(s, l)) {
+    if (!c->resting) {
+        if (sh_kad_rest(s, c)) {
             return s->now_us + ALIVE_AGAIN_US; /* the end of the stream is still to be sealed */
         }
-        if (l->conn->ops->rest) {
-            l->conn->ops->rest(l->conn);
+        if (c->machine->ops->rest) {
+            c->machine->ops->rest(c->machine);
         }
         sh_block_pool_trim(s->cfg.pool, SH_BLOCKS_RESTING);
-        l->peer->tell_rest = true;
-        sh_note_queue(s, &l->peer->note);
+        c->peer->tell_rest = true;
+        sh_note_queue(s, &c->peer->note);
     }
-    l->resting = true;
+    c->resting = true;
     return UINT64_MAX;
 }
 
-uint64_t sh_alive_check(struct sh_swarm *s, struct sh_link *l)
+uint64_t sh_alive_check(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    uint64_t ping_us = alive_ping(s, l);
-    uint64_t measure_us = l->state == SH_LINK_UP ? alive_measure(s, l) : UINT64_MAX;
+    uint64_t ping_us = alive_ping(s, c);
+    uint64_t measure_us = c->state == SH_CONNS_UP ? alive_measure(s, c) : UINT64_MAX;
     ping_us = measure_us < ping_us ? measure_us : ping_us;
-    uint64_t rest_us = l->state == SH_LINK_UP ? alive_rest(s, l) : UINT64_MAX;
+    uint64_t rest_us = c->state == SH_CONNS_UP ? alive_rest(s, c) : UINT64_MAX;
     return rest_us < ping_us ? rest_us : ping_us;
 }
 

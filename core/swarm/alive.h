@@ -10,9 +10,10 @@
 
 /* The answer to a ping came. A round trip far above the others may have been a stall, and no ping is sent while bytes
  * come: it is measured once more before it is believed for long. */
-void sh_alive_pong(struct sh_swarm *s, struct sh_link *l, uint64_t rtt_us);
-uint64_t sh_alive_check(struct sh_swarm *s,
-                        struct sh_link *l); /* for a link that is UP: when to look again */
+void sh_alive_pong(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t rtt_us);
+uint64_t
+sh_alive_check(struct sh_swarm *s,
+               struct sh_swarm_conn *c); /* for a connection that is UP: when to look again */
 void sh_alive_clock(struct sh_swarm *s,
                     uint64_t now_us); /* first thing in every call that knows the time */
 

@@ -9,10 +9,10 @@
 #include "swarm/streams.h"
 
 enum {
-    LINK_INDEX_BITS = 16,
-    LINK_LINGER_US = 2000000, /* the driver has 1 s to write the goodbye */
-    LINK_GATED = 0x1007,
-    LINK_TOO_MANY = 0x1001,
+    CONN_INDEX_BITS = 16,
+    CONN_LINGER_US = 2000000, /* the driver has 1 s to write the goodbye */
+    CONN_GATED = 0x1007,
+    CONN_TOO_MANY = 0x1001,
 };
 
 void sh_text_copy(char *out, size_t cap, const char *text)
@@ -25,174 +25,175 @@ void sh_text_copy(char *out, size_t cap, const char *text)
 }
 
 /* Most are a tenth of what an address may be. */
-sh_addr sh_link_addr(const struct sh_link *l)
+sh_addr sh_conns_addr(const struct sh_swarm_conn *c)
 {
-    sh_addr addr = {.n = l->addr_n};
-    if (l->addr_n > 0) {
-        memcpy(addr.b, l->addr_b, l->addr_n);
+    sh_addr addr = {.n = c->addr_n};
+    if (c->addr_n > 0) {
+        memcpy(addr.b, c->addr_b, c->addr_n);
     }
     return addr;
 }
 
-struct sh_link *sh_link_at(const struct sh_swarm *s, sh_conn_id id)
+struct sh_swarm_conn *sh_conns_at(const struct sh_swarm *s, sh_conn_id id)
 {
-    struct sh_link *l = sh_slab_at(&s->links, (uint32_t)(id & ((1u << LINK_INDEX_BITS) - 1)));
-    return l && l->id == id ? l : NULL;
+    struct sh_swarm_conn *c = sh_slab_at(&s->conns, (uint32_t)(id & ((1u << CONN_INDEX_BITS) - 1)));
+    return c && c->id == id ? c : NULL;
 }
 
-struct sh_link *sh_peer_link(const struct sh_peer *p)
+struct sh_swarm_conn *sh_peer_conn(const struct sh_peer *p)
 {
-    sh_list *it = sh_list_front(&p->links);
-    return it ? SH_CONTAINER(it, struct sh_link, of_peer) : NULL;
+    sh_list *it = sh_list_front(&p->conns);
+    return it ? SH_CONTAINER(it, struct sh_swarm_conn, of_peer) : NULL;
 }
 
-static int link_new(struct sh_swarm *s, const sh_addr *addr, bool dialer, struct sh_link **out)
+static int conn_new(struct sh_swarm *s, const sh_addr *addr, bool dialer,
+                    struct sh_swarm_conn **out)
 {
     uint32_t index;
     void *object;
     uint8_t *addr_b = addr->n > 0 ? sh_swarm_take(s, addr->n) : NULL;
-    int err = addr->n > 0 && !addr_b ? SH_E_LIMIT : sh_slab_alloc(&s->links, &index, NULL, &object);
+    int err = addr->n > 0 && !addr_b ? SH_E_LIMIT : sh_slab_alloc(&s->conns, &index, NULL, &object);
     if (err != 0) {
         if (addr_b) {
             sh_swarm_give(s, addr_b, addr->n);
         }
         return err;
     }
-    struct sh_link *l = object;
-    l->index = index;
-    l->id = (uint64_t)++s->link_serial << LINK_INDEX_BITS | index;
-    l->dialer = dialer;
-    l->why = "";
-    l->addr_b = addr_b;
-    l->addr_n = addr->n;
+    struct sh_swarm_conn *c = object;
+    c->index = index;
+    c->id = (uint64_t)++s->conn_serial << CONN_INDEX_BITS | index;
+    c->dialer = dialer;
+    c->why = "";
+    c->addr_b = addr_b;
+    c->addr_n = addr->n;
     if (addr_b) {
         memcpy(addr_b, addr->b, addr->n);
     }
-    l->opened_us = s->now_us;
-    l->heard_us = s->now_us;
-    l->pushes = SH_IDENTIFY_PUSHES_MAX;
-    sh_quota_init(&l->quota, s->cfg.quota, SIZE_MAX);
-    sh_list_init(&l->of_peer);
-    sh_list_init(&l->ready);
-    sh_list_init(&l->dirty);
-    sh_list_init(&l->acting);
-    sh_list_init(&l->streams);
-    sh_list_init(&l->kad_queue);
-    sh_list_init(&l->kad_sent);
-    sh_list_init(&l->note.at);
-    l->note.kind = SH_NOTE_LINK;
-    sh_alarm_init(&l->alarm, SH_ALARM_LINK);
-    sh_list_push_back(&s->all_links, &l->all);
-    s->link_count++;
-    *out = l;
+    c->opened_us = s->now_us;
+    c->heard_us = s->now_us;
+    c->pushes = SH_IDENTIFY_PUSHES_MAX;
+    sh_quota_init(&c->quota, s->cfg.quota, SIZE_MAX);
+    sh_list_init(&c->of_peer);
+    sh_list_init(&c->ready);
+    sh_list_init(&c->dirty);
+    sh_list_init(&c->acting);
+    sh_list_init(&c->streams);
+    sh_list_init(&c->kad_queue);
+    sh_list_init(&c->kad_sent);
+    sh_list_init(&c->note.at);
+    c->note.kind = SH_NOTE_CONN;
+    sh_alarm_init(&c->alarm, SH_ALARM_CONN);
+    sh_list_push_back(&s->all_conns, &c->all);
+    s->conn_count++;
+    *out = c;
     return 0;
 }
 
-void sh_link_act(struct sh_swarm *s, struct sh_link *l, unsigned act)
+void sh_conns_act(struct sh_swarm *s, struct sh_swarm_conn *c, unsigned act)
 {
-    l->acts |= act;
-    if (sh_list_empty(&l->acting)) {
-        sh_list_push_back(&s->acting, &l->acting);
+    c->acts |= act;
+    if (sh_list_empty(&c->acting)) {
+        sh_list_push_back(&s->acting, &c->acting);
     }
 }
 
-void sh_link_unact(struct sh_link *l, unsigned act)
+void sh_conns_unact(struct sh_swarm_conn *c, unsigned act)
 {
-    l->acts &= ~act;
-    if (l->acts == 0) {
-        sh_list_remove(&l->acting);
+    c->acts &= ~act;
+    if (c->acts == 0) {
+        sh_list_remove(&c->acting);
     }
 }
 
-int sh_link_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target,
-                 struct sh_dial_addr *dial_addr)
+int sh_conns_dial(struct sh_swarm *s, const sh_addr *addr, struct sh_peer *target,
+                  struct sh_dial_addr *dial_addr)
 {
-    struct sh_link *l;
+    struct sh_swarm_conn *c;
     int err = s->quiet                   ? SH_E_CLOSED
               : s->dials >= SH_DIALS_MAX ? SH_E_LIMIT
-                                         : link_new(s, addr, true, &l);
+                                         : conn_new(s, addr, true, &c);
     if (err != 0) {
         return err;
     }
-    l->state = SH_LINK_DIALLING;
-    l->target = target;
-    l->dial_addr = dial_addr;
-    l->job = target && !dial_addr;
+    c->state = SH_CONNS_DIALLING;
+    c->target = target;
+    c->dial_addr = dial_addr;
+    c->job = target && !dial_addr;
     if (target) {
         sh_peer_use(target);
     }
     s->dials++;
-    sh_link_act(s, l, SH_ACT_DIAL);
-    sh_alarm_set(s, &l->alarm, s->now_us + SH_DIAL_TIMEOUT_MS * UINT64_C(1000));
+    sh_conns_act(s, c, SH_ACT_DIAL);
+    sh_alarm_set(s, &c->alarm, s->now_us + SH_DIAL_TIMEOUT_MS * UINT64_C(1000));
     return 0;
 }
 
-int sh_link_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_link **out)
+int sh_conns_accept(struct sh_swarm *s, const sh_addr *remote, struct sh_swarm_conn **out)
 {
-    if (s->quiet || s->link_count >= 4u * s->cfg.peers_connected_max + 64 ||
+    if (s->quiet || s->conn_count >= 4u * s->cfg.peers_connected_max + 64 ||
         sh_gater_pass(s, remote) != 0) {
         return SH_E_LIMIT;
     }
-    int err = link_new(s, remote, false, out);
+    int err = conn_new(s, remote, false, out);
     if (err != 0) {
         return err;
     }
     s->inbound_pending++;
-    (*out)->state = SH_LINK_SECURING;
+    (*out)->state = SH_CONNS_SECURING;
     (*out)->had_pipe = true;
-    err = sh_link_secure(s, *out);
+    err = sh_conns_secure(s, *out);
     if (err != 0) {
         s->inbound_pending--;
-        sh_link_free(s, *out);
+        sh_conns_free(s, *out);
     }
     return err;
 }
 
-int sh_link_secure(struct sh_swarm *s, struct sh_link *l)
+int sh_conns_secure(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
     struct sh_conn_config cfg = {
         .mem = s->cfg.mem,
-        .quota = &l->quota,
+        .quota = &c->quota,
         .pool = s->cfg.pool,
         .rng = s->cfg.rng,
         .identity = s->cfg.identity,
         .noise_static = &s->noise,
-        .dialer = l->dialer,
+        .dialer = c->dialer,
         .streams_max = SH_YAMUX_STREAMS_MAX / 2,
         .handshake_us = SH_HANDSHAKE_TIMEOUT_MS * UINT64_C(1000),
     };
-    if (l->target) {
-        cfg.expect = l->target->id;
+    if (c->target) {
+        cfg.expect = c->target->id;
     }
-    int err = s->cfg.conn_new ? s->cfg.conn_new(&cfg, s->now_us, &l->conn)
-                              : sh_stack_new(&cfg, s->now_us, &l->conn);
+    int err = s->cfg.conn_new ? s->cfg.conn_new(&cfg, s->now_us, &c->machine)
+                              : sh_stack_new(&cfg, s->now_us, &c->machine);
     if (err != 0) {
-        l->conn = NULL;
+        c->machine = NULL;
         return err;
     }
-    l->state = SH_LINK_SECURING;
-    l->opened_us = s->now_us;
-    l->heard_us = s->now_us;
-    sh_link_touch(s, l);
-    sh_link_ready(s, l); /* its first words may have failed already: only its events tell */
+    c->state = SH_CONNS_SECURING;
+    c->opened_us = s->now_us;
+    c->heard_us = s->now_us;
+    sh_conns_touch(s, c);
+    sh_conns_ready(s, c); /* its first words may have failed already: only its events tell */
     return 0;
 }
 
-void sh_link_touch(struct sh_swarm *s, struct sh_link *l)
+void sh_conns_touch(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (sh_list_empty(&l->dirty)) {
-        sh_list_push_back(&s->dirty, &l->dirty);
+    if (sh_list_empty(&c->dirty)) {
+        sh_list_push_back(&s->dirty, &c->dirty);
     }
 }
 
-void sh_link_ready(struct sh_swarm *s, struct sh_link *l)
+void sh_conns_ready(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (sh_list_empty(&l->ready) && (l->state == SH_LINK_SECURING || l->state == SH_LINK_UP)) {
-        sh_list_push_back(&s->ready, &l->ready);
+    if (sh_list_empty(&c->ready) && (c->state == SH_CONNS_SECURING || c->state == SH_CONNS_UP)) {
+        sh_list_push_back(&s->ready, &c->ready);
     }
 }
 
-static bool link_allowed(const struct sh_swarm *s, const sh_peer_id *id)
+static bool conn_allowed(const struct sh_swarm *s, const sh_peer_id *id)
 {
     for (size_t i = 0; i < s->cfg.allow_count; i++) {
         if (sh_peer_id_eq(&s->cfg.allow[i], id)) {
@@ -203,80 +204,80 @@ static bool link_allowed(const struct sh_swarm *s, const sh_peer_id *id)
 }
 
 /* A new peer over the limit takes the place of the oldest connected one that nobody holds or speaks to. */
-static bool link_make_room(struct sh_swarm *s)
+static bool conn_make_room(struct sh_swarm *s)
 {
     if (s->connected_peers < s->cfg.peers_connected_max) {
         return true;
     }
-    SH_LIST_FOREACH(it, &s->all_links)
+    SH_LIST_FOREACH(it, &s->all_conns)
     {
-        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        bool idle = l->state == SH_LINK_UP && l->peer->holds == 0 && l->peer->link_count == 1 &&
-                    !sh_streams_has_user(l) && sh_list_empty(&l->kad_queue) &&
-                    sh_list_empty(&l->kad_sent);
+        struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
+        bool idle = c->state == SH_CONNS_UP && c->peer->holds == 0 && c->peer->conn_count == 1 &&
+                    !sh_streams_has_user(c) && sh_list_empty(&c->kad_queue) &&
+                    sh_list_empty(&c->kad_sent);
         if (idle) {
-            sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "closed to make room for another peer");
+            sh_conns_die(s, c, CONN_TOO_MANY, SH_E_LIMIT, "closed to make room for another peer");
             return true;
         }
     }
     return false;
 }
 
-void sh_link_up(struct sh_swarm *s, struct sh_link *l, const sh_peer_id *id)
+void sh_conns_up(struct sh_swarm *s, struct sh_swarm_conn *c, const sh_peer_id *id)
 {
     struct sh_peer *p = NULL;
     if (sh_peer_id_eq(id, &s->self_id)) {
-        sh_link_die(s, l, 0, SH_E_UNREACHABLE, "the address is this node's own");
+        sh_conns_die(s, c, 0, SH_E_UNREACHABLE, "the address is this node's own");
         return;
     }
-    if (!link_allowed(s, id)) {
-        l->gated = true;
-        sh_link_die(s, l, LINK_GATED, SH_E_REFUSED, "the peer is not in the allow list");
+    if (!conn_allowed(s, id)) {
+        c->gated = true;
+        sh_conns_die(s, c, CONN_GATED, SH_E_REFUSED, "the peer is not in the allow list");
         return;
     }
     if (sh_peers_get(s, id, &p) != 0) {
-        sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "the peer table is full");
+        sh_conns_die(s, c, CONN_TOO_MANY, SH_E_LIMIT, "the peer table is full");
         return;
     }
-    if (l->target && l->target != p) {
-        sh_link_die(s, l, 0, SH_E_REFUSED, "another peer answered at the address");
+    if (c->target && c->target != p) {
+        sh_conns_die(s, c, 0, SH_E_REFUSED, "another peer answered at the address");
         return;
     }
     sh_peer_use(p);
-    if (p->link_count >= SH_CONNS_PER_PEER_MAX || (p->link_count == 0 && !link_make_room(s))) {
+    if (p->conn_count >= SH_CONNS_PER_PEER_MAX || (p->conn_count == 0 && !conn_make_room(s))) {
         sh_peer_unuse(s, p);
-        sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "too many connections");
+        sh_conns_die(s, c, CONN_TOO_MANY, SH_E_LIMIT, "too many connections");
         return;
     }
-    s->inbound_pending -= l->dialer ? 0u : 1u;
-    l->state = SH_LINK_UP;
-    l->peer = p;
-    l->heard_us = s->now_us;
-    l->pinged_us = s->now_us;
-    sh_list_push_back(&p->links, &l->of_peer);
-    s->connected_peers += p->link_count++ == 0 ? 1u : 0u;
-    if (p->link_count == 1 && !p->up_told) {
+    s->inbound_pending -= c->dialer ? 0u : 1u;
+    c->state = SH_CONNS_UP;
+    c->peer = p;
+    c->heard_us = s->now_us;
+    c->pinged_us = s->now_us;
+    sh_list_push_back(&p->conns, &c->of_peer);
+    s->connected_peers += p->conn_count++ == 0 ? 1u : 0u;
+    if (p->conn_count == 1 && !p->up_told) {
         p->tell_up = true;
         sh_note_queue(s, &p->note);
     }
-    sh_dial_up(s, l);
-    l->conn->ops->ping(l->conn, s->now_us);
-    if (sh_identify_up(s, l) !=
+    sh_dial_up(s, c);
+    c->machine->ops->ping(c->machine, s->now_us);
+    if (sh_identify_up(s, c) !=
         0) { /* who is never asked would stay a stranger for as long as it is connected */
-        sh_link_die(s, l, LINK_TOO_MANY, SH_E_LIMIT, "no memory to identify the peer");
+        sh_conns_die(s, c, CONN_TOO_MANY, SH_E_LIMIT, "no memory to identify the peer");
         return;
     }
-    sh_kad_up(s, l);
-    sh_link_touch(s, l);
+    sh_kad_up(s, c);
+    sh_conns_touch(s, c);
 }
 
 /* The last connection or one of several is gone; the caller has taken care of its streams. */
-static void link_leave_peer(struct sh_swarm *s, struct sh_link *l)
+static void conn_leave_peer(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    struct sh_peer *p = l->peer;
-    sh_list_remove(&l->of_peer);
-    p->link_count--;
-    if (p->link_count > 0) {
+    struct sh_peer *p = c->peer;
+    sh_list_remove(&c->of_peer);
+    p->conn_count--;
+    if (p->conn_count > 0) {
         return;
     }
     s->connected_peers--;
@@ -285,147 +286,148 @@ static void link_leave_peer(struct sh_swarm *s, struct sh_link *l)
     if (p->routed) {
         sh_ktable_set_connected(&s->table, p->key, p->ref.index, false);
     }
-    sh_dial_down(s, p, l->known_dead, l->why);
+    sh_dial_down(s, p, c->known_dead, c->why);
 }
 
-void sh_link_die(struct sh_swarm *s, struct sh_link *l, uint32_t code, int err, const char *why)
+void sh_conns_die(struct sh_swarm *s, struct sh_swarm_conn *c, uint32_t code, int err,
+                  const char *why)
 {
-    enum sh_link_state was = l->state;
-    if (was == SH_LINK_DEAD || was == SH_LINK_CLOSING) {
+    enum sh_conns_state was = c->state;
+    if (was == SH_CONNS_DEAD || was == SH_CONNS_CLOSING) {
         return;
     }
-    l->err = err;
-    l->why = why ? why : "";
-    l->state = SH_LINK_DEAD;
-    sh_list_remove(&l->ready);
-    if (l->conn && !l->pipe_gone && !l->conn_over) {
-        l->conn->ops->close(l->conn, code);
-        sh_link_touch(s, l);
+    c->err = err;
+    c->why = why ? why : "";
+    c->state = SH_CONNS_DEAD;
+    sh_list_remove(&c->ready);
+    if (c->machine && !c->pipe_gone && !c->machine_over) {
+        c->machine->ops->close(c->machine, code);
+        sh_conns_touch(s, c);
     }
-    if (was == SH_LINK_UP) {
+    if (was == SH_CONNS_UP) {
         sh_note_queue(
             s,
-            &l->note); /* first: the streams end and PEER_DOWN is told before what follows from it */
-        sh_streams_link_down(s, l);
-        sh_kad_down(s, l);
-        link_leave_peer(s, l);
+            &c->note); /* first: the streams end and PEER_DOWN is told before what follows from it */
+        sh_streams_conn_down(s, c);
+        sh_kad_down(s, c);
+        conn_leave_peer(s, c);
         return;
     }
-    if (!l->dialer) {
+    if (!c->dialer) {
         s->inbound_pending--;
     } else {
-        s->dials -= was == SH_LINK_DIALLING ? 1u : 0u;
-        sh_dial_over(s, l, was == SH_LINK_SECURING);
+        s->dials -= was == SH_CONNS_DIALLING ? 1u : 0u;
+        sh_dial_over(s, c, was == SH_CONNS_SECURING);
     }
-    sh_link_finish(s, l);
+    sh_conns_finish(s, c);
 }
 
-void sh_link_finish(struct sh_swarm *s, struct sh_link *l)
+void sh_conns_finish(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (l->had_pipe && !l->pipe_gone) {
-        l->state = SH_LINK_CLOSING;
-        sh_link_act(s, l, SH_ACT_CLOSE);
-        sh_alarm_set(s, &l->alarm, s->now_us + LINK_LINGER_US);
+    if (c->had_pipe && !c->pipe_gone) {
+        c->state = SH_CONNS_CLOSING;
+        sh_conns_act(s, c, SH_ACT_CLOSE);
+        sh_alarm_set(s, &c->alarm, s->now_us + CONN_LINGER_US);
         return;
     }
-    if (!l->had_pipe && l->dialer && !l->pipe_gone && !(l->acts & SH_ACT_DIAL)) {
-        l->state =
-            SH_LINK_CLOSING; /* the driver was asked to dial: it must hear that we changed our mind */
-        l->acts = 0;
-        sh_link_act(s, l, SH_ACT_CANCEL);
+    if (!c->had_pipe && c->dialer && !c->pipe_gone && !(c->acts & SH_ACT_DIAL)) {
+        c->state =
+            SH_CONNS_CLOSING; /* the driver was asked to dial: it must hear that we changed our mind */
+        c->acts = 0;
+        sh_conns_act(s, c, SH_ACT_CANCEL);
         return;
     }
-    sh_link_free(s, l);
+    sh_conns_free(s, c);
 }
 
-void sh_link_free(struct sh_swarm *s, struct sh_link *l)
+void sh_conns_free(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    SH_ASSERT(sh_list_empty(&l->streams));
-    if (l->conn) {
-        l->conn->ops->free(l->conn);
+    SH_ASSERT(sh_list_empty(&c->streams));
+    if (c->machine) {
+        c->machine->ops->free(c->machine);
     }
-    sh_quota_fini(&l->quota);
-    sh_wheel_cancel(&s->wheel, &l->alarm.t);
-    sh_list_remove(&l->all);
-    sh_list_remove(&l->of_peer);
-    sh_list_remove(&l->ready);
-    sh_list_remove(&l->dirty);
-    sh_list_remove(&l->acting);
-    sh_list_remove(&l->note.at);
-    if (l->peer) {
-        sh_peer_unuse(s, l->peer);
+    sh_quota_fini(&c->quota);
+    sh_wheel_cancel(&s->wheel, &c->alarm.t);
+    sh_list_remove(&c->all);
+    sh_list_remove(&c->of_peer);
+    sh_list_remove(&c->ready);
+    sh_list_remove(&c->dirty);
+    sh_list_remove(&c->acting);
+    sh_list_remove(&c->note.at);
+    if (c->peer) {
+        sh_peer_unuse(s, c->peer);
     }
-    if (l->target) {
-        sh_peer_unuse(s, l->target);
+    if (c->target) {
+        sh_peer_unuse(s, c->target);
     }
-    s->link_count--;
-    if (l->addr_b) {
-        sh_swarm_give(s, l->addr_b, l->addr_n);
+    s->conn_count--;
+    if (c->addr_b) {
+        sh_swarm_give(s, c->addr_b, c->addr_n);
     }
-    sh_slab_free(&s->links, l->index, sh_slab_generation(&s->links, l->index));
+    sh_slab_free(&s->conns, c->index, sh_slab_generation(&s->conns, c->index));
 }
 
-void sh_link_flush(struct sh_swarm *s, struct sh_link *l)
+void sh_conns_flush(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (!l->conn) {
+    if (!c->machine) {
         return;
     }
-    if (!l->conn_over) {
-        l->conn->ops->flush(l->conn);
+    if (!c->machine_over) {
+        c->machine->ops->flush(c->machine);
     }
-    if (!l->pipe_gone && l->conn->ops->out(l->conn).n > 0) {
-        sh_link_act(s, l, SH_ACT_WRITE);
+    if (!c->pipe_gone && c->machine->ops->out(c->machine).n > 0) {
+        sh_conns_act(s, c, SH_ACT_WRITE);
     }
-    if (l->state != SH_LINK_CLOSING) {
-        sh_link_alarm(s, l);
+    if (c->state != SH_CONNS_CLOSING) {
+        sh_conns_alarm(s, c);
     }
 }
 
 /* Does what is due and arms the alarm for what comes next. */
-void sh_link_alarm(struct sh_swarm *s, struct sh_link *l)
+void sh_conns_alarm(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
     uint64_t next = UINT64_MAX;
-    switch (l->state) {
-    case SH_LINK_DIALLING:
-        next = l->opened_us + SH_DIAL_TIMEOUT_MS * UINT64_C(1000);
+    switch (c->state) {
+    case SH_CONNS_DIALLING:
+        next = c->opened_us + SH_DIAL_TIMEOUT_MS * UINT64_C(1000);
         if (s->now_us >= next) {
-            sh_link_die(s, l, 0, SH_E_TIMEOUT, "no answer to the dial");
+            sh_conns_die(s, c, 0, SH_E_TIMEOUT, "no answer to the dial");
             return;
         }
         break;
-    case SH_LINK_SECURING:
-        next = l->opened_us + (SH_HANDSHAKE_TIMEOUT_MS + 1000) * UINT64_C(1000);
+    case SH_CONNS_SECURING:
+        next = c->opened_us + (SH_HANDSHAKE_TIMEOUT_MS + 1000) * UINT64_C(1000);
         if (s->now_us >= next) {
-            sh_link_die(s, l, 0, SH_E_TIMEOUT, "the handshake took too long");
+            sh_conns_die(s, c, 0, SH_E_TIMEOUT, "the handshake took too long");
             return;
         }
         break;
-    case SH_LINK_UP:
-        next = sh_alive_check(s, l);
-        if (l->state != SH_LINK_UP) {
+    case SH_CONNS_UP:
+        next = sh_alive_check(s, c);
+        if (c->state != SH_CONNS_UP) {
             return;
         }
-        next = sh_identify_due(s, l) < next ? sh_identify_due(s, l) : next;
+        next = sh_identify_due(s, c) < next ? sh_identify_due(s, c) : next;
         break;
-    case SH_LINK_DEAD: return;
-    case SH_LINK_CLOSING: sh_link_free(s, l); return;
+    case SH_CONNS_DEAD: return;
+    case SH_CONNS_CLOSING: sh_conns_free(s, c); return;
     }
-    if (l->conn && !l->conn_over) {
-        uint64_t due = l->conn->ops->deadline(l->conn);
+    if (c->machine && !c->machine_over) {
+        uint64_t due = c->machine->ops->deadline(c->machine);
         if (due <= s->now_us) {
-            l->conn->ops->tick(l->conn, s->now_us);
-            sh_link_touch(s, l);
-            sh_link_ready(s, l);
-            due = l->conn->ops->deadline(l->conn);
+            c->machine->ops->tick(c->machine, s->now_us);
+            sh_conns_touch(s, c);
+            sh_conns_ready(s, c);
+            due = c->machine->ops->deadline(c->machine);
             due = due > s->now_us ? due : s->now_us + 1000;
         }
         next = due < next ? due : next;
     }
-    if (l->starved && l->thirst_us > s->now_us) {
-        next = l->thirst_us < next ? l->thirst_us : next;
-    } else if (l->starved && l->thirst_us) {
-        l->thirst_us = 0;
-        sh_link_ready(s, l);
+    if (c->starved && c->thirst_us > s->now_us) {
+        next = c->thirst_us < next ? c->thirst_us : next;
+    } else if (c->starved && c->thirst_us) {
+        c->thirst_us = 0;
+        sh_conns_ready(s, c);
     }
-    sh_alarm_set(s, &l->alarm, next);
+    sh_alarm_set(s, &c->alarm, next);
 }

@@ -69,7 +69,7 @@ static bool addr_is_near(const sh_addr *addr)
 static void job_start(struct sh_swarm *s, struct sh_peer *p, bool eager)
 {
     p->eager = p->eager || eager;
-    if (!p->dialling && p->link_count == 0 && !s->quiet) {
+    if (!p->dialling && p->conn_count == 0 && !s->quiet) {
         p->dialling = true;
         p->eager = eager;
         p->job++;
@@ -130,7 +130,7 @@ static void loss_tell(struct sh_swarm *s, struct sh_peer *p, const char *why)
 
 static void loss_judge(struct sh_swarm *s, struct sh_peer *p)
 {
-    if (p->loss != SH_LOSS_OPEN || p->link_count > 0) {
+    if (p->loss != SH_LOSS_OPEN || p->conn_count > 0) {
         return;
     }
     if (loss_refused(p)) {
@@ -150,7 +150,7 @@ static void peer_arm(struct sh_swarm *s, struct sh_peer *p)
         next = p->next_start_us;
     }
     next = p->redial_us < next ? p->redial_us : next;
-    if (p->loss == SH_LOSS_OPEN && p->link_count == 0 && loss_deadline(s, p) < next) {
+    if (p->loss == SH_LOSS_OPEN && p->conn_count == 0 && loss_deadline(s, p) < next) {
         next = loss_deadline(s, p);
     }
     sh_alarm_set(s, &p->alarm, next);
@@ -159,7 +159,7 @@ static void peer_arm(struct sh_swarm *s, struct sh_peer *p)
 /* The next job for a peer that is held: soon while the loss is judged, then with back-off. */
 static void plan_redial(struct sh_swarm *s, struct sh_peer *p)
 {
-    if (p->holds == 0 || p->link_count > 0 || p->loss == SH_LOSS_NONE || s->quiet) {
+    if (p->holds == 0 || p->conn_count > 0 || p->loss == SH_LOSS_NONE || s->quiet) {
         p->redial_us = UINT64_MAX;
         return;
     }
@@ -196,11 +196,11 @@ static bool search_is_early(const struct sh_swarm *s)
     if (s->table.count > 0) {
         return false;
     }
-    SH_LIST_FOREACH(it, &s->all_links)
+    SH_LIST_FOREACH(it, &s->all_conns)
     {
-        const struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        if (l->state == SH_LINK_UP && !l->peer->identified &&
-            s->now_us < l->opened_us + DIAL_STRANGER_US) {
+        const struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
+        if (c->state == SH_CONNS_UP && !c->peer->identified &&
+            s->now_us < c->opened_us + DIAL_STRANGER_US) {
             return true;
         }
     }
@@ -210,7 +210,7 @@ static bool search_is_early(const struct sh_swarm *s)
 static void job_end(struct sh_swarm *s, struct sh_peer *p)
 {
     bool early = p->wanted && !p->searched && s->cfg.dht != SH_DHT_OFF && search_is_early(s);
-    if (early && p->link_count == 0) { /* the job goes on: its alarm comes here again */
+    if (early && p->conn_count == 0) { /* the job goes on: its alarm comes here again */
         p->next_start_us = s->now_us + DIAL_EARLY_US;
         peer_arm(s, p);
         return;
@@ -236,7 +236,7 @@ static void job_step(struct sh_swarm *s, struct sh_peer *p)
            (a = job_best(s, p)) != NULL) {
         sh_addr addr;
         sh_peer_addr_load(a, &addr);
-        if (sh_link_dial(s, &addr, p, NULL) != 0) {
+        if (sh_conns_dial(s, &addr, p, NULL) != 0) {
             p->next_start_us = s->now_us + DIAL_BUSY_US;
             break;
         }
@@ -288,7 +288,7 @@ void sh_dial_try(struct sh_swarm *s, struct sh_peer *p)
 
 void sh_dial_searched(struct sh_swarm *s, struct sh_peer *p)
 {
-    if (p->link_count > 0 || p->dialling) {
+    if (p->conn_count > 0 || p->dialling) {
         return;
     }
     bool fresh = false;
@@ -302,41 +302,41 @@ void sh_dial_searched(struct sh_swarm *s, struct sh_peer *p)
     }
 }
 
-/* --- what links tell --- */
+/* --- what connections tell --- */
 
-void sh_dial_accepted(struct sh_swarm *s, struct sh_link *l)
+void sh_dial_accepted(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    sh_addr addr = sh_link_addr(l);
-    struct sh_peer_addr *a = l->target ? sh_peer_addr_find(l->target, &addr) : NULL;
+    sh_addr addr = sh_conns_addr(c);
+    struct sh_peer_addr *a = c->target ? sh_peer_addr_find(c->target, &addr) : NULL;
     if (a) {
         a->outcome = SH_DIAL_ACCEPTED;
-        if (l->target->loss == SH_LOSS_OPEN) {
-            peer_arm(s, l->target);
+        if (c->target->loss == SH_LOSS_OPEN) {
+            peer_arm(s, c->target);
         }
     }
 }
 
 /* Dials that lost the race. One that is being secured may be up on the other side already: it is ended only if
  * the winner is a dial of ours too, else two nodes dialling each other could end each other's connection. */
-static void dial_cancel_others(struct sh_swarm *s, const struct sh_link *winner)
+static void dial_cancel_others(struct sh_swarm *s, const struct sh_swarm_conn *winner)
 {
-    SH_LIST_FOREACH_SAFE(it, &s->all_links)
+    SH_LIST_FOREACH_SAFE(it, &s->all_conns)
     {
-        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
+        struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
         bool loser =
-            l != winner && l->target == winner->peer && l->job &&
-            (l->state == SH_LINK_DIALLING || (l->state == SH_LINK_SECURING && winner->dialer));
+            c != winner && c->target == winner->peer && c->job &&
+            (c->state == SH_CONNS_DIALLING || (c->state == SH_CONNS_SECURING && winner->dialer));
         if (loser) {
-            sh_link_die(s, l, 0, SH_E_CANCELLED, "another address answered first");
+            sh_conns_die(s, c, 0, SH_E_CANCELLED, "another address answered first");
         }
     }
 }
 
-void sh_dial_up(struct sh_swarm *s, struct sh_link *l)
+void sh_dial_up(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    struct sh_peer *p = l->peer;
-    if (l->dialer) {
-        sh_addr plain = sh_link_addr(l);
+    struct sh_peer *p = c->peer;
+    if (c->dialer) {
+        sh_addr plain = sh_conns_addr(c);
         sh_peer_learn(s, p, &plain);
         sh_addr_strip_peer(&plain);
         struct sh_peer_addr *a = sh_peer_addr_find(p, &plain);
@@ -348,7 +348,7 @@ void sh_dial_up(struct sh_swarm *s, struct sh_link *l)
             a->outcome = SH_DIAL_ACCEPTED;
         }
     }
-    p->in_flight -= l->job ? 1u : 0u;
+    p->in_flight -= c->job ? 1u : 0u;
     bool job = p->dialling;
     p->dialling = false;
     p->wanted = false;
@@ -356,8 +356,8 @@ void sh_dial_up(struct sh_swarm *s, struct sh_link *l)
     p->loss = SH_LOSS_NONE;
     p->redial_us = UINT64_MAX;
     p->redial_ms = 0;
-    dial_cancel_others(s, l);
-    sh_dial_addr_up(s, l);
+    dial_cancel_others(s, c);
+    sh_dial_addr_up(s, c);
     peer_arm(s, p);
     if (job) {
         sh_peer_unuse(s, p);
@@ -394,28 +394,28 @@ static void addr_failed(struct sh_swarm *s, struct sh_peer_addr *a, int err, boo
     a->retry_us = s->now_us + (wait < DIAL_BACKOFF_MAX_US ? wait : DIAL_BACKOFF_MAX_US);
 }
 
-void sh_dial_over(struct sh_swarm *s, struct sh_link *l, bool accepted)
+void sh_dial_over(struct sh_swarm *s, struct sh_swarm_conn *c, bool accepted)
 {
-    struct sh_peer *p = l->target;
-    sh_addr plain = sh_link_addr(l);
-    if (l->err != SH_E_CANCELLED) {
-        failure_push(s, &plain, l->why);
+    struct sh_peer *p = c->target;
+    sh_addr plain = sh_conns_addr(c);
+    if (c->err != SH_E_CANCELLED) {
+        failure_push(s, &plain, c->why);
     }
     if (p) {
         sh_addr_strip_peer(&plain);
         struct sh_peer_addr *a = sh_peer_addr_find(p, &plain);
         if (a) {
-            addr_failed(s, a, l->err, accepted);
+            addr_failed(s, a, c->err, accepted);
         }
-        if (l->job) {
+        if (c->job) {
             p->in_flight--;
             if (p->dialling) {
                 job_step(s, p);
             }
         }
     }
-    if (l->dial_addr) {
-        sh_dial_addr_over(s, l);
+    if (c->dial_addr) {
+        sh_dial_addr_over(s, c);
     }
 }
 
@@ -448,7 +448,7 @@ void sh_swarm_want(sh_swarm *s, struct sh_peer_ref peer, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
     struct sh_peer *p = sh_peers_at(s, peer);
-    if (p && p != s->self && p->link_count == 0) {
+    if (p && p != s->self && p->conn_count == 0) {
         p->wanted = true;
         job_start(s, p, true);
     }
@@ -464,12 +464,12 @@ void sh_swarm_hold(sh_swarm *s, struct sh_peer_ref peer)
     if (p->holds++ > 0) {
         return;
     }
-    SH_LIST_FOREACH(it, &p->links)
+    SH_LIST_FOREACH(it, &p->conns)
     {
-        sh_link_touch(
-            s, SH_CONTAINER(it, struct sh_link, of_peer)); /* its alarm follows the stricter rule */
+        sh_conns_touch(s, SH_CONTAINER(it, struct sh_swarm_conn,
+                                       of_peer)); /* its alarm follows the stricter rule */
     }
-    if (p->link_count == 0 && p->up_told) { /* it went before this: PEER_DOWN is still on its way */
+    if (p->conn_count == 0 && p->up_told) { /* it went before this: PEER_DOWN is still on its way */
         sh_dial_down(s, p, false, "");
     }
 }
@@ -494,11 +494,11 @@ bool sh_dial_peer_note(struct sh_swarm *s, struct sh_peer *p, struct sh_swarm_ev
     if (p->tell_up) {
         p->tell_up = false;
         p->up_told = true;
-        struct sh_link *l = sh_peer_link(p);
+        struct sh_swarm_conn *c = sh_peer_conn(p);
         ev->kind = SH_SWARM_PEER_UP;
-        if (l) {
-            ev->conn = l->id;
-            ev->addr = sh_link_addr(l);
+        if (c) {
+            ev->conn = c->id;
+            ev->addr = sh_conns_addr(c);
         }
         return true;
     }

@@ -12,11 +12,11 @@
 
 #include "swarm/internal.h"
 
-void sh_dial_try(struct sh_swarm *s, struct sh_peer *p); /* for the DHT: back-off holds */
-void sh_dial_up(struct sh_swarm *s, struct sh_link *l);  /* l->peer is secured */
-void sh_dial_over(struct sh_swarm *s, struct sh_link *l,
-                  bool accepted);                             /* a dial failed: l->err, l->why */
-void sh_dial_accepted(struct sh_swarm *s, struct sh_link *l); /* its pipe is up */
+void sh_dial_try(struct sh_swarm *s, struct sh_peer *p);      /* for the DHT: back-off holds */
+void sh_dial_up(struct sh_swarm *s, struct sh_swarm_conn *c); /* c->peer is secured */
+void sh_dial_over(struct sh_swarm *s, struct sh_swarm_conn *c,
+                  bool accepted); /* a dial failed: c->err, c->why */
+void sh_dial_accepted(struct sh_swarm *s, struct sh_swarm_conn *c); /* its pipe is up */
 void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char *why);
 void sh_dial_searched(struct sh_swarm *s,
                       struct sh_peer *p); /* FIND_NODE on its behalf has ended */

@@ -9,10 +9,10 @@ enum { DIAL_ADDR_BACKOFF_MS = 100 };
 
 void sh_dial_addr_free(struct sh_swarm *s, struct sh_dial_addr *d)
 {
-    SH_LIST_FOREACH(it, &s->all_links)
+    SH_LIST_FOREACH(it, &s->all_conns)
     {
-        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        l->dial_addr = l->dial_addr == d ? NULL : l->dial_addr;
+        struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
+        c->dial_addr = c->dial_addr == d ? NULL : c->dial_addr;
     }
     sh_wheel_cancel(&s->wheel, &d->alarm.t);
     sh_list_remove(&d->all);
@@ -72,7 +72,7 @@ static int dial_addr_begin(struct sh_swarm *s, struct sh_dial_addr *d, const sh_
     }
     sh_addr_strip_peer(&plain);
     if (err == 0) {
-        err = sh_link_dial(s, &plain, target, d);
+        err = sh_conns_dial(s, &plain, target, d);
     }
     d->in_flight += err == 0 ? 1u : 0u;
     return err;
@@ -80,7 +80,7 @@ static int dial_addr_begin(struct sh_swarm *s, struct sh_dial_addr *d, const sh_
 
 void sh_dial_addr_alarm(struct sh_swarm *s, struct sh_dial_addr *d)
 {
-    if (d->peer && d->peer->link_count > 0) {
+    if (d->peer && d->peer->conn_count > 0) {
         d->backoff_ms = 0;
         dial_addr_result(s, d, 0, "");
         return;
@@ -165,36 +165,36 @@ void sh_swarm_resolved(sh_swarm *s, uint64_t request, const sh_addr *addrs, size
     }
 }
 
-void sh_dial_addr_up(struct sh_swarm *s, struct sh_link *l)
+void sh_dial_addr_up(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (l->dial_addr) {
-        struct sh_dial_addr *d = l->dial_addr;
+    if (c->dial_addr) {
+        struct sh_dial_addr *d = c->dial_addr;
         d->in_flight--;
-        l->dial_addr = NULL;
-        dial_addr_peer(s, d, l->peer);
+        c->dial_addr = NULL;
+        dial_addr_peer(s, d, c->peer);
     }
     SH_LIST_FOREACH(it, &s->dial_addrs)
     {
         struct sh_dial_addr *d = SH_CONTAINER(it, struct sh_dial_addr, all);
-        if (d->peer == l->peer) {
+        if (d->peer == c->peer) {
             d->backoff_ms = 0;
             dial_addr_result(s, d, 0, "");
         }
     }
 }
 
-void sh_dial_addr_over(struct sh_swarm *s, struct sh_link *l)
+void sh_dial_addr_over(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    struct sh_dial_addr *d = l->dial_addr;
-    l->dial_addr = NULL;
+    struct sh_dial_addr *d = c->dial_addr;
+    c->dial_addr = NULL;
     d->in_flight--;
-    if (d->in_flight == 0 && !d->resolving && !(d->peer && d->peer->link_count > 0)) {
+    if (d->in_flight == 0 && !d->resolving && !(d->peer && d->peer->conn_count > 0)) {
         /* A port that refuses, another peer there: all the same to the caller, who is told the text. */
         dial_addr_failed(s, d,
-                         l->gated                 ? SH_E_REFUSED
-                         : l->err == SH_E_TIMEOUT ? SH_E_TIMEOUT
+                         c->gated                 ? SH_E_REFUSED
+                         : c->err == SH_E_TIMEOUT ? SH_E_TIMEOUT
                                                   : SH_E_UNREACHABLE,
-                         l->why);
+                         c->why);
     }
 }
 

@@ -34,20 +34,20 @@ static bool gater_take(struct sh_gater_bucket *b, uint64_t now_us, uint32_t burs
 
 /* Counts who waits from the same place, and finds the oldest of all. */
 static bool gater_place(struct sh_swarm *s, const struct sh_endpoint *e, unsigned host_n,
-                        unsigned net_n, struct sh_link **oldest)
+                        unsigned net_n, struct sh_swarm_conn **oldest)
 {
     unsigned same_host = 0, same_net = 0;
-    SH_LIST_FOREACH(it, &s->all_links)
+    SH_LIST_FOREACH(it, &s->all_conns)
     {
-        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
+        struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
         struct sh_endpoint other;
         sh_addr from;
         unsigned n, m;
-        if (l->state != SH_LINK_SECURING || l->dialer) {
+        if (c->state != SH_CONNS_SECURING || c->dialer) {
             continue;
         }
-        *oldest = *oldest ? *oldest : l;
-        from = sh_link_addr(l);
+        *oldest = *oldest ? *oldest : c;
+        from = sh_conns_addr(c);
         if (host_n == 0 || !gater_ip(&from, &other, &n, &m) || other.host != e->host) {
             continue;
         }
@@ -60,7 +60,7 @@ static bool gater_place(struct sh_swarm *s, const struct sh_endpoint *e, unsigne
 int sh_gater_pass(struct sh_swarm *s, const sh_addr *remote)
 {
     struct sh_endpoint e;
-    struct sh_link *oldest = NULL;
+    struct sh_swarm_conn *oldest = NULL;
     unsigned host_n = 0, net_n = 0;
     bool ip = gater_ip(remote, &e, &host_n, &net_n);
     if (s->inbound_pending >= SH_CONNS_PENDING_ADDR_MAX &&
@@ -83,6 +83,6 @@ int sh_gater_pass(struct sh_swarm *s, const sh_addr *remote)
     if (!oldest || s->now_us < oldest->opened_us + SH_CONNS_PENDING_GRACE_MS * UINT64_C(1000)) {
         return SH_E_LIMIT;
     }
-    sh_link_die(s, oldest, 0, SH_E_LIMIT, "no handshake, and others wait");
+    sh_conns_die(s, oldest, 0, SH_E_LIMIT, "no handshake, and others wait");
     return 0;
 }

@@ -14,44 +14,44 @@ static unsigned identify_proto(const struct sh_swarm *s, enum sh_service service
     return s->cfg.protocol_count + (unsigned)service - SH_SERVE_IDENTIFY;
 }
 
-int sh_identify_up(struct sh_swarm *s, struct sh_link *l)
+int sh_identify_up(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
     sh_stream *st;
-    int err = sh_streams_open(s, l, identify_proto(s, SH_SERVE_IDENTIFY), &st);
+    int err = sh_streams_open(s, c, identify_proto(s, SH_SERVE_IDENTIFY), &st);
     if (err == 0) {
         sh_stream_drain(st);
     }
     return err;
 }
 
-void sh_identify_later(struct sh_swarm *s, struct sh_link *l)
+void sh_identify_later(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (l->identify_us != 0) {
+    if (c->identify_us != 0) {
         return;
     }
-    l->identify_wait_ms = l->identify_wait_ms == 0 ? IDENTIFY_AGAIN_MS : 2 * l->identify_wait_ms;
-    l->identify_wait_ms =
-        l->identify_wait_ms < IDENTIFY_AGAIN_MAX_MS ? l->identify_wait_ms : IDENTIFY_AGAIN_MAX_MS;
-    l->identify_us = s->now_us + l->identify_wait_ms * UINT64_C(1000);
-    sh_link_touch(s, l);
+    c->identify_wait_ms = c->identify_wait_ms == 0 ? IDENTIFY_AGAIN_MS : 2 * c->identify_wait_ms;
+    c->identify_wait_ms =
+        c->identify_wait_ms < IDENTIFY_AGAIN_MAX_MS ? c->identify_wait_ms : IDENTIFY_AGAIN_MAX_MS;
+    c->identify_us = s->now_us + c->identify_wait_ms * UINT64_C(1000);
+    sh_conns_touch(s, c);
 }
 
-uint64_t sh_identify_due(struct sh_swarm *s, struct sh_link *l)
+uint64_t sh_identify_due(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    if (l->identify_us != 0 && s->now_us >= l->identify_us) {
-        l->identify_us = 0;
-        if (sh_identify_up(s, l) != 0) {
-            sh_identify_later(s, l);
+    if (c->identify_us != 0 && s->now_us >= c->identify_us) {
+        c->identify_us = 0;
+        if (sh_identify_up(s, c) != 0) {
+            sh_identify_later(s, c);
         }
     }
-    return l->identify_us != 0 ? l->identify_us : UINT64_MAX;
+    return c->identify_us != 0 ? c->identify_us : UINT64_MAX;
 }
 
 /* Our card, to this peer. */
 static int identify_write(struct sh_swarm *s, sh_stream *st)
 {
     uint8_t buf[SH_IDENTIFY_FIRST_MAX + SH_UVARINT_MAX];
-    sh_addr observed = sh_link_addr(st->link);
+    sh_addr observed = sh_conns_addr(st->conn);
     struct sh_identify_out out = {
         .public_key = sh_span_of(s->public_key, sizeof s->public_key),
         .addrs = s->announce_count > 0 ? s->announce : s->listen,
@@ -68,18 +68,18 @@ static int identify_write(struct sh_swarm *s, sh_stream *st)
     return err;
 }
 
-static bool identify_push_allowed(struct sh_swarm *s, struct sh_link *l)
+static bool identify_push_allowed(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    uint64_t earned = (s->now_us - l->push_us) / 1000000;
+    uint64_t earned = (s->now_us - c->push_us) / 1000000;
     if (earned > 0) {
-        l->push_us = s->now_us;
-        l->pushes = l->pushes + earned < SH_IDENTIFY_PUSHES_MAX ? l->pushes + (unsigned)earned
+        c->push_us = s->now_us;
+        c->pushes = c->pushes + earned < SH_IDENTIFY_PUSHES_MAX ? c->pushes + (unsigned)earned
                                                                 : SH_IDENTIFY_PUSHES_MAX;
     }
-    if (l->pushes == 0) {
+    if (c->pushes == 0) {
         return false;
     }
-    l->pushes--;
+    c->pushes--;
     return true;
 }
 
@@ -88,11 +88,11 @@ bool sh_identify_open(struct sh_swarm *s, sh_stream *st)
     bool reads = st->outbound == (st->service == SH_SERVE_IDENTIFY);
     sh_alarm_set(s, &st->work->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
     if (reads) {
-        bool allowed = st->outbound || identify_push_allowed(s, st->link);
+        bool allowed = st->outbound || identify_push_allowed(s, st->conn);
         st->work->identify = allowed ? sh_swarm_take(s, sizeof *st->work->identify) : NULL;
         if (!st->work->identify) {
             if (allowed) {
-                sh_identify_later(s, st->link);
+                sh_identify_later(s, st->conn);
             }
             sh_stream_drop(s, st, 0);
             return false;
@@ -106,9 +106,9 @@ bool sh_identify_open(struct sh_swarm *s, sh_stream *st)
     return true; /* until the peer's FIN, or the alarm */
 }
 
-bool sh_identify_addr_fits(const struct sh_link *l, const sh_addr *addr)
+bool sh_identify_addr_fits(const struct sh_swarm_conn *c, const sh_addr *addr)
 {
-    sh_addr own = sh_link_addr(l);
+    sh_addr own = sh_conns_addr(c);
     return !sh_addr_is_loopback(addr) || sh_addr_is_loopback(&own);
 }
 
@@ -118,7 +118,7 @@ static void identify_apply(struct sh_swarm *s, sh_stream *st)
     struct sh_peer *p = st->peer;
     const sh_identify *id = st->work->identify;
     for (unsigned i = 0; i < id->addr_count; i++) {
-        if (sh_identify_addr_fits(st->link, &id->addrs[i])) {
+        if (sh_identify_addr_fits(st->conn, &id->addrs[i])) {
             sh_peer_learn(s, p, &id->addrs[i]);
         }
     }
@@ -131,9 +131,9 @@ static void identify_apply(struct sh_swarm *s, sh_stream *st)
         sh_kad_known(s, p, (id->spoken >> identify_proto(s, SH_SERVE_KAD) & 1) != 0);
     }
     if (sh_kad_owed(s, p)) {
-        sh_identify_later(s, st->link);
+        sh_identify_later(s, st->conn);
     } else if (st->outbound) {
-        st->link->identify_wait_ms = 0;
+        st->conn->identify_wait_ms = 0;
     }
 }
 
@@ -180,28 +180,28 @@ void sh_identify_over(struct sh_swarm *s, sh_stream *st, int err)
 {
     bool said = st->work->identify && st->work->identify->messages > 0;
     if (err == SH_E_NOMEM || err == SH_E_LIMIT) {
-        sh_identify_later(s, st->link);
+        sh_identify_later(s, st->conn);
         return;
     }
     if (!st->outbound || st->service != SH_SERVE_IDENTIFY || said || err == 0) {
         return;
     }
-    bool asked = sh_kad_unknown(s, st->link, st->peer) == 0;
+    bool asked = sh_kad_unknown(s, st->conn, st->peer) == 0;
     if (!asked || err != SH_E_UNSUPPORTED) {
-        sh_identify_later(s, st->link);
+        sh_identify_later(s, st->conn);
     }
 }
 
 void sh_identify_push_all(struct sh_swarm *s)
 {
     unsigned proto = identify_proto(s, SH_SERVE_PUSH);
-    SH_LIST_FOREACH(it, &s->all_links)
+    SH_LIST_FOREACH(it, &s->all_conns)
     {
-        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
+        struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
         sh_stream *st;
-        bool wants = l->state == SH_LINK_UP && (l->peer->spoken >> proto & 1) != 0 &&
-                     sh_peer_link(l->peer) == l;
-        if (wants && sh_streams_open(s, l, proto, &st) == 0 && identify_write(s, st) != 0) {
+        bool wants = c->state == SH_CONNS_UP && (c->peer->spoken >> proto & 1) != 0 &&
+                     sh_peer_conn(c->peer) == c;
+        if (wants && sh_streams_open(s, c, proto, &st) == 0 && identify_write(s, st) != 0) {
             sh_stream_drop(s, st, 0);
         }
     }
@@ -210,9 +210,9 @@ void sh_identify_push_all(struct sh_swarm *s)
 bool sh_identify_ping_open(struct sh_swarm *s, sh_stream *st)
 {
     unsigned open = 0;
-    SH_LIST_FOREACH(it, &st->link->streams)
+    SH_LIST_FOREACH(it, &st->conn->streams)
     {
-        const sh_stream *other = SH_CONTAINER(it, sh_stream, of_link);
+        const sh_stream *other = SH_CONTAINER(it, sh_stream, of_conn);
         open += other->service == SH_SERVE_PING && other->state == SH_STREAM_OPEN ? 1u : 0u;
     }
     if (open > SH_PING_STREAMS_MAX) {
@@ -229,8 +229,8 @@ static void ping_pump(sh_stream *st)
     for (;;) {
         sh_span echo = sh_ping_out(&st->work->ping);
         if (echo.n > 0) {
-            int64_t n = st->link->conn->ops->write(st->link->conn, st->id, echo);
-            sh_link_touch(st->swarm, st->link);
+            int64_t n = st->conn->machine->ops->write(st->conn->machine, st->id, echo);
+            sh_conns_touch(st->swarm, st->conn);
             if (n <= 0) {
                 return;
             }

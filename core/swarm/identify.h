@@ -9,7 +9,7 @@
 #include "swarm/internal.h"
 
 /* A new connection: asks who it is. LIMIT: no memory to ask. */
-int sh_identify_up(struct sh_swarm *s, struct sh_link *l);
+int sh_identify_up(struct sh_swarm *s, struct sh_swarm_conn *c);
 bool sh_identify_open(struct sh_swarm *s,
                       sh_stream *st); /* an identify or push stream was agreed on */
 void sh_identify_data(struct sh_swarm *s, sh_stream *st, sh_span data);
@@ -17,13 +17,13 @@ void sh_identify_fin(struct sh_swarm *s, sh_stream *st);
 void sh_identify_over(struct sh_swarm *s, sh_stream *st, int err); /* the stream is being freed */
 /* What was to be learnt of the peer was lost, here or there, for want of memory or time: it is asked again, later each
  * time. due: asks if it is time; when to come back, or UINT64_MAX. */
-void sh_identify_later(struct sh_swarm *s, struct sh_link *l);
-uint64_t sh_identify_due(struct sh_swarm *s, struct sh_link *l);
+void sh_identify_later(struct sh_swarm *s, struct sh_swarm_conn *c);
+uint64_t sh_identify_due(struct sh_swarm *s, struct sh_swarm_conn *c);
 void sh_identify_push_all(struct sh_swarm *s); /* our addresses or mode changed */
 bool sh_identify_ping_open(struct sh_swarm *s, sh_stream *st);
 void sh_identify_ping(struct sh_swarm *s, sh_stream *st, sh_span data);
 void sh_identify_ping_fin(struct sh_swarm *s, sh_stream *st);
-bool sh_identify_addr_fits(const struct sh_link *l,
-                           const sh_addr *addr); /* may be believed of what came over l */
+bool sh_identify_addr_fits(const struct sh_swarm_conn *c,
+                           const sh_addr *addr); /* may be believed of what came over c */
 
 #endif

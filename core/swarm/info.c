@@ -23,7 +23,7 @@ const sh_peer_id *sh_swarm_peer_id(const sh_swarm *s, struct sh_peer_ref peer)
 bool sh_swarm_is_connected(const sh_swarm *s, struct sh_peer_ref peer)
 {
     const struct sh_peer *p = sh_peers_at(s, peer);
-    return p && p->link_count > 0;
+    return p && p->conn_count > 0;
 }
 
 uint64_t sh_swarm_rtt_us(const sh_swarm *s, struct sh_peer_ref peer)
@@ -46,31 +46,31 @@ int sh_swarm_address(const sh_swarm *s, size_t i, sh_addr *out)
 void sh_swarm_disconnect(sh_swarm *s, struct sh_peer_ref peer, uint32_t code)
 {
     struct sh_peer *p = sh_peers_at(s, peer);
-    struct sh_link *l;
-    while (p && (l = sh_peer_link(p)) != NULL) {
-        sh_link_die(s, l, code, SH_E_CLOSED, "closed by this node");
+    struct sh_swarm_conn *c;
+    while (p && (c = sh_peer_conn(p)) != NULL) {
+        sh_conns_die(s, c, code, SH_E_CLOSED, "closed by this node");
     }
 }
 
 void sh_swarm_close_conn(sh_swarm *s, sh_conn_id conn, uint32_t code, const char *why)
 {
-    struct sh_link *l = sh_link_at(s, conn);
-    if (l && l->state == SH_LINK_UP) {
-        sh_link_die(s, l, code, SH_E_PROTO, why);
+    struct sh_swarm_conn *c = sh_conns_at(s, conn);
+    if (c && c->state == SH_CONNS_UP) {
+        sh_conns_die(s, c, code, SH_E_PROTO, why);
     }
 }
 
 int sh_swarm_open(sh_swarm *s, struct sh_peer_ref peer, unsigned proto, void *user, sh_stream **out)
 {
     struct sh_peer *p = sh_peers_at(s, peer);
-    struct sh_link *l = p ? sh_peer_link(p) : NULL;
+    struct sh_swarm_conn *c = p ? sh_peer_conn(p) : NULL;
     if (proto >= s->cfg.protocol_count) {
         return SH_E_USAGE;
     }
-    if (!l) {
+    if (!c) {
         return SH_E_UNREACHABLE;
     }
-    int err = sh_streams_open(s, l, proto, out);
+    int err = sh_streams_open(s, c, proto, out);
     if (err == 0) {
         sh_stream_set_user(*out, user);
     }
@@ -79,17 +79,17 @@ int sh_swarm_open(sh_swarm *s, struct sh_peer_ref peer, unsigned proto, void *us
 
 static void peer_row(const struct sh_swarm *s, const struct sh_peer *p, struct sh_peer_row *out)
 {
-    const struct sh_link *l = sh_peer_link(p);
+    const struct sh_swarm_conn *c = sh_peer_conn(p);
     memset(out, 0, sizeof *out);
     out->id = p->id;
-    out->connected = p->link_count > 0;
-    out->inbound = l && !l->dialer;
+    out->connected = p->conn_count > 0;
+    out->inbound = c && !c->dialer;
     out->server = p->server;
-    out->connections = p->link_count;
+    out->connections = p->conn_count;
     out->rtt_us = p->rtt_us;
     sh_text_copy(out->agent, sizeof out->agent, p->agent);
-    if (l) {
-        out->addr = sh_link_addr(l);
+    if (c) {
+        out->addr = sh_conns_addr(c);
     } else if (p->addr_count > 0) {
         sh_peer_addr_load(p->addrs[0], &out->addr);
     }
@@ -99,11 +99,11 @@ static void peer_row(const struct sh_swarm *s, const struct sh_peer *p, struct s
 /* Connected peers in order of their first connection, then those only in the routing table. */
 int sh_swarm_peer_row(const sh_swarm *s, size_t i, struct sh_peer_row *out)
 {
-    SH_LIST_FOREACH(it, &s->all_links)
+    SH_LIST_FOREACH(it, &s->all_conns)
     {
-        const struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        if (l->state == SH_LINK_UP && sh_peer_link(l->peer) == l && i-- == 0) {
-            peer_row(s, l->peer, out);
+        const struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
+        if (c->state == SH_CONNS_UP && sh_peer_conn(c->peer) == c && i-- == 0) {
+            peer_row(s, c->peer, out);
             return 0;
         }
     }
@@ -111,7 +111,7 @@ int sh_swarm_peer_row(const sh_swarm *s, size_t i, struct sh_peer_row *out)
     const struct sh_kentry *e;
     for (size_t k = 0; (e = sh_ktable_at(&s->table, k, &bucket)) != NULL; k++) {
         const struct sh_peer *p = sh_slab_at(&s->peers, e->tag);
-        if (p && p->link_count == 0 && i-- == 0) {
+        if (p && p->conn_count == 0 && i-- == 0) {
             peer_row(s, p, out);
             return 0;
         }
@@ -127,6 +127,6 @@ int sh_swarm_routing_row(const sh_swarm *s, size_t i, struct sh_routing_row *out
     if (!p) {
         return SH_E_NOT_FOUND;
     }
-    *out = (struct sh_routing_row){.bucket = bucket, .id = p->id, .connected = p->link_count > 0};
+    *out = (struct sh_routing_row){.bucket = bucket, .id = p->id, .connected = p->conn_count > 0};
     return 0;
 }

@@ -1,6 +1,6 @@
 /* swarm/internal.h - what the files of this layer share: the objects of a swarm and who may be asked for what.
  *
- * Shape    a swarm owns peers; a peer has links (connections), addresses and a dialling state; a link has streams.
+ * Shape    a swarm owns peers; a peer has connections, addresses and a dialling state; a connection has streams.
  *          Things that must be told later carry their own note (nothing is allocated to tell it), things that happen
  *          later carry their own alarm in the swarm's timer wheel.
  * Order    every list is in order of arrival; no map is ever walked.
@@ -25,7 +25,7 @@
 #include "swarm/swarm.h"
 
 enum sh_alarm_kind {
-    SH_ALARM_LINK,
+    SH_ALARM_CONN,
     SH_ALARM_PEER,
     SH_ALARM_STREAM,
     SH_ALARM_DIAL_ADDR,
@@ -42,7 +42,7 @@ struct sh_alarm {
 
 enum sh_note_kind {
     SH_NOTE_PEER,
-    SH_NOTE_LINK,
+    SH_NOTE_CONN,
     SH_NOTE_STREAM,
     SH_NOTE_DIAL_ADDR,
     SH_NOTE_QUERY,
@@ -83,12 +83,12 @@ struct sh_peer {
     sh_peer_id id;
     uint8_t key[32];
     uint32_t
-        uses; /* holds, links, streams, requests, candidates, routing entry: not evicted while > 0 */
+        uses; /* holds, connections, streams, requests, candidates, routing entry: not evicted while > 0 */
     uint32_t holds;
     struct sh_peer *twin; /* another of the same hash in swarm->peer_of_hash */
     sh_list idle;         /* in swarm->idle while uses = 0 */
-    sh_list links;        /* secured ones, oldest first */
-    uint32_t link_count;
+    sh_list conns;        /* secured ones, oldest first */
+    uint32_t conn_count;
     struct sh_peer_addr **addrs; /* addr_cap places; at most SH_PEER_ADDRS_MAX */
     uint16_t addr_count, addr_cap;
     uint64_t spoken; /* protocols known to be spoken: from identify, or negotiated */
@@ -124,13 +124,13 @@ struct sh_peer {
     unsigned asks;    /* all its DHT requests: waiting, queued or sent */
 };
 
-/* --- links.c --- */
-enum sh_link_state {
-    SH_LINK_DIALLING,
-    SH_LINK_SECURING,
-    SH_LINK_UP,
-    SH_LINK_DEAD,
-    SH_LINK_CLOSING
+/* --- conns.c --- */
+enum sh_conns_state {
+    SH_CONNS_DIALLING,
+    SH_CONNS_SECURING,
+    SH_CONNS_UP,
+    SH_CONNS_DEAD,
+    SH_CONNS_CLOSING
 };
 enum {
     SH_ACT_DIAL = 1u << 0,
@@ -140,23 +140,23 @@ enum {
     SH_ACT_CANCEL = 1u << 4
 };
 
-struct sh_link {
+struct sh_swarm_conn {
     sh_conn_id id;
     uint32_t index; /* slot, the low bits of id */
-    enum sh_link_state state;
+    enum sh_conns_state state;
     bool dialer;
-    bool starved;    /* room() said 0: READ is owed */
-    bool resting;    /* nothing was heard for a while: the connection holds the least it can */
-    bool pipe_gone;  /* the driver said closed */
-    bool known_dead; /* silence: PEER_LOST needs no grace */
-    bool job;        /* a dial of its target's job, counted there */
-    bool gated;      /* we refused it: allow list */
-    bool conn_over;  /* the connection said CLOSED: only out and free are left */
-    bool had_pipe;   /* the driver has a pipe for it */
+    bool starved;      /* room() said 0: READ is owed */
+    bool resting;      /* nothing was heard for a while: the connection holds the least it can */
+    bool pipe_gone;    /* the driver said closed */
+    bool known_dead;   /* silence: PEER_LOST needs no grace */
+    bool job;          /* a dial of its target's job, counted there */
+    bool gated;        /* we refused it: allow list */
+    bool machine_over; /* the connection said CLOSED: only out and free are left */
+    bool had_pipe;     /* the driver has a pipe for it */
     unsigned acts;
-    sh_conn *conn;
+    sh_conn *machine; /* of its bytes: handshake, muxer; NULL: no pipe yet */
     sh_quota quota;
-    uint8_t *addr_b; /* dialled, or accepted from: sh_link_addr */
+    uint8_t *addr_b; /* dialled, or accepted from: sh_conns_addr */
     uint16_t addr_n;
     struct sh_peer *peer;           /* once secured */
     struct sh_peer *target;         /* of a dial on behalf of a peer */
@@ -190,10 +190,10 @@ enum sh_stream_state { SH_STREAM_NEGOTIATING, SH_STREAM_OPEN, SH_STREAM_OVER };
 
 struct sh_stream {
     struct sh_swarm *swarm;
-    struct sh_link *link;
+    struct sh_swarm_conn *conn;
     struct sh_peer *peer;
     uint64_t id;
-    sh_list of_link;
+    sh_list of_conn;
     enum sh_stream_state state : 8;
     enum sh_service service : 8;
     uint8_t proto; /* index in swarm->protocols */
@@ -257,10 +257,10 @@ enum sh_asker {
 
 struct sh_request {
     sh_list all; /* in swarm->requests */
-    sh_list at;  /* in peer->waiting, link->kad_queue or link->kad_sent */
+    sh_list at;  /* in peer->waiting, conn->kad_queue or conn->kad_sent */
     sh_list of_owner;
     bool sent;
-    struct sh_link *link;
+    struct sh_swarm_conn *conn;
     struct sh_peer *peer;
     enum sh_asker asker;
     enum sh_kad_type type; /* PUT_VALUE: with ADD_PROVIDER before it */
@@ -338,12 +338,12 @@ struct sh_swarm {
     unsigned listen_count, announce_count;
     bool serves; /* DHT server now */
     bool quiet;  /* no new connections */
-    /* links */
-    sh_slab links;
-    uint32_t link_serial;
-    sh_list all_links, ready, dirty, acting, dial_addrs_acting;
+    /* connections */
+    sh_slab conns;
+    uint32_t conn_serial;
+    sh_list all_conns, ready, dirty, acting, dial_addrs_acting;
     sh_gater gater;
-    unsigned link_count, inbound_pending, dials, connected_peers;
+    unsigned conn_count, inbound_pending, dials, connected_peers;
     /* streams */
     sh_stream *ended; /* its END is being handled */
     sh_stream *carry; /* whose bytes behind the negotiation wait in carried */

@@ -22,7 +22,7 @@ static unsigned kad_proto(const struct sh_swarm *s)
 static void request_free(struct sh_swarm *s, struct sh_request *r)
 {
     if (r->sent) {
-        r->link->kad_sent_count--;
+        r->conn->kad_sent_count--;
     }
     sh_wheel_cancel(&s->wheel, &r->alarm.t);
     sh_list_remove(&r->all);
@@ -36,10 +36,10 @@ static void request_free(struct sh_swarm *s, struct sh_request *r)
 /* It was asked for the sake of those who wait for its place. */
 static void kad_doubt_over(struct sh_swarm *s, struct sh_peer *p)
 {
-    if (p->routed && p->link_count == 0 && p->holds == 0) {
+    if (p->routed && p->conn_count == 0 && p->holds == 0) {
         sh_kad_unroute(s, p);
     } else if (p->routed) {
-        sh_ktable_set_connected(&s->table, p->key, p->ref.index, p->link_count > 0);
+        sh_ktable_set_connected(&s->table, p->key, p->ref.index, p->conn_count > 0);
     }
 }
 
@@ -100,47 +100,47 @@ static void kad_fail_list(struct sh_swarm *s, sh_list *list)
     }
 }
 
-static int kad_stream(struct sh_swarm *s, struct sh_link *l)
+static int kad_stream(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    int err = l->kad_out ? 0 : sh_streams_open(s, l, kad_proto(s), &l->kad_out);
-    l->kad_out = err == 0 ? l->kad_out : NULL;
+    int err = c->kad_out ? 0 : sh_streams_open(s, c, kad_proto(s), &c->kad_out);
+    c->kad_out = err == 0 ? c->kad_out : NULL;
     return err;
 }
 
 /* Writes what may be written now. Failures are left to the request's alarm: nobody is told inside a call. */
-static void kad_pump(struct sh_swarm *s, struct sh_link *l)
+static void kad_pump(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
     uint8_t buf[2 * KAD_BUF_BYTES];
-    while (!sh_list_empty(&l->kad_queue) && l->kad_sent_count < SH_KAD_SENT_MAX) {
-        struct sh_request *r = SH_CONTAINER(sh_list_front(&l->kad_queue), struct sh_request, at);
-        if (l->state != SH_LINK_UP || (l->kad_out && l->kad_out->work->out.n > 0)) {
+    while (!sh_list_empty(&c->kad_queue) && c->kad_sent_count < SH_KAD_SENT_MAX) {
+        struct sh_request *r = SH_CONTAINER(sh_list_front(&c->kad_queue), struct sh_request, at);
+        if (c->state != SH_CONNS_UP || (c->kad_out && c->kad_out->work->out.n > 0)) {
             return;
         }
         if (!r->owner && r->asker < SH_ASK_HELLO) {
             request_free(s, r);
             continue;
         }
-        int n = kad_stream(s, l);
+        int n = kad_stream(s, c);
         n = n == 0 ? request_encode(s, r, buf, sizeof buf) : n;
-        n = n > 0 ? sh_stream_send(l->kad_out, sh_span_of(buf, (size_t)n)) : n;
+        n = n > 0 ? sh_stream_send(c->kad_out, sh_span_of(buf, (size_t)n)) : n;
         if (n < 0) {
             sh_alarm_set(s, &r->alarm, 0); /* at once */
             return;
         }
         sh_list_remove(&r->at);
-        sh_list_push_back(&l->kad_sent, &r->at);
+        sh_list_push_back(&c->kad_sent, &r->at);
         r->sent = true;
-        l->kad_sent_count++;
+        c->kad_sent_count++;
         sh_alarm_set(s, &r->alarm, s->now_us + SH_KAD_RESPONSE_TIMEOUT_MS * UINT64_C(1000));
     }
 }
 
-static void request_enqueue(struct sh_swarm *s, struct sh_request *r, struct sh_link *l)
+static void request_enqueue(struct sh_swarm *s, struct sh_request *r, struct sh_swarm_conn *c)
 {
-    r->link = l;
+    r->conn = c;
     sh_list_remove(&r->at);
-    sh_list_push_back(&l->kad_queue, &r->at);
-    kad_pump(s, l);
+    sh_list_push_back(&c->kad_queue, &r->at);
+    kad_pump(s, c);
 }
 
 static sh_list *asks_of(enum sh_asker asker, void *owner)
@@ -178,9 +178,9 @@ int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enu
     sh_list_push_back(&s->requests, &r->all);
     sh_alarm_init(&r->alarm, SH_ALARM_REQUEST);
     sh_alarm_set(s, &r->alarm, s->now_us + SH_KAD_RESPONSE_TIMEOUT_MS * UINT64_C(1000));
-    struct sh_link *l = sh_peer_link(p);
-    if (l) {
-        request_enqueue(s, r, l);
+    struct sh_swarm_conn *c = sh_peer_conn(p);
+    if (c) {
+        request_enqueue(s, r, c);
     } else {
         sh_list_push_back(&p->waiting, &r->at);
         sh_dial_try(s, p);
@@ -208,45 +208,45 @@ void sh_kad_fini(struct sh_swarm *s)
 }
 
 /* The stream of requests ended: its head is to blame, those behind it get another try. */
-static void kad_requeue(struct sh_swarm *s, struct sh_link *l, bool all_fail)
+static void kad_requeue(struct sh_swarm *s, struct sh_swarm_conn *c, bool all_fail)
 {
     sh_list behind, failed;
     sh_list_init(&behind);
     sh_list_init(&failed);
     bool head = true;
-    for (sh_list *it; (it = sh_list_pop(&l->kad_sent)) != NULL; head = false) {
+    for (sh_list *it; (it = sh_list_pop(&c->kad_sent)) != NULL; head = false) {
         struct sh_request *r = SH_CONTAINER(it, struct sh_request, at);
         r->sent = false;
-        l->kad_sent_count--;
+        c->kad_sent_count--;
         bool fails = head || all_fail || ++r->tries > KAD_TRIES_MAX;
         sh_list_push_back(fails ? &failed : &behind, it);
     }
-    sh_list_splice(&behind, &l->kad_queue);
-    sh_list_splice(all_fail ? &failed : &l->kad_queue, &behind);
+    sh_list_splice(&behind, &c->kad_queue);
+    sh_list_splice(all_fail ? &failed : &c->kad_queue, &behind);
     kad_fail_list(s, &failed);
-    if (l->state == SH_LINK_UP) {
-        kad_pump(s, l);
+    if (c->state == SH_CONNS_UP) {
+        kad_pump(s, c);
     }
 }
 
 void sh_kad_request_alarm(struct sh_swarm *s, struct sh_request *r)
 {
-    struct sh_link *l = r->link;
+    struct sh_swarm_conn *c = r->conn;
     if (!r->sent) {
-        bool hello = r->asker == SH_ASK_HELLO && l && l->state == SH_LINK_UP;
+        bool hello = r->asker == SH_ASK_HELLO && c && c->state == SH_CONNS_UP;
         request_settle(s, r, NULL);
         if (hello) { /* it was never asked: no memory, or no place on the stream */
-            sh_identify_later(s, l);
+            sh_identify_later(s, c);
         }
         return;
     }
     /* Answers come in order: a peer that does not answer this one answers none behind it. */
-    sh_stream *st = l->kad_out;
-    l->kad_out = NULL;
+    sh_stream *st = c->kad_out;
+    c->kad_out = NULL;
     if (st) {
         sh_stream_drop(s, st, 0);
     }
-    kad_requeue(s, l, false);
+    kad_requeue(s, c, false);
 }
 
 void sh_kad_unreachable(struct sh_swarm *s, struct sh_peer *p)
@@ -257,31 +257,31 @@ void sh_kad_unreachable(struct sh_swarm *s, struct sh_peer *p)
     kad_fail_list(s, &failed);
 }
 
-/* --- links and what is known of peers --- */
+/* --- connections and what is known of peers --- */
 
-void sh_kad_up(struct sh_swarm *s, struct sh_link *l)
+void sh_kad_up(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    struct sh_peer *p = l->peer;
+    struct sh_peer *p = c->peer;
     if (p->routed) {
         sh_ktable_set_connected(&s->table, p->key, p->ref.index, true);
     }
     for (sh_list *it; (it = sh_list_front(&p->waiting)) != NULL;) {
-        request_enqueue(s, SH_CONTAINER(it, struct sh_request, at), l);
+        request_enqueue(s, SH_CONTAINER(it, struct sh_request, at), c);
     }
 }
 
-void sh_kad_down(struct sh_swarm *s, struct sh_link *l)
+void sh_kad_down(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    kad_requeue(s, l, true);
+    kad_requeue(s, c, true);
 }
 
-bool sh_kad_rest(struct sh_swarm *s, struct sh_link *l)
+bool sh_kad_rest(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    sh_stream *st = l->kad_out;
-    if (!st || !sh_list_empty(&l->kad_queue) || !sh_list_empty(&l->kad_sent)) {
+    sh_stream *st = c->kad_out;
+    if (!st || !sh_list_empty(&c->kad_queue) || !sh_list_empty(&c->kad_sent)) {
         return false;
     }
-    l->kad_out = NULL; /* the next request opens another, which costs no round trip */
+    c->kad_out = NULL; /* the next request opens another, which costs no round trip */
     sh_stream_drop(s, st, 0);
     return true;
 }
@@ -303,7 +303,7 @@ static void kad_route(struct sh_swarm *s, struct sh_peer *p)
         return;
     }
     enum sh_kinsert in =
-        sh_ktable_insert(&s->table, p->key, p->ref.index, p->link_count > 0, &dropped);
+        sh_ktable_insert(&s->table, p->key, p->ref.index, p->conn_count > 0, &dropped);
     if ((in == SH_KIN_ADDED || in == SH_KIN_SPARE) && !p->routed) {
         p->routed = true;
         sh_peer_use(p);
@@ -318,7 +318,7 @@ static void kad_route(struct sh_swarm *s, struct sh_peer *p)
     } else if (in == SH_KIN_SPARE) {
         kad_doubt(s, p);
     }
-    if (p->link_count > 0 && !p->pushed) {
+    if (p->conn_count > 0 && !p->pushed) {
         p->pushed = true;
         sh_pub_to(s, p);
     }
@@ -348,13 +348,13 @@ bool sh_kad_owed(const struct sh_swarm *s, const struct sh_peer *p)
     return p->server && !p->routed && p != s->self && s->cfg.dht != SH_DHT_OFF;
 }
 
-int sh_kad_unknown(struct sh_swarm *s, struct sh_link *l, struct sh_peer *p)
+int sh_kad_unknown(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_peer *p)
 {
-    if (l->state == SH_LINK_UP && sh_kad_owed(s, p)) { /* it has shown what it is */
+    if (c->state == SH_CONNS_UP && sh_kad_owed(s, p)) { /* it has shown what it is */
         kad_route(s, p);
         return sh_kad_owed(s, p) ? SH_E_NOMEM : 0;
     }
-    bool ask = l->state == SH_LINK_UP && !p->identified && s->cfg.dht != SH_DHT_OFF;
+    bool ask = c->state == SH_CONNS_UP && !p->identified && s->cfg.dht != SH_DHT_OFF;
     return ask ? sh_kad_ask(s, p, SH_KAD_FIND_NODE, SH_ASK_HELLO, NULL) : 0;
 }
 
@@ -368,27 +368,27 @@ bool sh_kad_open(struct sh_swarm *s, sh_stream *st)
             kad_route(s, st->peer);
         }
         if (sh_kad_owed(s, st->peer)) {
-            sh_identify_later(s, st->link);
+            sh_identify_later(s, st->conn);
         }
         return true;
     }
-    if (st->link->kad_in_count >= SH_KAD_STREAMS_MAX) {
+    if (st->conn->kad_in_count >= SH_KAD_STREAMS_MAX) {
         sh_stream_drop(s, st, 0);
         return false;
     }
-    st->link->kad_in_count++;
+    st->conn->kad_in_count++;
     return true;
 }
 
 static void kad_end(struct sh_swarm *s, sh_stream *st)
 {
-    struct sh_link *l = st->link;
+    struct sh_swarm_conn *c = st->conn;
     if (st->outbound) {
-        l->kad_out = l->kad_out == st ? NULL : l->kad_out;
+        c->kad_out = c->kad_out == st ? NULL : c->kad_out;
         sh_stream_drop(s, st, 0);
-        kad_requeue(s, l, false);
+        kad_requeue(s, c, false);
     } else {
-        l->kad_in_count--;
+        c->kad_in_count--;
         sh_stream_drop(s, st, 0);
     }
 }
@@ -424,10 +424,10 @@ static int kad_take_request(struct sh_swarm *s, sh_stream *st, sh_span body)
 }
 
 /* An answer belongs to the oldest request sent. */
-static int kad_take_answer(struct sh_swarm *s, struct sh_link *l, sh_span body)
+static int kad_take_answer(struct sh_swarm *s, struct sh_swarm_conn *c, sh_span body)
 {
     struct sh_kad_msg m;
-    sh_list *it = sh_list_front(&l->kad_sent);
+    sh_list *it = sh_list_front(&c->kad_sent);
     int err = sh_kad_msg_decode(s->cfg.mem, body, &m);
     if (err != 0) {
         return err;
@@ -447,12 +447,12 @@ static int kad_take_answer(struct sh_swarm *s, struct sh_link *l, sh_span body)
 /* Works off what was gathered: requests while their answers can be written, or answers. */
 static void kad_work(struct sh_swarm *s, sh_stream *st)
 {
-    struct sh_link *l = st->link;
+    struct sh_swarm_conn *c = st->conn;
     sh_span body;
     int n = 0, err = 0;
     while (err == 0 && (st->outbound || st->work->out.n == 0) && (n = kad_message(st, &body)) > 0) {
-        err = st->outbound ? kad_take_answer(s, l, body) : kad_take_request(s, st, body);
-        if (l->state != SH_LINK_UP || (st->outbound && l->kad_out != st)) {
+        err = st->outbound ? kad_take_answer(s, c, body) : kad_take_request(s, st, body);
+        if (c->state != SH_CONNS_UP || (st->outbound && c->kad_out != st)) {
             return; /* what the answer set off has ended this very stream */
         }
         sh_buf_consume(&st->work->in, (size_t)n);
@@ -466,11 +466,11 @@ static void kad_work(struct sh_swarm *s, sh_stream *st)
         sh_buf_free(s, &st->work->in); /* between messages a stream holds nothing */
     }
     if (st->outbound) {
-        kad_pump(s, l);
+        kad_pump(s, c);
     } else if (st->fin_in && st->work->out.n == 0) {
         st->fin_out = true; /* all whole requests are answered */
         sh_stream_drain(st);
-        l->kad_in_count--;
+        c->kad_in_count--;
         sh_stream_free(s, st);
     }
 }
@@ -503,11 +503,11 @@ void sh_kad_writable(struct sh_swarm *s, sh_stream *st)
 /* The stream is being freed by its owner. */
 void sh_kad_over(struct sh_swarm *s, sh_stream *st, int err)
 {
-    struct sh_link *l = st->link;
+    struct sh_swarm_conn *c = st->conn;
     if (!st->outbound) {
-        l->kad_in_count -= st->state == SH_STREAM_OPEN ? 1u : 0u;
+        c->kad_in_count -= st->state == SH_STREAM_OPEN ? 1u : 0u;
         return;
     }
-    l->kad_out = l->kad_out == st ? NULL : l->kad_out;
-    kad_requeue(s, l, err == SH_E_UNSUPPORTED);
+    c->kad_out = c->kad_out == st ? NULL : c->kad_out;
+    kad_requeue(s, c, err == SH_E_UNSUPPORTED);
 }

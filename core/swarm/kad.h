@@ -16,15 +16,15 @@
 int sh_kad_ask(struct sh_swarm *s, struct sh_peer *p, enum sh_kad_type type, enum sh_asker asker,
                void *owner);
 void sh_kad_forget(struct sh_swarm *s, sh_list *asks); /* whose they are no longer wants to hear */
-void sh_kad_up(struct sh_swarm *s, struct sh_link *l);
-void sh_kad_down(struct sh_swarm *s, struct sh_link *l);
+void sh_kad_up(struct sh_swarm *s, struct sh_swarm_conn *c);
+void sh_kad_down(struct sh_swarm *s, struct sh_swarm_conn *c);
 /* The connection is idle: its stream of requests ends. False: there was none, or somebody waits. */
-bool sh_kad_rest(struct sh_swarm *s, struct sh_link *l);
+bool sh_kad_rest(struct sh_swarm *s, struct sh_swarm_conn *c);
 void sh_kad_known(struct sh_swarm *s, struct sh_peer *p, bool server); /* identify said so */
 /* A server that is not in the table: there was no memory for its bucket. */
 bool sh_kad_owed(const struct sh_swarm *s, const struct sh_peer *p);
 /* It does not speak identify. An error: it could not be asked whether it speaks the DHT protocol. */
-int sh_kad_unknown(struct sh_swarm *s, struct sh_link *l, struct sh_peer *p);
+int sh_kad_unknown(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_peer *p);
 void sh_kad_unreachable(struct sh_swarm *s, struct sh_peer *p);
 void sh_kad_unroute(struct sh_swarm *s, struct sh_peer *p);
 void sh_kad_request_alarm(struct sh_swarm *s, struct sh_request *r);

@@ -23,7 +23,7 @@ static void serve_row(const struct sh_peer *p, struct sh_kad_peer *out)
 {
     memset(out, 0, sizeof *out);
     out->id = p->id;
-    out->connected = p->link_count > 0;
+    out->connected = p->conn_count > 0;
     out->addr_count = (uint8_t)sh_peer_addr_spans(p, out->addrs, SH_KAD_PEER_ADDRS_MAX);
 }
 

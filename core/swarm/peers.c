@@ -172,7 +172,7 @@ int sh_peers_get(struct sh_swarm *s, const sh_peer_id *id, struct sh_peer **out)
     p->ref = (struct sh_peer_ref){index, check};
     p->id = *id;
     sh_list_init(&p->idle);
-    sh_list_init(&p->links);
+    sh_list_init(&p->conns);
     sh_list_init(&p->waiting);
     sh_list_init(&p->note.at);
     p->note.kind = SH_NOTE_PEER;

@@ -180,14 +180,14 @@ int sh_query_peer(struct sh_swarm *s, struct sh_peer *p)
     return err;
 }
 
-static void query_learn(struct sh_swarm *s, const struct sh_link *l, struct sh_peer *p,
+static void query_learn(struct sh_swarm *s, const struct sh_swarm_conn *c, struct sh_peer *p,
                         const struct sh_kad_peer *row)
 {
     for (unsigned i = 0; i < row->addr_count; i++) {
         sh_addr addr;
         bool ok =
             row->addrs[i].n <= SH_ADDR_BYTES_MAX && sh_addr_from_bytes(&addr, row->addrs[i]) == 0;
-        if (ok && l && sh_identify_addr_fits(l, &addr)) {
+        if (ok && c && sh_identify_addr_fits(c, &addr)) {
             sh_peer_learn(s, p, &addr);
         }
     }
@@ -219,7 +219,7 @@ static struct sh_peer *query_row(struct sh_swarm *s, struct sh_peer *from,
     if (sh_peers_get(s, &row->id, &p) != 0) {
         return NULL;
     }
-    query_learn(s, sh_peer_link(from), p, row);
+    query_learn(s, sh_peer_conn(from), p, row);
     return p;
 }
 
@@ -232,7 +232,7 @@ static void query_reply(struct sh_swarm *s, struct sh_query *q, struct sh_peer *
     for (unsigned i = 0; i < m->closer_count && i <= SH_KAD_K; i++) { /* k, and the target */
         struct sh_peer *p = query_row(s, from, &m->closer[i]);
         /* Somebody who can be asked: connected, or with an address. */
-        if (p && (p->link_count > 0 || p->addr_count > 0)) {
+        if (p && (p->conn_count > 0 || p->addr_count > 0)) {
             query_candidate(s, q, from, p);
         }
     }

@@ -10,13 +10,13 @@ enum { STREAM_NEGOTIATION_FAILED = 0x1001, STREAM_TOO_MANY = 0x1002, STREAM_PROT
 
 static bool stream_live(const sh_stream *st)
 {
-    return st->link && st->link->state == SH_LINK_UP && st->state != SH_STREAM_OVER;
+    return st->conn && st->conn->state == SH_CONNS_UP && st->state != SH_STREAM_OVER;
 }
 
-static sh_conn *stream_conn(const sh_stream *st)
+static sh_conn *stream_machine(const sh_stream *st)
 {
-    sh_link_touch(st->swarm, st->link);
-    return st->link->conn;
+    sh_conns_touch(st->swarm, st->conn);
+    return st->conn->machine;
 }
 
 enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto)
@@ -26,7 +26,8 @@ enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto)
                : (enum sh_service)(SH_SERVE_IDENTIFY + (proto - s->cfg.protocol_count));
 }
 
-static sh_stream *stream_new(struct sh_swarm *s, struct sh_link *l, uint64_t id, bool outbound)
+static sh_stream *stream_new(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id,
+                             bool outbound)
 {
     sh_stream *st = sh_swarm_take(s, sizeof *st);
     struct sh_stream_work *work = st ? sh_swarm_take(s, sizeof *work) : NULL;
@@ -37,19 +38,19 @@ static sh_stream *stream_new(struct sh_swarm *s, struct sh_link *l, uint64_t id,
         return NULL;
     }
     st->swarm = s;
-    st->link = l;
-    st->peer = l->peer;
+    st->conn = c;
+    st->peer = c->peer;
     st->work = work;
     work->stream = st;
     st->id = id;
     st->outbound = outbound;
     sh_peer_use(st->peer);
-    sh_list_push_back(&l->streams, &st->of_link);
+    sh_list_push_back(&c->streams, &st->of_conn);
     sh_list_init(&st->note.at);
     st->note.kind = SH_NOTE_STREAM;
     sh_alarm_init(&work->alarm, SH_ALARM_STREAM);
     sh_alarm_set(s, &work->alarm, s->now_us + SH_NEGOTIATE_TIMEOUT_MS * UINT64_C(1000));
-    l->conn->ops->set_user(l->conn, id, st);
+    c->machine->ops->set_user(c->machine, id, st);
     return st;
 }
 
@@ -72,12 +73,12 @@ static void stream_work_free(struct sh_swarm *s, sh_stream *st)
 void sh_stream_free(struct sh_swarm *s, sh_stream *st)
 {
     if (st->state == SH_STREAM_NEGOTIATING && !st->outbound) {
-        st->link->negotiating--;
+        st->conn->negotiating--;
     }
-    if (st->link->state == SH_LINK_UP) {
-        st->link->conn->ops->set_user(st->link->conn, st->id, NULL);
+    if (st->conn->state == SH_CONNS_UP) {
+        st->conn->machine->ops->set_user(st->conn->machine, st->id, NULL);
     }
-    sh_list_remove(&st->of_link);
+    sh_list_remove(&st->of_conn);
     sh_list_remove(&st->note.at);
     s->carry = s->carry == st ? NULL : s->carry;
     s->ended = s->ended == st ? NULL : s->ended;
@@ -89,7 +90,7 @@ void sh_stream_free(struct sh_swarm *s, sh_stream *st)
 void sh_stream_drop(struct sh_swarm *s, sh_stream *st, uint32_t code)
 {
     if (stream_live(st)) {
-        stream_conn(st)->ops->reset(st->link->conn, st->id, code);
+        stream_machine(st)->ops->reset(st->conn->machine, st->id, code);
     }
     sh_stream_free(s, st);
 }
@@ -101,7 +102,7 @@ static int stream_negotiate_out(sh_stream *st)
         return 1;
     }
     for (sh_span o; (o = sh_mss_out(&st->work->mss)).n > 0;) {
-        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, o);
+        int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id, o);
         if (n <= 0) {
             return (int)n;
         }
@@ -113,17 +114,17 @@ static int stream_negotiate_out(sh_stream *st)
     return 1;
 }
 
-int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_stream **out)
+int sh_streams_open(struct sh_swarm *s, struct sh_swarm_conn *c, unsigned proto, sh_stream **out)
 {
     uint64_t id;
-    int err = l->conn->ops->open(l->conn, &id);
+    int err = c->machine->ops->open(c->machine, &id);
     if (err != 0) {
         return err;
     }
-    sh_link_touch(s, l);
-    sh_stream *st = stream_new(s, l, id, true);
+    sh_conns_touch(s, c);
+    sh_stream *st = stream_new(s, c, id, true);
     if (!st) {
-        l->conn->ops->reset(l->conn, id, STREAM_TOO_MANY);
+        c->machine->ops->reset(c->machine, id, STREAM_TOO_MANY);
         return SH_E_LIMIT;
     }
     st->proto = (uint8_t)proto;
@@ -134,16 +135,16 @@ int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_st
     return 0;
 }
 
-void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id)
+void sh_streams_accept(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id)
 {
-    sh_stream *st = l->negotiating < SH_STREAM_NEGOTIATING_MAX ? stream_new(s, l, id, false) : NULL;
+    sh_stream *st = c->negotiating < SH_STREAM_NEGOTIATING_MAX ? stream_new(s, c, id, false) : NULL;
     if (!st) {
-        l->conn->ops->reset(l->conn, id, STREAM_TOO_MANY);
-        sh_link_touch(s, l);
-        sh_identify_later(s, l); /* it may have been a push */
+        c->machine->ops->reset(c->machine, id, STREAM_TOO_MANY);
+        sh_conns_touch(s, c);
+        sh_identify_later(s, c); /* it may have been a push */
         return;
     }
-    l->negotiating++;
+    c->negotiating++;
     /* The DHT is last in the list: switched off, it is simply not offered. */
     sh_mss_listener(&st->work->mss, s->protocols,
                     s->cfg.dht == SH_DHT_OFF ? s->protocol_count - 1 : s->protocol_count);
@@ -153,7 +154,7 @@ static void event_of(const sh_stream *st, enum sh_swarm_event_kind kind, struct 
 {
     ev->kind = kind;
     ev->peer = st->peer->ref;
-    ev->conn = st->link->id;
+    ev->conn = st->conn->id;
     ev->stream = (sh_stream *)(uintptr_t)st;
     ev->proto = st->proto;
     ev->code = st->code;
@@ -220,7 +221,7 @@ static bool service_open(struct sh_swarm *s, sh_stream *st)
 
 static bool stream_refused(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
-    stream_conn(st)->ops->reset(st->link->conn, st->id, STREAM_NEGOTIATION_FAILED);
+    stream_machine(st)->ops->reset(st->conn->machine, st->id, STREAM_NEGOTIATION_FAILED);
     return stream_over(s, st, SH_E_UNSUPPORTED, 0, ev);
 }
 
@@ -230,7 +231,7 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
 {
     sh_wheel_cancel(&s->wheel, &st->work->alarm.t);
     if (!st->outbound) {
-        st->link->negotiating--;
+        st->conn->negotiating--;
         st->proto = (uint8_t)sh_mss_chosen(&st->work->mss);
         st->service = sh_streams_service(s, st->proto);
     } else {
@@ -249,7 +250,7 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
     if (rest.n > 0) {
         s->carried.n = 0;
         if (sh_buf_append(s, &s->carried, rest) != 0) {
-            stream_conn(st)->ops->reset(st->link->conn, st->id, STREAM_TOO_MANY);
+            stream_machine(st)->ops->reset(st->conn->machine, st->id, STREAM_TOO_MANY);
             if (!st->outbound) { /* the user never saw it */
                 sh_stream_free(s, st);
                 return false;
@@ -417,7 +418,7 @@ void sh_streams_alarm(struct sh_swarm *s, sh_stream *st)
     if (!stream_live(st)) {
         return;
     }
-    stream_conn(st)->ops->reset(st->link->conn, st->id, STREAM_NEGOTIATION_FAILED);
+    stream_machine(st)->ops->reset(st->conn->machine, st->id, STREAM_NEGOTIATION_FAILED);
     if (!mine) {
         stream_over(s, st, SH_E_TIMEOUT, 0, &ev);
         return;
@@ -428,44 +429,44 @@ void sh_streams_alarm(struct sh_swarm *s, sh_stream *st)
     sh_note_queue(s, &st->note);
 }
 
-bool sh_streams_has_user(const struct sh_link *l)
+bool sh_streams_has_user(const struct sh_swarm_conn *c)
 {
-    SH_LIST_FOREACH(it, &l->streams)
+    SH_LIST_FOREACH(it, &c->streams)
     {
-        if (SH_CONTAINER(it, sh_stream, of_link)->service == SH_SERVE_USER) {
+        if (SH_CONTAINER(it, sh_stream, of_conn)->service == SH_SERVE_USER) {
             return true;
         }
     }
     return false;
 }
 
-void sh_streams_link_down(struct sh_swarm *s, struct sh_link *l)
+void sh_streams_conn_down(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    SH_LIST_FOREACH_SAFE(it, &l->streams)
+    SH_LIST_FOREACH_SAFE(it, &c->streams)
     {
-        sh_stream *st = SH_CONTAINER(it, sh_stream, of_link);
+        sh_stream *st = SH_CONTAINER(it, sh_stream, of_conn);
         bool told =
             st->service == SH_SERVE_USER && (st->outbound || st->state != SH_STREAM_NEGOTIATING);
         if (!told) {
-            st->link->kad_out = st->link->kad_out == st ? NULL : st->link->kad_out;
+            st->conn->kad_out = st->conn->kad_out == st ? NULL : st->conn->kad_out;
             sh_stream_free(s, st);
         } else {
             stream_work_free(s, st);
-            sh_list_remove(&st->note.at); /* the link's note tells it now */
+            sh_list_remove(&st->note.at); /* the connection's note tells it now */
         }
     }
 }
 
-bool sh_streams_link_note(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev)
+bool sh_streams_conn_note(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_swarm_event *ev)
 {
-    sh_list *it = sh_list_front(&l->streams);
+    sh_list *it = sh_list_front(&c->streams);
     if (!it) {
         return false;
     }
-    sh_stream *st = SH_CONTAINER(it, sh_stream, of_link);
+    sh_stream *st = SH_CONTAINER(it, sh_stream, of_conn);
     if (st->state != SH_STREAM_OVER) {
         st->err = SH_E_UNREACHABLE;
-        st->code = l->code;
+        st->code = c->code;
     }
     st->state = SH_STREAM_OVER;
     return stream_tell_end(s, st, ev);
@@ -477,7 +478,7 @@ int sh_stream_send(sh_stream *st, sh_span bytes)
         return SH_E_CLOSED;
     }
     if (sh_stream_drain(st)) {
-        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, bytes);
+        int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id, bytes);
         if (n < 0) {
             return (int)n;
         }
@@ -492,13 +493,13 @@ bool sh_stream_drain(sh_stream *st)
         return false;
     }
     if (st->work->out.n > 0) {
-        int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id,
-                                                sh_span_of(st->work->out.b, st->work->out.n));
+        int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id,
+                                                   sh_span_of(st->work->out.b, st->work->out.n));
         sh_buf_consume(&st->work->out, n > 0 ? (size_t)n : 0);
     }
     if (st->work->out.n == 0 && st->fin_out && !st->shut) {
         st->shut = true;
-        stream_conn(st)->ops->shut(st->link->conn, st->id);
+        stream_machine(st)->ops->shut(st->conn->machine, st->id);
     }
     return st->work->out.n == 0;
 }
@@ -506,7 +507,7 @@ bool sh_stream_drain(sh_stream *st)
 void sh_stream_credit(sh_stream *st, size_t n)
 {
     if (n > 0 && stream_live(st)) {
-        stream_conn(st)->ops->credit(st->link->conn, st->id, n);
+        stream_machine(st)->ops->credit(st->conn->machine, st->id, n);
     }
 }
 
@@ -529,7 +530,7 @@ struct sh_peer_ref sh_stream_peer(const sh_stream *st)
 
 sh_conn_id sh_stream_conn(const sh_stream *st)
 {
-    return st->link->id;
+    return st->conn->id;
 }
 
 int64_t sh_stream_write(sh_stream *st, sh_span data)
@@ -542,7 +543,7 @@ int64_t sh_stream_write(sh_stream *st, sh_span data)
         st->cut = true;
         return out;
     }
-    int64_t n = stream_conn(st)->ops->write(st->link->conn, st->id, data);
+    int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id, data);
     st->cut = st->cut || (n >= 0 && (size_t)n < data.n);
     return n;
 }
@@ -551,7 +552,7 @@ size_t sh_stream_writable(const sh_stream *st)
 {
     bool said = !st->work || sh_mss_out(&st->work->mss).n == 0;
     bool can = stream_live(st) && !st->fin_out && said;
-    return can ? st->link->conn->ops->writable(st->link->conn, st->id) : 0;
+    return can ? st->conn->machine->ops->writable(st->conn->machine, st->id) : 0;
 }
 
 void sh_stream_consumed(sh_stream *st, size_t n)
@@ -564,7 +565,7 @@ void sh_stream_shut(sh_stream *st)
     if (stream_live(st) && !st->fin_out) {
         st->fin_out = true;
         st->shut = true;
-        stream_conn(st)->ops->shut(st->link->conn, st->id);
+        stream_machine(st)->ops->shut(st->conn->machine, st->id);
         stream_both_done(st->swarm, st);
     }
 }

@@ -9,8 +9,8 @@
 
 #include "swarm/internal.h"
 
-int sh_streams_open(struct sh_swarm *s, struct sh_link *l, unsigned proto, sh_stream **out);
-void sh_streams_accept(struct sh_swarm *s, struct sh_link *l, uint64_t id);
+int sh_streams_open(struct sh_swarm *s, struct sh_swarm_conn *c, unsigned proto, sh_stream **out);
+void sh_streams_accept(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id);
 /* What the connection says of a stream; true: *ev is an event for the user. */
 bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev);
 bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev);
@@ -20,11 +20,11 @@ bool sh_streams_carried(struct sh_swarm *s, struct sh_swarm_event *ev);
 bool sh_streams_note(struct sh_swarm *s, sh_stream *st,
                      struct sh_swarm_event *ev); /* what its note has to tell */
 void sh_streams_alarm(struct sh_swarm *s, sh_stream *st);
-void sh_streams_link_down(struct sh_swarm *s,
-                          struct sh_link *l); /* services end here, the user's are told */
-bool sh_streams_link_note(struct sh_swarm *s, struct sh_link *l,
+void sh_streams_conn_down(struct sh_swarm *s,
+                          struct sh_swarm_conn *c); /* services end here, the user's are told */
+bool sh_streams_conn_note(struct sh_swarm *s, struct sh_swarm_conn *c,
                           struct sh_swarm_event *ev); /* END of one of them */
-bool sh_streams_has_user(const struct sh_link *l);
+bool sh_streams_has_user(const struct sh_swarm_conn *c);
 void sh_stream_drop(struct sh_swarm *s, sh_stream *st,
                     uint32_t code); /* resets and frees, tells nobody */
 void sh_stream_free(struct sh_swarm *s, sh_stream *st);

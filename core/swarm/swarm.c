@@ -51,7 +51,7 @@ static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uin
     s->now_us = now_us;
     s->doubt_us = now_us;
     sh_wheel_init(&s->wheel, now_us);
-    sh_list *lists[] = {&s->notes,  &s->all_links,         &s->ready,      &s->dirty,
+    sh_list *lists[] = {&s->notes,  &s->all_conns,         &s->ready,      &s->dirty,
                         &s->acting, &s->dial_addrs_acting, &s->dial_addrs, &s->queries,
                         &s->pubs,   &s->requests};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
@@ -61,7 +61,7 @@ static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uin
     s->serves = cfg->dht == SH_DHT_SERVER;
     sh_alarm_init(&s->boot, SH_ALARM_BOOT);
     sh_alarm_init(&s->sweep, SH_ALARM_SWEEP);
-    sh_slab_init(&s->links, cfg->mem, sizeof(struct sh_link), 1u << 16, 1);
+    sh_slab_init(&s->conns, cfg->mem, sizeof(struct sh_swarm_conn), 1u << 16, 1);
     sh_map_bytes_init(&s->pub_of_key, cfg->mem, sh_rng_u64(cfg->rng), SH_PUBLICATIONS_MAX);
     sh_map_bytes_init(&s->pub_of_value, cfg->mem, sh_rng_u64(cfg->rng), SH_PUBLICATIONS_MAX);
     sh_records_init(&s->records, cfg->mem, cfg->quota, cfg->rng);
@@ -117,22 +117,22 @@ void sh_swarm_free(sh_swarm *s)
     {
         sh_dial_addr_free(s, SH_CONTAINER(it, struct sh_dial_addr, all));
     }
-    SH_LIST_FOREACH_SAFE(it, &s->all_links)
+    SH_LIST_FOREACH_SAFE(it, &s->all_conns)
     {
-        struct sh_link *l = SH_CONTAINER(it, struct sh_link, all);
-        l->state = SH_LINK_CLOSING; /* its streams go without a word */
-        SH_LIST_FOREACH_SAFE(at, &l->streams)
+        struct sh_swarm_conn *c = SH_CONTAINER(it, struct sh_swarm_conn, all);
+        c->state = SH_CONNS_CLOSING; /* its streams go without a word */
+        SH_LIST_FOREACH_SAFE(at, &c->streams)
         {
-            sh_stream_free(s, SH_CONTAINER(at, sh_stream, of_link));
+            sh_stream_free(s, SH_CONTAINER(at, sh_stream, of_conn));
         }
     }
     sh_kad_fini(s);
-    SH_LIST_FOREACH_SAFE(it, &s->all_links)
+    SH_LIST_FOREACH_SAFE(it, &s->all_conns)
     {
-        sh_link_free(s, SH_CONTAINER(it, struct sh_link, all));
+        sh_conns_free(s, SH_CONTAINER(it, struct sh_swarm_conn, all));
     }
     sh_peers_fini(s);
-    sh_slab_fini(&s->links);
+    sh_slab_fini(&s->conns);
     sh_ktable_fini(&s->table);
     sh_records_fini(&s->records);
     sh_map_bytes_fini(&s->pub_of_key);
@@ -196,65 +196,65 @@ void sh_swarm_announce(sh_swarm *s, const sh_addr *addr)
 
 sh_conn_id sh_swarm_accepted(sh_swarm *s, const sh_addr *remote, uint64_t now_us)
 {
-    struct sh_link *l;
+    struct sh_swarm_conn *c;
     sh_alive_clock(s, now_us);
-    return sh_link_accept(s, remote, &l) == 0 ? l->id : 0;
+    return sh_conns_accept(s, remote, &c) == 0 ? c->id : 0;
 }
 
 void sh_swarm_connected(sh_swarm *s, sh_conn_id id, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    struct sh_link *l = sh_link_at(s, id);
-    if (!l || l->state != SH_LINK_DIALLING) {
+    struct sh_swarm_conn *c = sh_conns_at(s, id);
+    if (!c || c->state != SH_CONNS_DIALLING) {
         return;
     }
     s->dials--;
-    l->had_pipe = true;
-    l->state = SH_LINK_SECURING;
-    sh_dial_accepted(s, l);
-    int err = sh_link_secure(s, l);
+    c->had_pipe = true;
+    c->state = SH_CONNS_SECURING;
+    sh_dial_accepted(s, c);
+    int err = sh_conns_secure(s, c);
     if (err != 0) {
-        sh_link_die(s, l, 0, err, "no memory for the connection");
+        sh_conns_die(s, c, 0, err, "no memory for the connection");
     }
 }
 
 void sh_swarm_dial_failed(sh_swarm *s, sh_conn_id id, int err, const char *text, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    struct sh_link *l = sh_link_at(s, id);
-    if (!l) {
+    struct sh_swarm_conn *c = sh_conns_at(s, id);
+    if (!c) {
         return;
     }
-    l->pipe_gone = true;
-    if (l->state == SH_LINK_CLOSING) {
-        sh_link_free(s, l);
+    c->pipe_gone = true;
+    if (c->state == SH_CONNS_CLOSING) {
+        sh_conns_free(s, c);
     } else {
-        sh_link_die(s, l, 0, err != 0 ? err : SH_E_UNREACHABLE, text);
+        sh_conns_die(s, c, 0, err != 0 ? err : SH_E_UNREACHABLE, text);
     }
 }
 
-static bool link_reads(const struct sh_link *l)
+static bool conn_reads(const struct sh_swarm_conn *c)
 {
-    return l && l->conn && !l->conn_over &&
-           (l->state == SH_LINK_SECURING || l->state == SH_LINK_UP);
+    return c && c->machine && !c->machine_over &&
+           (c->state == SH_CONNS_SECURING || c->state == SH_CONNS_UP);
 }
 
 uint8_t *sh_swarm_room(sh_swarm *s, sh_conn_id id, size_t *n)
 {
-    struct sh_link *l = sh_link_at(s, id);
+    struct sh_swarm_conn *c = sh_conns_at(s, id);
     *n = 0;
-    if (!link_reads(l)) {
+    if (!conn_reads(c)) {
         return NULL;
     }
-    uint8_t *p = l->conn->ops->room(l->conn, n);
-    l->starved = *n == 0;
-    l->thirst_us = 0;
-    if (l->starved) {
-        sh_link_ready(s, l); /* READ follows once its events are taken */
+    uint8_t *p = c->machine->ops->room(c->machine, n);
+    c->starved = *n == 0;
+    c->thirst_us = 0;
+    if (c->starved) {
+        sh_conns_ready(s, c); /* READ follows once its events are taken */
     }
     if (!p) { /* no memory, or the quota: to ask at once would be asked for ever */
-        l->thirst_us = s->now_us + SH_NO_BLOCK_MS * UINT64_C(1000);
-        sh_link_touch(s, l);
+        c->thirst_us = s->now_us + SH_NO_BLOCK_MS * UINT64_C(1000);
+        sh_conns_touch(s, c);
     }
     return p;
 }
@@ -262,55 +262,55 @@ uint8_t *sh_swarm_room(sh_swarm *s, sh_conn_id id, size_t *n)
 void sh_swarm_filled(sh_swarm *s, sh_conn_id id, size_t n, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    struct sh_link *l = sh_link_at(s, id);
-    if (!link_reads(l)) {
+    struct sh_swarm_conn *c = sh_conns_at(s, id);
+    if (!conn_reads(c)) {
         return;
     }
-    l->conn->ops->filled(l->conn, n, now_us);
+    c->machine->ops->filled(c->machine, n, now_us);
     if (n == 0) {
         return; /* nothing came: only the room goes back */
     }
-    l->heard_us = now_us;
-    sh_link_ready(s, l);
-    sh_link_touch(s, l);
+    c->heard_us = now_us;
+    sh_conns_ready(s, c);
+    sh_conns_touch(s, c);
 }
 
 sh_span sh_swarm_out(sh_swarm *s, sh_conn_id id)
 {
-    struct sh_link *l = sh_link_at(s, id);
-    return l && l->conn && !l->pipe_gone ? l->conn->ops->out(l->conn) : sh_span_none();
+    struct sh_swarm_conn *c = sh_conns_at(s, id);
+    return c && c->machine && !c->pipe_gone ? c->machine->ops->out(c->machine) : sh_span_none();
 }
 
 void sh_swarm_sent(sh_swarm *s, sh_conn_id id, size_t n, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    struct sh_link *l = sh_link_at(s, id);
-    if (!l || !l->conn || l->pipe_gone) {
+    struct sh_swarm_conn *c = sh_conns_at(s, id);
+    if (!c || !c->machine || c->pipe_gone) {
         return;
     }
-    l->conn->ops->sent(l->conn, n);
-    sh_link_ready(s, l); /* writers that were cut short may go on */
-    sh_link_touch(s, l);
+    c->machine->ops->sent(c->machine, n);
+    sh_conns_ready(s, c); /* writers that were cut short may go on */
+    sh_conns_touch(s, c);
 }
 
 void sh_swarm_closed(sh_swarm *s, sh_conn_id id, int err, const char *text, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
-    struct sh_link *l = sh_link_at(s, id);
-    if (!l || l->pipe_gone) {
+    struct sh_swarm_conn *c = sh_conns_at(s, id);
+    if (!c || c->pipe_gone) {
         return;
     }
-    l->pipe_gone = true;
-    sh_link_unact(l, ~0u);
-    if (l->state == SH_LINK_CLOSING) {
-        sh_link_free(s, l);
-    } else if (link_reads(l)) {
-        l->err = err;
-        l->why = text;
-        l->conn->ops->eof(l->conn, now_us);
-        sh_link_ready(s, l); /* what it still has to say comes first, then CLOSED */
+    c->pipe_gone = true;
+    sh_conns_unact(c, ~0u);
+    if (c->state == SH_CONNS_CLOSING) {
+        sh_conns_free(s, c);
+    } else if (conn_reads(c)) {
+        c->err = err;
+        c->why = text;
+        c->machine->ops->eof(c->machine, now_us);
+        sh_conns_ready(s, c); /* what it still has to say comes first, then CLOSED */
     } else {
-        sh_link_die(s, l, 0, err != 0 ? err : SH_E_UNREACHABLE, text);
+        sh_conns_die(s, c, 0, err != 0 ? err : SH_E_UNREACHABLE, text);
     }
 }
 
@@ -318,7 +318,7 @@ static void swarm_alarm(struct sh_swarm *s, sh_timer *t)
 {
     struct sh_alarm *a = SH_CONTAINER(t, struct sh_alarm, t);
     switch (a->kind) {
-    case SH_ALARM_LINK: sh_link_alarm(s, SH_CONTAINER(a, struct sh_link, alarm)); break;
+    case SH_ALARM_CONN: sh_conns_alarm(s, SH_CONTAINER(a, struct sh_swarm_conn, alarm)); break;
     case SH_ALARM_PEER: sh_dial_peer_alarm(s, SH_CONTAINER(a, struct sh_peer, alarm)); break;
     case SH_ALARM_STREAM:
         sh_streams_alarm(s, SH_CONTAINER(a, struct sh_stream_work, alarm)->stream);
@@ -352,7 +352,7 @@ void sh_swarm_flush(sh_swarm *s, uint64_t now_us)
 {
     sh_alive_clock(s, now_us);
     for (sh_list *it; (it = sh_list_pop(&s->dirty)) != NULL;) {
-        sh_link_flush(s, SH_CONTAINER(it, struct sh_link, dirty));
+        sh_conns_flush(s, SH_CONTAINER(it, struct sh_swarm_conn, dirty));
     }
 }
 
@@ -363,7 +363,7 @@ uint64_t sh_swarm_deadline(const sh_swarm *s)
 
 /* --- driver: out --- */
 
-static bool link_action(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_action *out)
+static bool conn_action(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_swarm_action *out)
 {
     static const struct {
         unsigned act;
@@ -373,22 +373,22 @@ static bool link_action(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_a
                  {SH_ACT_READ, SH_SWARM_READ},
                  {SH_ACT_WRITE, SH_SWARM_WRITE},
                  {SH_ACT_CLOSE, SH_SWARM_CLOSE}};
-    out->conn = l->id;
+    out->conn = c->id;
     for (unsigned i = 0; i < sizeof order / sizeof order[0]; i++) {
-        if ((l->acts & order[i].act) == 0) {
+        if ((c->acts & order[i].act) == 0) {
             continue;
         }
         out->kind = order[i].kind;
-        sh_link_unact(l, order[i].act);
+        sh_conns_unact(c, order[i].act);
         if (out->kind == SH_SWARM_DIAL) {
-            sh_addr addr = sh_link_addr(l);
+            sh_addr addr = sh_conns_addr(c);
             sh_addr_endpoint(&addr, &out->endpoint);
         } else if (out->kind == SH_SWARM_CANCEL) {
-            sh_link_free(s, l);
+            sh_conns_free(s, c);
         }
         return true;
     }
-    sh_list_remove(&l->acting);
+    sh_list_remove(&c->acting);
     return false;
 }
 
@@ -404,7 +404,7 @@ bool sh_swarm_action(sh_swarm *s, struct sh_swarm_action *out)
         return true;
     }
     while ((it = sh_list_front(&s->acting)) != NULL) {
-        if (link_action(s, SH_CONTAINER(it, struct sh_link, acting), out)) {
+        if (conn_action(s, SH_CONTAINER(it, struct sh_swarm_conn, acting), out)) {
             return true;
         }
     }
@@ -413,25 +413,25 @@ bool sh_swarm_action(sh_swarm *s, struct sh_swarm_action *out)
 
 /* --- events --- */
 
-static bool link_note(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev)
+static bool conn_note(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_swarm_event *ev)
 {
-    if (sh_streams_link_note(s, l, ev)) {
+    if (sh_streams_conn_note(s, c, ev)) {
         return true;
     }
-    struct sh_peer *p = l->peer;
-    sh_list_remove(&l->note.at);
-    bool down = p->link_count == 0 && p->up_told;
+    struct sh_peer *p = c->peer;
+    sh_list_remove(&c->note.at);
+    bool down = p->conn_count == 0 && p->up_told;
     if (down) {
         p->up_told = false;
         ev->kind = SH_SWARM_PEER_DOWN;
         ev->peer = p->ref;
-        ev->conn = l->id;
-        ev->err = l->err;
-        ev->code = l->code;
-        sh_text_copy(s->text, sizeof s->text, l->why);
+        ev->conn = c->id;
+        ev->err = c->err;
+        ev->code = c->code;
+        sh_text_copy(s->text, sizeof s->text, c->why);
         ev->text = s->text;
     }
-    sh_link_finish(s, l);
+    sh_conns_finish(s, c);
     return down;
 }
 
@@ -439,7 +439,7 @@ static bool note_tell(struct sh_swarm *s, struct sh_note *n, struct sh_swarm_eve
 {
     switch (n->kind) {
     case SH_NOTE_PEER: return sh_dial_peer_note(s, SH_CONTAINER(n, struct sh_peer, note), ev);
-    case SH_NOTE_LINK: return link_note(s, SH_CONTAINER(n, struct sh_link, note), ev);
+    case SH_NOTE_CONN: return conn_note(s, SH_CONTAINER(n, struct sh_swarm_conn, note), ev);
     case SH_NOTE_STREAM: return sh_streams_note(s, SH_CONTAINER(n, sh_stream, note), ev);
     case SH_NOTE_DIAL_ADDR:
         return sh_dial_addr_note(s, SH_CONTAINER(n, struct sh_dial_addr, note), ev);
@@ -449,62 +449,63 @@ static bool note_tell(struct sh_swarm *s, struct sh_note *n, struct sh_swarm_eve
     return false;
 }
 
-static void link_closed(struct sh_swarm *s, struct sh_link *l, const struct sh_conn_ev *c)
+static void conn_closed(struct sh_swarm *s, struct sh_swarm_conn *c, const struct sh_conn_ev *said)
 {
-    const char *why = c->why && c->why[0] ? c->why : "the peer closed the connection";
-    int err = c->err;
-    if (l->pipe_gone && l->err != 0) { /* the pipe broke: the driver knows better */
-        err = l->err;
-        why = l->why;
+    const char *why = said->why && said->why[0] ? said->why : "the peer closed the connection";
+    int err = said->err;
+    if (c->pipe_gone && c->err != 0) { /* the pipe broke: the driver knows better */
+        err = c->err;
+        why = c->why;
     }
-    if (err == 0 && l->state == SH_LINK_SECURING) {
+    if (err == 0 && c->state == SH_CONNS_SECURING) {
         err = SH_E_UNREACHABLE;
     }
-    l->conn_over = true;
-    l->code = c->code;
-    sh_link_die(s, l, 0, err, why);
+    c->machine_over = true;
+    c->code = said->code;
+    sh_conns_die(s, c, 0, err, why);
 }
 
 /* One event of the connection; true: it is one for the user. */
-static bool link_pull(struct sh_swarm *s, struct sh_link *l, struct sh_swarm_event *ev)
+static bool conn_pull(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_swarm_event *ev)
 {
-    struct sh_conn_ev c;
-    if (!l->conn->ops->event(l->conn, &c, s->now_us)) {
-        sh_list_remove(&l->ready);
-        if (l->starved && l->thirst_us <= s->now_us) {
-            l->starved = false;
-            sh_link_act(s, l, SH_ACT_READ);
+    struct sh_conn_ev said;
+    if (!c->machine->ops->event(c->machine, &said, s->now_us)) {
+        sh_list_remove(&c->ready);
+        if (c->starved && c->thirst_us <= s->now_us) {
+            c->starved = false;
+            sh_conns_act(s, c, SH_ACT_READ);
         }
         return false;
     }
-    sh_link_touch(s, l);
-    if (c.kind == SH_CONN_CLOSED) {
-        link_closed(s, l, &c);
+    sh_conns_touch(s, c);
+    if (said.kind == SH_CONN_CLOSED) {
+        conn_closed(s, c, &said);
         return false;
     }
-    if (c.kind == SH_CONN_UP) {
-        sh_link_up(s, l, &c.peer);
+    if (said.kind == SH_CONN_UP) {
+        sh_conns_up(s, c, &said.peer);
         return false;
     }
-    if (c.kind == SH_CONN_PONG) {
-        sh_alive_pong(s, l, c.rtt_us);
+    if (said.kind == SH_CONN_PONG) {
+        sh_alive_pong(s, c, said.rtt_us);
         return false;
     }
-    if (c.kind == SH_CONN_STREAM) {
-        sh_streams_accept(s, l, c.stream);
+    if (said.kind == SH_CONN_STREAM) {
+        sh_streams_accept(s, c, said.stream);
         return false;
     }
-    sh_stream *st = c.user;
+    sh_stream *st = said.user;
     if (!st) {
-        if (c.kind == SH_CONN_DATA) {
-            l->conn->ops->credit(l->conn, c.stream, c.data.n); /* nobody reads it any more */
+        if (said.kind == SH_CONN_DATA) {
+            c->machine->ops->credit(c->machine, said.stream,
+                                    said.data.n); /* nobody reads it any more */
         }
         return false;
     }
-    switch (c.kind) {
-    case SH_CONN_DATA: return sh_streams_data(s, st, c.data, ev);
+    switch (said.kind) {
+    case SH_CONN_DATA: return sh_streams_data(s, st, said.data, ev);
     case SH_CONN_FIN: return sh_streams_fin(s, st, ev);
-    case SH_CONN_RESET: return sh_streams_reset(s, st, c.code, ev);
+    case SH_CONN_RESET: return sh_streams_reset(s, st, said.code, ev);
     case SH_CONN_WRITABLE: return sh_streams_writable(s, st, ev);
     case SH_CONN_UP:
     case SH_CONN_STREAM:
@@ -553,7 +554,7 @@ bool sh_swarm_event(sh_swarm *s, struct sh_swarm_event *ev, uint64_t now_us)
         if (!it) {
             return false;
         }
-        if (link_pull(s, SH_CONTAINER(it, struct sh_link, ready), ev)) {
+        if (conn_pull(s, SH_CONTAINER(it, struct sh_swarm_conn, ready), ev)) {
             return true;
         }
     }

@@ -148,7 +148,7 @@ MUTANTS = [
            "    if (atomic_exchange_explicit(&io->fd_asked, 1, memory_order_seq_cst) == 0) {",
            "    if (atomic_exchange_explicit(&io->fd_asked, 1, memory_order_seq_cst) == 2) {", ("test_io_hot", "test_io_poll")),
     Mutant("stranger-early", "an ask to a stranger does not wait for who can be asked", "core/swarm/dial.c",
-           "    if (early && p->link_count == 0) {", "    if (early && p->link_count > 9) {", ("test_swarm_swarm",)),
+           "    if (early && p->conn_count == 0) {", "    if (early && p->conn_count > 9) {", ("test_swarm_swarm",)),
     Mutant("stranger-for-ever", "an ask to a stranger waits for a silent peer", "core/swarm/dial.c",
            "DIAL_STRANGER_US = 1000000,", "DIAL_STRANGER_US = 100000000,", ("test_swarm_swarm",)),
     Mutant("given-up-silently", "a link that the other side gave up ends without a word", "core/remote/native_calls.c",

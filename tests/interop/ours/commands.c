@@ -219,9 +219,9 @@ static void op_step(struct peer *p, struct op *op)
         break;
     case CMD_ECHO: echo_step(p, op); break;
     case CMD_DISCONNECT:
-        if (!to || (to->link_count == 0 && !to->up_told)) {
+        if (!to || (to->conn_count == 0 && !to->up_told)) {
             op_done(p, op);
-        } else if (to->link_count > 0) { /* one more came up in between */
+        } else if (to->conn_count > 0) { /* one more came up in between */
             sh_swarm_disconnect(p->swarm, op->peer, 0);
         }
         break;

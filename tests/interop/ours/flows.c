@@ -54,9 +54,9 @@ void flows_end(struct op *op)
 static int open_service(struct peer *p, struct op *op, enum sh_service service, sh_stream **out)
 {
     struct sh_peer *to = sh_peers_at(p->swarm, op->peer);
-    struct sh_link *l = to ? sh_peer_link(to) : NULL;
+    struct sh_swarm_conn *c = to ? sh_peer_conn(to) : NULL;
     unsigned proto = p->swarm->cfg.protocol_count + (unsigned)service - SH_SERVE_IDENTIFY;
-    int err = l ? sh_streams_open(p->swarm, l, proto, out) : SH_E_UNREACHABLE;
+    int err = c ? sh_streams_open(p->swarm, c, proto, out) : SH_E_UNREACHABLE;
     if (err == 0) {
         (*out)->service = SH_SERVE_USER;
     }

@@ -15,7 +15,7 @@ static struct snet net;
 
 enum { MS = 1000, SECOND = 1000000, KEPT = 4 * SH_BLOCKS_RESTING };
 
-static struct sh_link *start(void)
+static struct sh_swarm_conn *start(void)
 {
     snet_init(&net, 2, 51, PROTOCOLS, 1, NULL);
     snet_listen(&net, 1);
@@ -23,19 +23,19 @@ static struct sh_link *start(void)
     assert_int_equal(snet_dial(&net, 0, 1, false, 1), 0);
     snet_run(&net, SECOND);
     struct sh_swarm *s = net.node[0].swarm;
-    assert_int_equal(s->link_count, 1);
-    return SH_CONTAINER(sh_list_front(&s->all_links), struct sh_link, all);
+    assert_int_equal(s->conn_count, 1);
+    return SH_CONTAINER(sh_list_front(&s->all_conns), struct sh_swarm_conn, all);
 }
 
 /* Something is heard from node 1; returns when. */
-static uint64_t hear(const struct sh_link *l)
+static uint64_t hear(const struct sh_swarm_conn *c)
 {
     sh_stream *st;
     assert_int_equal(sh_swarm_open(net.node[1].swarm, snet_peer(&net, 1, 0), 0, NULL, &st), 0);
     assert_int_equal(sh_stream_write(st, sh_span_str("hello")), 5);
     snet_run(&net, 5 * MS);
-    assert_true(l->heard_us + 5 * MS >= net.now_us);
-    return l->heard_us;
+    assert_true(c->heard_us + 5 * MS >= net.now_us);
+    return c->heard_us;
 }
 
 /* A burst of connections is over: its blocks are kept by the pool. */
@@ -56,19 +56,19 @@ static void keep_blocks(sh_block_pool *pool)
 static void test_rest(void **state)
 {
     (void)state;
-    const struct sh_link *l = start();
+    const struct sh_swarm_conn *c = start();
     sh_block_pool *pool = &net.node[0].pool;
-    assert_true(l->resting);
+    assert_true(c->resting);
     keep_blocks(pool);
     for (unsigned left = KEPT, rests = 0; rests < KEPT; rests++) {
-        uint64_t heard_us = hear(l);
-        assert_false(l->resting);
+        uint64_t heard_us = hear(c);
+        assert_false(c->resting);
         size_t awake = atomic_load(&net.node[0].mem.live_bytes);
         snet_run(&net, heard_us + (SH_LINK_REST_MS - 1) * MS - net.now_us);
-        assert_false(l->resting);
+        assert_false(c->resting);
         assert_int_equal(pool->free_count, left);
         snet_run(&net, 2 * MS);
-        assert_true(l->resting);
+        assert_true(c->resting);
         left = left > SH_BLOCKS_RESTING + 2 ? left - 2 : SH_BLOCKS_RESTING;
         assert_int_equal(pool->free_count, left);
         assert_true(left == SH_BLOCKS_RESTING || atomic_load(&net.node[0].mem.live_bytes) < awake);
@@ -97,8 +97,9 @@ static void test_lost(void **state)
         struct sh_peer_ref p = snet_peer(&net, 0, 1);
         sh_swarm_hold(s, p);
         snet_cut(&net, 0, 1, true);
-        const struct sh_link *l = SH_CONTAINER(sh_list_front(&s->all_links), struct sh_link, all);
-        uint64_t lost_us = l->heard_us + SH_PEER_TIMEOUT_MS * MS;
+        const struct sh_swarm_conn *c =
+            SH_CONTAINER(sh_list_front(&s->all_conns), struct sh_swarm_conn, all);
+        uint64_t lost_us = c->heard_us + SH_PEER_TIMEOUT_MS * MS;
         if (closed) {
             sh_swarm_disconnect(s, p, 0);
             lost_us = net.now_us + SH_CLOSED_GRACE_MS * MS;
@@ -132,7 +133,7 @@ static bool turn(uint64_t now_us)
 static void test_no_block_to_read_into(void **state)
 {
     (void)state;
-    const struct sh_link *l = start();
+    const struct sh_swarm_conn *c = start();
     struct sh_swarm *s = net.node[0].swarm;
     size_t room;
     while (net.node[0].pool.free_count > 0) {
@@ -143,14 +144,14 @@ static void test_no_block_to_read_into(void **state)
         atomic_store(&net.node[0].mem.allocations, 0);
         atomic_store(&net.node[0].mem.fail_from, 1);
         turn(now_us);
-        assert_null(sh_swarm_room(s, l->id, &room));
+        assert_null(sh_swarm_room(s, c->id, &room));
         assert_int_equal(room, 0);
         assert_false(turn(now_us));
         atomic_store(&net.node[0].mem.fail_from, 0);
         assert_false(turn(now_us + (SH_NO_BLOCK_MS - 1) * MS));
         assert_true(turn(now_us + (SH_NO_BLOCK_MS + 1) * MS));
-        assert_non_null(sh_swarm_room(s, l->id, &room));
-        sh_swarm_filled(s, l->id, 0, now_us + (SH_NO_BLOCK_MS + 1) * MS);
+        assert_non_null(sh_swarm_room(s, c->id, &room));
+        sh_swarm_filled(s, c->id, 0, now_us + (SH_NO_BLOCK_MS + 1) * MS);
         net.node[0].pool.keep_max = 0;
         while (net.node[0].pool.free_count > 0) {
             sh_block_pool_trim(&net.node[0].pool, 0);

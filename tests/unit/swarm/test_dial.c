@@ -42,12 +42,12 @@ static void tell_addr(struct sh_peer *p, unsigned port, bool far)
     assert_true(sh_peer_learn(net.node[0].swarm, p, &a));
 }
 
-static unsigned links_in(enum sh_link_state state)
+static unsigned conns_in(enum sh_conns_state state)
 {
     unsigned n = 0;
-    SH_LIST_FOREACH(it, &net.node[0].swarm->all_links)
+    SH_LIST_FOREACH(it, &net.node[0].swarm->all_conns)
     {
-        n += SH_CONTAINER(it, struct sh_link, all)->state == state ? 1u : 0u;
+        n += SH_CONTAINER(it, struct sh_swarm_conn, all)->state == state ? 1u : 0u;
     }
     return n;
 }
@@ -68,15 +68,15 @@ static void test_stagger_and_eight_at_once(void **state)
         snet_run(&net, 10 * MS);
         for (unsigned i = 1; i < 12; i++) {
             unsigned due = i < SH_DIALS_PER_PEER_MAX ? i : SH_DIALS_PER_PEER_MAX;
-            assert_int_equal(links_in(SH_LINK_DIALLING), due);
+            assert_int_equal(conns_in(SH_CONNS_DIALLING), due);
             assert_int_equal(p->in_flight, due);
             snet_run(&net, gap_us);
         }
         /* The first give up after 5 s and make room for those that waited; then that is all. */
         snet_run(&net, 5 * SECOND - 11 * gap_us + (far ? 2500 : 400) * MS);
-        assert_int_equal(links_in(SH_LINK_DIALLING), 4);
+        assert_int_equal(conns_in(SH_CONNS_DIALLING), 4);
         snet_run(&net, 6 * SECOND);
-        assert_int_equal(links_in(SH_LINK_DIALLING), 0);
+        assert_int_equal(conns_in(SH_CONNS_DIALLING), 0);
         assert_int_equal(snet_count(&net, 0, SH_SWARM_DIAL_FAILED, 0), 12);
         assert_int_equal(snet_count(&net, 0, SH_SWARM_UNREACHABLE, 0), 1);
         snet_fini(&net);
@@ -94,10 +94,10 @@ static void test_learnt_while_dialling(void **state)
     tell_addr(p, 2, false);
     sh_swarm_want(net.node[0].swarm, p->ref, net.now_us);
     snet_run(&net, 300 * MS);
-    assert_int_equal(links_in(SH_LINK_DIALLING), 1);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), 1);
     tell_addr(p, 1, false);
     assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_UP, &at, 100 * MS));
-    assert_int_equal(links_in(SH_LINK_DIALLING), 0); /* the other one is ended */
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), 0); /* the other one is ended */
     snet_run(&net, 20 * SECOND);
     assert_int_equal(snet_count(&net, 0, SH_SWARM_UNREACHABLE, 0), 0);
     snet_fini(&net);
@@ -120,7 +120,7 @@ static void test_eight_at_once_without_a_pause(void **state)
     sh_swarm_disconnect(net.node[0].swarm, p->ref, 0);
     snet_run(&net, 5 * MS);
     assert_int_equal(p->addr_count, 13);
-    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_PER_PEER_MAX);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), SH_DIALS_PER_PEER_MAX);
     assert_int_equal(p->in_flight, SH_DIALS_PER_PEER_MAX);
     snet_fini(&net);
     start(14);
@@ -135,7 +135,7 @@ static void test_eight_at_once_without_a_pause(void **state)
     sh_swarm_tick(s, net.now_us);
     assert_true(sh_swarm_action(s, &act) && act.kind == SH_SWARM_RESOLVE);
     sh_swarm_resolved(s, act.request, addrs, 13, 0, net.now_us);
-    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_PER_PEER_MAX);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), SH_DIALS_PER_PEER_MAX);
     snet_fini(&net);
 }
 
@@ -159,13 +159,13 @@ static void test_our_dial_wins(void **state)
     tell_addr(p, 1, false);
     sh_swarm_want(net.node[0].swarm, p->ref, net.now_us);
     snet_run(&net, 40 * MS);
-    assert_int_equal(links_in(SH_LINK_DIALLING), 1);
-    assert_int_equal(links_in(SH_LINK_SECURING), 1);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), 1);
+    assert_int_equal(conns_in(SH_CONNS_SECURING), 1);
     snet_run(&net, 100 * MS);
-    assert_int_equal(p->link_count, 1);
-    assert_int_equal(links_in(SH_LINK_UP), 1);
-    assert_int_equal(links_in(SH_LINK_DIALLING), 0);
-    assert_int_equal(links_in(SH_LINK_SECURING), 0);
+    assert_int_equal(p->conn_count, 1);
+    assert_int_equal(conns_in(SH_CONNS_UP), 1);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), 0);
+    assert_int_equal(conns_in(SH_CONNS_SECURING), 0);
     assert_int_equal(p->in_flight, 0);
     assert_int_equal(snet_count(&net, 0, SH_SWARM_DIAL_FAILED, 0), 0); /* no failures to tell */
     snet_fini(&net);
@@ -180,13 +180,13 @@ static void test_their_dial_wins(void **state)
     snet_run(&net, 40 * MS);
     snet_dial(&net, 1, 0, false, 1);
     snet_run(&net, 100 * MS);
-    assert_int_equal(p->link_count, 1);
-    assert_int_equal(links_in(SH_LINK_DIALLING), 0);
-    assert_int_equal(links_in(SH_LINK_SECURING), 1);
+    assert_int_equal(p->conn_count, 1);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), 0);
+    assert_int_equal(conns_in(SH_CONNS_SECURING), 1);
     snet_run(&net, 15 * (uint64_t)SECOND); /* the handshake has an end of its own */
-    assert_int_equal(links_in(SH_LINK_SECURING), 0);
+    assert_int_equal(conns_in(SH_CONNS_SECURING), 0);
     assert_int_equal(p->in_flight, 0);
-    assert_int_equal(p->link_count, 1);
+    assert_int_equal(p->conn_count, 1);
     snet_fini(&net);
 }
 
@@ -259,22 +259,22 @@ static void test_dials_in_all(void **state)
         call_nobody(i);
     }
     snet_run(&net, 10 * MS);
-    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_MAX);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), SH_DIALS_MAX);
     assert_int_equal(snet_count(&net, 0, SH_SWARM_DIALLED, 0), 0);
     call_nobody(SH_DIALS_MAX);
     snet_run(&net, 10 * MS);
     assert_non_null(dialled(SH_DIALS_MAX));
     assert_int_equal(dialled(SH_DIALS_MAX)->err, SH_E_LIMIT);
     snet_run(&net, (SH_DIAL_TIMEOUT_MS - 25) * MS);
-    assert_int_equal(links_in(SH_LINK_DIALLING), SH_DIALS_MAX);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), SH_DIALS_MAX);
     snet_run(&net, 10 * MS);
-    assert_int_equal(links_in(SH_LINK_DIALLING), 0);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), 0);
     for (unsigned i = 0; i < SH_DIALS_MAX; i++) {
         assert_int_equal(dialled(i)->err, SH_E_TIMEOUT);
     }
     call_nobody(1000);
     snet_run(&net, 10 * MS);
-    assert_int_equal(links_in(SH_LINK_DIALLING), 1);
+    assert_int_equal(conns_in(SH_CONNS_DIALLING), 1);
     snet_fini(&net);
 }
 

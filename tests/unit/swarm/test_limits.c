@@ -192,9 +192,9 @@ static void test_connections_with_one_peer(void **state)
          i++) { /* an address without a peer: a new one */
         assert_int_equal(sh_swarm_dial(s, &a, false, i, net.now_us), 0);
         snet_run(&net, SECOND);
-        assert_int_equal(p->link_count, i < SH_CONNS_PER_PEER_MAX ? i + 1 : SH_CONNS_PER_PEER_MAX);
+        assert_int_equal(p->conn_count, i < SH_CONNS_PER_PEER_MAX ? i + 1 : SH_CONNS_PER_PEER_MAX);
     }
-    assert_int_equal(sh_peers_at(net.node[1].swarm, snet_peer(&net, 1, 0))->link_count,
+    assert_int_equal(sh_peers_at(net.node[1].swarm, snet_peer(&net, 1, 0))->conn_count,
                      SH_CONNS_PER_PEER_MAX);
     snet_fini(&net);
 }

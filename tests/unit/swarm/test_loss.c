@@ -84,8 +84,8 @@ static void test_unsealed_is_told_at_once(void **state)
     (void)state;
     hold_pair();
     struct sh_swarm *s = net.node[0].swarm;
-    struct sh_link *l = sh_peer_link(sh_peers_at(s, snet_peer(&net, 0, 1)));
-    sh_stack *stack = (sh_stack *)(void *)l->conn;
+    struct sh_swarm_conn *c = sh_peer_conn(sh_peers_at(s, snet_peer(&net, 0, 1)));
+    sh_stack *stack = (sh_stack *)(void *)c->machine;
     size_t at = net.log_count;
     sh_stream *st;
     snet_cut(&net, 0, 1, true);

@@ -593,7 +593,7 @@ static void test_answers_are_cut(void **state)
     assert_int_equal(q->lookup.count, 1 + SH_KAD_K + 1); /* who answered, k, and the target */
     for (unsigned i = 0; i < q->lookup.count; i++) {
         const struct sh_peer *p = sh_slab_at(&s->peers, q->lookup.nodes[i].tag);
-        assert_true(p->link_count > 0 || p->addr_count == SH_KAD_PEER_ADDRS_MAX);
+        assert_true(p->conn_count > 0 || p->addr_count == SH_KAD_PEER_ADDRS_MAX);
     }
     assert_int_equal(s->table.count, 1); /* named is not met */
 }

@@ -50,10 +50,10 @@ static void test_identify_is_asked_until_it_is_known(void **state)
             snet_run(&net, 30 * SECOND);
             for (unsigned i = 0; i < 2; i++) {
                 const struct sh_peer *p = peer_at(i, 1 - i);
-                if (p->link_count == 0 || !p->identified || !p->routed) {
-                    fail_msg("allocation %zu of node 0 failed (%s): node %u: %u links, "
+                if (p->conn_count == 0 || !p->identified || !p->routed) {
+                    fail_msg("allocation %zu of node 0 failed (%s): node %u: %u connections, "
                              "%sidentified, %srouted",
-                             k, for_a_while ? "and more" : "once", i, p->link_count,
+                             k, for_a_while ? "and more" : "once", i, p->conn_count,
                              p->identified ? "" : "not ", p->routed ? "" : "not ");
                 }
             }
@@ -79,7 +79,7 @@ static void test_push_lost_for_want_of_memory(void **state)
         snet_run(&net, 500 * MS);
         assert_int_equal(p->addr_count, 1);
         snet_run(&net, 10 * SECOND);
-        assert_int_equal(p->link_count, 1);
+        assert_int_equal(p->conn_count, 1);
         assert_int_equal(p->addr_count, 2);
         snet_fini(&net);
     }
@@ -148,9 +148,9 @@ static void test_the_oldest_contact_is_asked_first(void **state)
     fill_bucket_of(s, young, SH_KAD_K - 1);
     snet_dial(&net, second, 0, false, 1);
     snet_run(&net, SECOND);
-    assert_int_equal(young->link_count, 1);
+    assert_int_equal(young->conn_count, 1);
     assert_true(in_table(s, old) && !in_table(s, young));
-    assert_int_equal(old->link_count, 1); /* it was dialled, and stays */
+    assert_int_equal(old->conn_count, 1); /* it was dialled, and stays */
     /* The next that comes asks after the next oldest, whom nobody can reach. */
     sh_kad_unroute(s, young);
     sh_kad_known(s, young, true);

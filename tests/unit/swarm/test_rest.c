@@ -5,21 +5,21 @@
 #include "swarm/conns.h"
 #include "swarm/peers.h"
 
-static struct sh_link *link_of(unsigned node, unsigned other)
+static struct sh_swarm_conn *conn_of(unsigned node, unsigned other)
 {
     struct sh_swarm *s = net.node[node].swarm;
-    return sh_peer_link(sh_peers_at(s, snet_peer(&net, node, other)));
+    return sh_peer_conn(sh_peers_at(s, snet_peer(&net, node, other)));
 }
 
 static void assert_at_rest(void)
 {
     for (unsigned i = 0; i < 2; i++) {
-        struct sh_link *l = link_of(i, 1 - i);
-        assert_non_null(l);
-        assert_true(l->resting);
-        assert_null(l->kad_out);
-        assert_int_equal(l->kad_in_count, 0);
-        assert_true(sh_list_empty(&l->streams));
+        struct sh_swarm_conn *c = conn_of(i, 1 - i);
+        assert_non_null(c);
+        assert_true(c->resting);
+        assert_null(c->kad_out);
+        assert_int_equal(c->kad_in_count, 0);
+        assert_true(sh_list_empty(&c->streams));
     }
 }
 
@@ -34,10 +34,10 @@ static void test_no_idle_dht_stream(void **state)
     struct sh_swarm *s = net.node[0].swarm;
     struct sh_peer *p = sh_peers_at(s, snet_peer(&net, 0, 1));
     assert_int_equal(sh_kad_ask(s, p, SH_KAD_FIND_NODE, SH_ASK_HELLO, NULL), 0);
-    assert_non_null(link_of(0, 1)->kad_out);
+    assert_non_null(conn_of(0, 1)->kad_out);
     snet_run(&net, 50000);
     assert_true(sh_list_empty(&s->requests)); /* answered */
-    assert_non_null(link_of(0, 1)->kad_out);  /* kept for the next one */
+    assert_non_null(conn_of(0, 1)->kad_out);  /* kept for the next one */
     size_t at = net.log_count;
     assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_REST, &at, SECOND));
     snet_run(&net, SECOND);
@@ -59,7 +59,7 @@ static void test_a_request_keeps_the_stream(void **state)
     snet_pause(&net, 1);
     assert_int_equal(sh_kad_ask(s, p, SH_KAD_FIND_NODE, SH_ASK_HELLO, NULL), 0);
     snet_run(&net, SECOND);
-    assert_non_null(link_of(0, 1)->kad_out);
+    assert_non_null(conn_of(0, 1)->kad_out);
     assert_false(sh_list_empty(&s->requests));
     snet_resume(&net, 1);
     snet_run(&net, 50000);
