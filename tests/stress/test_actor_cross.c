@@ -1,30 +1,6 @@
 /* Two executors on two threads tell each other's actors as fast as they can, while a third thread kills and stops
  * those: every tell that was taken is handled in order or counted as lost, and every message is home in the end. For TSan. */
-#include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "actor/runtime.h"
-
-/* cmocka's asserts are for the main thread only: elsewhere its exit says nothing. */
-#define CHECK(ok, ...)                                                                             \
-    do {                                                                                           \
-        if (!(ok)) {                                                                               \
-            fprintf(stderr, "line %d: " #ok ": ", __LINE__);                                       \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            _Exit(1);                                                                              \
-        }                                                                                          \
-    } while (0)
+#include "drive.h"
 
 enum { SENDERS = 3, SINKS = 48, TELLS = 40000, LONG = 200, SEED = 7 };
 
@@ -37,16 +13,12 @@ struct side {
     uint32_t sent[SENDERS][SINKS]; /* to the other side */
     uint32_t seen[SINKS][SENDERS]; /* from the other side */
     uint64_t taken, full, gone, handled;
-    sh_rng_seeded seed;
-    sh_rng rng;
 };
 
 struct test {
     sh_mem_counter mem;
-    sh_runtime *rt;
+    struct drive drive;
     struct side side[2];
-    atomic_bool over;
-    atomic_uint wakes;
 };
 
 static unsigned exec_of(sh_cx *cx)
@@ -84,12 +56,13 @@ static int sender(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_
 {
     struct test *t = ud;
     struct side *s = &t->side[exec_of(cx)];
+    const sh_rng *rng = &t->drive.rng[exec_of(cx)];
     uint32_t me;
     (void)state, (void)index, (void)name;
     memcpy(&me, value.p, sizeof me);
-    for (uint64_t i = sh_rng_below(&s->rng, 6); i > 0 && s->left[me] > 0; i--) {
-        uint32_t k = (uint32_t)sh_rng_below(&s->rng, SINKS);
-        for (uint64_t run = sh_rng_below(&s->rng, 90); run > 0 && s->left[me] > 0; run--) {
+    for (uint64_t i = sh_rng_below(rng, 6); i > 0 && s->left[me] > 0; i--) {
+        uint32_t k = (uint32_t)sh_rng_below(rng, SINKS);
+        for (uint64_t run = sh_rng_below(rng, 90); run > 0 && s->left[me] > 0; run--) {
             int rc = tell_one(t, cx, me, k);
             s->left[me] -= rc == 0 ? 1 : 0;
             if (rc) {
@@ -120,38 +93,6 @@ static int sink(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_sp
     return 0;
 }
 
-static void wake(void *ud, unsigned exec)
-{
-    (void)exec;
-    atomic_fetch_add(&((struct test *)ud)->wakes, 1);
-}
-
-struct driver {
-    struct test *t;
-    unsigned exec;
-};
-
-static void *drive(void *arg)
-{
-    struct driver *d = arg;
-    sh_exec *x = sh_runtime_exec(d->t->rt, d->exec);
-    uint64_t token = 10 + d->exec;
-    uint64_t now = 1;
-    while (!atomic_load(&d->t->over)) {
-        struct sh_turn turn;
-        struct sh_runtime_event ev;
-        if (sh_exec_enter(x, token)) {
-            sh_exec_turn(x, now++, 300, &turn);
-            while (d->exec == 0 && sh_runtime_event(d->t->rt, &ev)) {
-            }
-            sh_exec_sleep(x); /* the next turn ends it: exercises the wake protocol */
-            sh_exec_leave(x, token);
-        }
-        sched_yield();
-    }
-    return NULL;
-}
-
 /* Half of the sinks end while they are written to. */
 static void *end_some(void *arg)
 {
@@ -160,7 +101,7 @@ static void *end_some(void *arg)
         for (unsigned e = 0; e < 2; e++) {
             uint32_t all = SENDERS * TELLS / SINKS * k;
             for (;;) { /* spread over the tells */
-                sh_exec *x = sh_runtime_exec(t->rt, e);
+                sh_exec *x = sh_runtime_exec(t->drive.rt, e);
                 struct sh_exec_stats stats = {0};
                 if (sh_exec_enter(x, 20)) {
                     sh_exec_stats(x, &stats);
@@ -172,10 +113,11 @@ static void *end_some(void *arg)
                 sched_yield();
             }
             if (k % 2) {
-                CHECK(sh_runtime_kill(t->rt, 20, t->side[e].sink[k], sh_span_none()) == 0, "kill");
+                CHECK(sh_runtime_kill(t->drive.rt, 20, t->side[e].sink[k], sh_span_none()) == 0,
+                      "kill");
             } else {
-                CHECK(sh_runtime_stop(t->rt, 20, t->side[e].sink[k], sh_span_none(), NULL, NULL) >
-                          0,
+                CHECK(sh_runtime_stop(t->drive.rt, 20, t->side[e].sink[k], sh_span_none(), NULL,
+                                      NULL) > 0,
                       "stop");
             }
         }
@@ -185,17 +127,7 @@ static void *end_some(void *arg)
 
 static void make(struct test *t)
 {
-    struct sh_runtime_config cfg;
-    sh_runtime_config_init(&cfg);
-    cfg.mem = sh_mem_counted(&t->mem, sh_mem_system());
-    cfg.execs = 2;
-    cfg.wake = wake;
-    cfg.wake_ud = t;
-    for (unsigned e = 0; e < 2; e++) {
-        t->side[e].rng = sh_rng_seeded_init(&t->side[e].seed, SEED + e);
-        cfg.rng[e] = &t->side[e].rng;
-    }
-    assert_int_equal(sh_runtime_new(&cfg, 1, &t->rt), 0);
+    drive_new(&t->drive, sh_mem_counted(&t->mem, sh_mem_system()), SEED);
     sh_span names[3] = {sh_span_str("a"), sh_span_str("bee"), sh_span_str("go")};
     struct sh_actor_type def = {.id = sh_span_str("sink"),
                                 .ud = t,
@@ -205,23 +137,24 @@ static void make(struct test *t)
                                 .handle = sink};
     const sh_type *sinks;
     const sh_type *senders;
-    assert_int_equal(sh_runtime_type(t->rt, &def, &sinks), 0);
+    assert_int_equal(sh_runtime_type(t->drive.rt, &def, &sinks), 0);
     def = (struct sh_actor_type){.id = sh_span_str("sender"),
                                  .ud = t,
                                  .names = names + 2,
                                  .name_count = 1,
                                  .handle = sender};
-    assert_int_equal(sh_runtime_type(t->rt, &def, &senders), 0);
+    assert_int_equal(sh_runtime_type(t->drive.rt, &def, &senders), 0);
     for (unsigned e = 0; e < 2; e++) {
         struct side *s = &t->side[e];
         for (uint32_t k = 0; k < SINKS; k++) {
-            assert_int_equal(sh_runtime_spawn(t->rt, 1, e, sinks, NULL, &s->sink[k]), 0);
+            assert_int_equal(sh_runtime_spawn(t->drive.rt, 1, e, sinks, NULL, &s->sink[k]), 0);
         }
         for (uint32_t i = 0; i < SENDERS; i++) {
             s->left[i] = TELLS;
-            assert_int_equal(sh_runtime_spawn(t->rt, 1, e, senders, NULL, &s->sender[i]), 0);
+            assert_int_equal(sh_runtime_spawn(t->drive.rt, 1, e, senders, NULL, &s->sender[i]), 0);
             assert_int_equal(
-                sh_runtime_tell(t->rt, 1, s->sender[i], names[2], sh_span_of(&i, sizeof i)), 0);
+                sh_runtime_tell(t->drive.rt, 1, s->sender[i], names[2], sh_span_of(&i, sizeof i)),
+                0);
         }
         atomic_store(&s->senders_left, SENDERS);
     }
@@ -234,38 +167,30 @@ static void settle(struct test *t, struct sh_exec_stats stats[2])
     struct sh_runtime_event ev;
     for (int round = 0; round < 4; round++) {
         for (unsigned e = 0; e < 2; e++) {
-            sh_exec_turn(sh_runtime_exec(t->rt, e), 1u << 30, SIZE_MAX, &turn);
-            while (sh_runtime_event(t->rt, &ev)) {
+            sh_exec_turn(sh_runtime_exec(t->drive.rt, e), 1u << 30, SIZE_MAX, &turn);
+            while (sh_runtime_event(t->drive.rt, &ev)) {
             }
         }
     }
     for (unsigned e = 0; e < 2; e++) {
-        sh_exec_stats(sh_runtime_exec(t->rt, e), &stats[e]);
+        sh_exec_stats(sh_runtime_exec(t->drive.rt, e), &stats[e]);
     }
 }
 
 static void cross(void **state)
 {
     (void)state;
-    static struct test test;
+    static struct test test = {.drive = {.turn_most = 300, .events = true}};
     struct test *t = &test;
     make(t);
-    struct driver drivers[2] = {{t, 0}, {t, 1}};
-    pthread_t threads[3];
-    pthread_create(&threads[0], NULL, drive, &drivers[0]);
-    pthread_create(&threads[1], NULL, drive, &drivers[1]);
-    pthread_create(&threads[2], NULL, end_some, t);
-    pthread_join(threads[2], NULL);
+    drive_start(&t->drive);
+    pthread_t ender;
+    pthread_create(&ender, NULL, end_some, t);
+    pthread_join(ender, NULL);
     while (atomic_load(&t->side[0].senders_left) + atomic_load(&t->side[1].senders_left) > 0) {
         sched_yield();
     }
-    sh_runtime_stop_all(t->rt, 7);
-    while (sh_runtime_actors(t->rt)) {
-        sched_yield();
-    }
-    atomic_store(&t->over, true);
-    pthread_join(threads[0], NULL);
-    pthread_join(threads[1], NULL);
+    drive_end(&t->drive);
     struct sh_exec_stats stats[2];
     settle(t, stats);
     print_message("seeds %d and %d\n", SEED, SEED + 1);
@@ -281,7 +206,7 @@ static void cross(void **state)
     }
     assert_int_equal(t->side[0].taken, t->side[1].handled + stats[1].lost);
     assert_int_equal(t->side[1].taken, t->side[0].handled + stats[0].lost);
-    sh_runtime_free(t->rt);
+    sh_runtime_free(t->drive.rt);
     assert_int_equal(t->mem.live_blocks, 0);
 }
 
