@@ -1,24 +1,17 @@
 /* Nodes in threads, one behaviour at a time: a sleeping host is woken by what another thread gives it; nodes begin and
  * end a hundred times with calls open, and leave no descriptor. */
-#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <shoal.h>
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+#include "process.h"
 
 static shoal_node *node_open(uint32_t threads)
 {
@@ -101,15 +94,6 @@ static void sleeping_host(void **state)
 
 /* --- many lives --- */
 
-static size_t open_files(void)
-{
-    size_t n = 0;
-    for (int fd = 0; fd < 512; fd++) {
-        n += fcntl(fd, F_GETFD) >= 0;
-    }
-    return n;
-}
-
 static int on_inc(shoal_cx *cx, void *state, shoal_bytes value)
 {
     (void)value;
@@ -159,7 +143,7 @@ static void many_lives(void **state)
 {
     (void)state;
     struct life life = {0};
-    size_t files = open_files();
+    int fds = open_fds();
     for (uint32_t i = 0; i < 100; i++) {
         pthread_t callers[2];
         life_open(&life, i % 2);
@@ -177,7 +161,7 @@ static void many_lives(void **state)
         }
         shoal_node_free(life.node);
     }
-    assert_int_equal(open_files(), files);
+    assert_int_equal(open_fds(), fds);
 }
 
 int main(void)

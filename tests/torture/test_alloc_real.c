@@ -7,7 +7,8 @@
  * Which allocation is the k-th depends on the threads: a point that failed may need some runs to fail again. */
 #include "world.h"
 
-#include <dirent.h>
+#include "process.h"
+
 #include <pthread.h>
 #include <time.h>
 
@@ -42,24 +43,6 @@ static unsigned long disarm(struct meter *m)
 }
 
 /* --- two nodes --- */
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-    while (readdir(d)) {
-        n++;
-    }
-    closedir(d);
-    return n;
-}
 
 static shoal_node *born(struct world *w, enum victim which)
 {

@@ -3,10 +3,9 @@
 #include "world.h"
 
 #include "broken.h"
+#include "process.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <time.h>
 
 static const int errors[SITE_COUNT][8] = {
     [AT_socket] = {EMFILE, ENFILE, ENOBUFS, ENOMEM},
@@ -34,24 +33,6 @@ static const int errors[SITE_COUNT][8] = {
 };
 
 /* --- a life --- */
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-    while (readdir(d)) {
-        n++;
-    }
-    closedir(d);
-    return n;
-}
 
 static void die(const char *what, int code)
 {

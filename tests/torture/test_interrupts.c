@@ -7,10 +7,10 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broken.h"
+#include "process.h"
 
 enum { SHORT = -1, PATIENCE_S = 20, TELLS = 20, ASKS = 8 };
 
@@ -98,13 +98,6 @@ static void name_server(int fd)
     m[9] = m[10] = m[11] = 0; /* nothing else, whatever came with the question */
     memcpy(m + end, answer, sizeof answer);
     (void)sendto(fd, m, end + (m[7] ? sizeof answer : 0), 0, (struct sockaddr *)(void *)&from, n);
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static shoal_result *until(struct talk *t, int64_t id, shoal_result **r, const char *what)

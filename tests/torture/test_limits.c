@@ -2,8 +2,6 @@
  * there is room again afterwards. Those that only a hostile peer meets are in tests/unit/. */
 #include "world.h"
 
-#include <time.h>
-
 #include "base/sh_limits.h"
 
 static struct world W;

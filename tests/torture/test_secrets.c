@@ -11,7 +11,6 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crypto/aead.h"

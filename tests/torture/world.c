@@ -1,7 +1,7 @@
 /* tests/torture/world.c - memory that fails at the k-th allocation, the nodes that live on it, and the walk over all k. */
 #include "world.h"
 
-#include <time.h>
+#include "process.h"
 
 /* --- memory --- */
 
@@ -391,13 +391,6 @@ static struct {
     unsigned long shallow;
     const char *only;
 } the;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static unsigned long walk(const struct scenario *s, enum victim victim, uint32_t threads)
 {
