@@ -4,60 +4,7 @@
 
 #include <stdatomic.h>
 
-/* --- an allocator that counts, checks the sizes it is told, and refuses --- */
-
-struct meter {
-    size_t live;
-    size_t blocks;
-    unsigned long asked;
-    unsigned long fail_at; /* 0: never */
-    unsigned long fail_for;
-    unsigned long refused;
-};
-
-union head {
-    size_t size;
-    max_align_t align;
-};
-
-static void *meter_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    struct meter *m = (struct meter *)ud;
-    union head *old = ptr ? (union head *)ptr - 1 : NULL;
-    if (old && old->size != old_size) {
-        fprintf(stderr, "a block of %zu bytes was said to have %zu\n", old->size, old_size);
-        abort();
-    }
-    if (new_size == 0) {
-        if (old) {
-            m->live -= old_size;
-            m->blocks--;
-            memset(ptr, 0xdd, old_size);
-            free(old);
-        }
-        return NULL;
-    }
-    if (new_size > old_size) {
-        m->asked++;
-        if (m->fail_at && m->asked >= m->fail_at && m->asked < m->fail_at + m->fail_for) {
-            m->refused++;
-            return NULL;
-        }
-    }
-    union head *block = (union head *)malloc(sizeof *block + new_size);
-    assert_non_null(block);
-    block->size = new_size;
-    memset(block + 1, 0xaa, new_size);
-    if (old) {
-        memcpy(block + 1, ptr, old_size < new_size ? old_size : new_size);
-        m->live -= old_size;
-        m->blocks--;
-        free(old);
-    }
-    m->live += new_size;
-    m->blocks++;
-    return block + 1;
-}
+#include "meter.h"
 
 /* --- one life of two nodes --- */
 
@@ -302,8 +249,7 @@ static void run(struct life *l, unsigned long fail_at, unsigned long fail_for, u
 {
     memset(l, 0, sizeof *l);
     l->step_ms = step_ms;
-    l->meter.fail_at = fail_at;
-    l->meter.fail_for = fail_for;
+    meter_arm(&l->meter, fail_at, fail_for);
     AGAIN("new", step_new(l, &l->a));
     AGAIN("listen", step_listen(l));
     AGAIN("spawn", step_spawn(l));

@@ -1,4 +1,5 @@
 /* tests/abi/test_sim.c - simulations: nodes of virtual time answer the whole public interface, and misuse is told. */
+#include "meter.h"
 #include "sim_world.h"
 
 /* --- the functions of a node --- */
@@ -195,20 +196,6 @@ static void test_misuse(void **state)
     pair_free(&p);
 }
 
-struct short_memory {
-    int left; /* allocations that still succeed */
-};
-
-static void *resize_short(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    struct short_memory *m = ud;
-    if (new_size == 0) {
-        free(ptr);
-        return NULL;
-    }
-    return new_size > old_size && m->left-- <= 0 ? NULL : realloc(ptr, new_size);
-}
-
 /* A node that cannot have its memory is an error, wherever it ran out; the simulation goes on. */
 static void test_node_without_memory(void **state)
 {
@@ -216,30 +203,32 @@ static void test_node_without_memory(void **state)
     static const char *const any[] = {"/ip4/0.0.0.0/tcp/4001"};
     shoal_sim *sim;
     shoal_node *node = NULL;
-    struct short_memory m = {0};
+    struct meter m = {0};
     shoal_node_config cfg;
     shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.resize = resize_short;
+    cfg.resize = meter_resize;
     cfg.memory_ud = &m;
     cfg.listen = any;
     cfg.listen_count = 1;
     cfg.log_level = SHOAL_LOG_OFF;
     assert_int_equal(shoal_sim_new(7, &sim), 0);
-    int failed = 0, code;
+    unsigned failed = 0;
     for (;; failed++) {
-        m.left = failed;
-        code = shoal_sim_node(sim, &cfg, &node);
+        meter_arm(&m, failed + 1, METER_FOR_EVER);
+        int code = shoal_sim_node(sim, &cfg, &node);
         if (code == 0) {
             break;
         }
         assert_int_equal(code, SHOAL_E_LIMIT);
         assert_null(node);
+        assert_int_equal(m.blocks, 0);
         assert_int_equal(shoal_sim_advance(sim, MS), 0);
     }
     assert_in_range(failed, 5, 1000);
-    m.left = 1000000;
+    meter_disarm(&m);
     assert_int_equal(asked_i64(node, spawn_counter(node), "inc"), 1);
     shoal_node_free(node);
+    assert_int_equal(m.blocks, 0);
     shoal_sim_free(sim);
 }
 

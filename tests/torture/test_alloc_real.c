@@ -26,10 +26,10 @@ static void *locked_resize(void *ud, void *ptr, size_t old_size, size_t new_size
     return block;
 }
 
-static void arm(struct meter *m, unsigned long k, bool on)
+static void arm(struct meter *m, unsigned long fail_at, unsigned long fail_for)
 {
     pthread_mutex_lock(&lock);
-    meter_arm(m, k, on);
+    meter_arm(m, fail_at, fail_for);
     pthread_mutex_unlock(&lock);
 }
 
@@ -226,7 +226,7 @@ static unsigned long point(const struct real *s, enum victim victim, unsigned lo
     }
     w->k = k;
     w->on = on;
-    arm(&w->meter[victim], k, on);
+    arm(&w->meter[victim], k, on ? METER_FOR_EVER : 1);
     s->run(w);
     if (s->stops) {
         settle(w, NULL);

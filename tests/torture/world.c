@@ -1,61 +1,7 @@
-/* tests/torture/world.c - memory that fails at the k-th allocation, the nodes that live on it, and the walk over all k. */
+/* tests/torture/world.c - two nodes on memory that fails at the k-th allocation, their calls, and the walk over all k. */
 #include "world.h"
 
 #include "process.h"
-
-/* --- memory --- */
-
-union head {
-    size_t size;
-    max_align_t align;
-};
-
-void *meter_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    struct meter *m = ud;
-    union head *old = ptr ? (union head *)ptr - 1 : NULL;
-    if (old && old->size != old_size) {
-        fprintf(stderr, "a block of %zu bytes was said to have %zu\n", old->size, old_size);
-        abort();
-    }
-    if (m->armed && new_size > old_size) {
-        m->asked++;
-        if (m->fail_at && (m->on ? m->asked >= m->fail_at : m->asked == m->fail_at)) {
-            m->refused++;
-            return NULL;
-        }
-    }
-    union head *block = NULL;
-    if (new_size) {
-        block = malloc(sizeof *block + new_size); /* always another place: stale pointers show */
-        assert_non_null(block);
-        block->size = new_size;
-        memset(block + 1, 0xaa, new_size < 4096 ? new_size : 4096);
-        memcpy(block + 1, ptr ? ptr : block + 1, old_size < new_size ? old_size : new_size);
-        m->live += new_size;
-        m->blocks++;
-    }
-    if (old) {
-        m->live -= old_size;
-        m->blocks--;
-        memset(ptr, 0xdd, old_size < 4096 ? old_size : 4096);
-        free(old);
-    }
-    return block ? block + 1 : NULL;
-}
-
-void meter_arm(struct meter *m, unsigned long fail_at, bool on)
-{
-    m->asked = m->refused = 0;
-    m->fail_at = fail_at;
-    m->on = on;
-    m->armed = true;
-}
-
-void meter_disarm(struct meter *m)
-{
-    m->armed = false;
-}
 
 void world_fail(const struct world *w, const char *format, ...)
 {
@@ -357,7 +303,7 @@ static unsigned long point(const struct scenario *s, enum victim victim, unsigne
     w->k = k;
     w->on = on;
     struct meter *m = &w->meter[victim];
-    meter_arm(m, k, on);
+    meter_arm(m, k, on ? METER_FOR_EVER : 1);
     s->run(w);
     world_settle(w);
     world_advance(w, 200 * MS);

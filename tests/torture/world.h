@@ -14,22 +14,9 @@
 #include <cmocka.h>
 #include <shoal.h>
 
+#include "meter.h"
+
 enum { MS = 1000, SECOND = 1000 * MS, OPS_MAX = 256 };
-
-/* --- memory --- */
-
-struct meter {
-    size_t live, blocks;
-    unsigned long asked;   /* allocations since it was armed */
-    unsigned long fail_at; /* 0: never */
-    bool on;               /* all from fail_at on, not that one alone */
-    bool armed;
-    unsigned long refused;
-};
-
-void *meter_resize(void *ud, void *ptr, size_t old_size, size_t new_size);
-void meter_arm(struct meter *m, unsigned long fail_at, bool on);
-void meter_disarm(struct meter *m);
 
 /* --- the world --- */
 
