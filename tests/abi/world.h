@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <shoal.h>
 
+#include "actor.h"
 #include "process.h"
 
 static inline shoal_node *node_make(uint32_t threads, bool listens)
@@ -44,44 +45,12 @@ static inline int wait_two(shoal_node *a, shoal_node *b, shoal_result **result, 
     return (*result)->code;
 }
 
-/* The test actor: inc, echo, fail, never (holds for ever), sleepy (answers after 50 ms), whoami, stopme. */
+/* The test actor: the handlers of actor.h, unfit (refuses its value), downs (what it was told of deaths). */
 struct counter {
     int64_t n;
     shoal_pid last_down;
     int downs, down_kind;
 };
-
-static int on_inc(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    struct counter *c = (struct counter *)state;
-    return shoal_reply_i64(cx, c->n += shoal_field_i64(value, "amount", 1));
-}
-
-static int on_echo(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state;
-    return shoal_reply(cx, value);
-}
-
-static int on_fail(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state;
-    return shoal_fail_with(cx, "it broke", "TestError", value);
-}
-
-static int on_never(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state, (void)value;
-    shoal_promise p;
-    return shoal_defer(cx, &p);
-}
-
-static int on_stopme(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state, (void)value;
-    shoal_cx_stop(cx, "asked to");
-    return shoal_reply_nil(cx);
-}
 
 static int on_unfit(shoal_cx *cx, void *state, shoal_bytes value)
 {

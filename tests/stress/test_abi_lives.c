@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <shoal.h>
 
+#include "actor.h"
 #include "process.h"
 
 static shoal_node *node_open(uint32_t threads)
@@ -94,22 +95,9 @@ static void sleeping_host(void **state)
 
 /* --- many lives --- */
 
-static int on_inc(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)value;
-    return shoal_reply_i64(cx, ++*(int64_t *)state);
-}
-
-static int on_later(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    shoal_promise promise; /* which nobody keeps */
-    (void)state, (void)value;
-    return shoal_defer(cx, &promise);
-}
-
 static void life_open(struct life *l, uint32_t threads)
 {
-    static const shoal_handler handlers[] = {{"inc", on_inc}, {"later", on_later}};
+    static const shoal_handler handlers[] = {{"inc", on_inc}, {"never", on_never}};
     static const shoal_actor_type type = {.struct_size = sizeof type,
                                           .id = "stress.life",
                                           .state_size = sizeof(int64_t),
@@ -133,7 +121,7 @@ static void *short_caller(void *ud)
             shoal_result_free(r);
         }
         shoal_lookup(l->node, "nobody", 0, NULL, NULL);
-        shoal_ask(l->node, pid, "later", shoal_nil(), 9000, NULL, NULL);
+        shoal_ask(l->node, pid, "never", shoal_nil(), 9000, NULL, NULL);
     }
     return NULL;
 }

@@ -1,17 +1,7 @@
 /* tests/torture/actor.c - the actor of the torture tests: one handler for each way to answer, ask on, wait, stop. */
 #include "world.h"
 
-/* cx_user is the world, or NULL in actors that need it not. */
-static int on_inc(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    return shoal_reply_i64(cx, *(int64_t *)state += shoal_field_i64(value, "amount", 1));
-}
-
-static int on_echo(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state;
-    return shoal_reply(cx, value);
-}
+#include "actor.h"
 
 static int on_large(shoal_cx *cx, void *state, shoal_bytes value)
 {
@@ -19,19 +9,7 @@ static int on_large(shoal_cx *cx, void *state, shoal_bytes value)
     return shoal_reply(cx, t_bytes(300000));
 }
 
-static int on_fail(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state;
-    return shoal_fail_with(cx, "it broke", "TestError", value);
-}
-
-static int on_never(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state, (void)value;
-    shoal_promise p;
-    return shoal_defer(cx, &p);
-}
-
+/* cx_user is the world, or NULL in actors that need it not. */
 static int on_defer(shoal_cx *cx, void *state, shoal_bytes value)
 {
     (void)state, (void)value;
@@ -48,13 +26,6 @@ static int on_hold(shoal_cx *cx, void *state, shoal_bytes value)
     int code = shoal_hold(cx);
     w->held = code == 0 ? cx : NULL;
     return code;
-}
-
-static int on_stopme(shoal_cx *cx, void *state, shoal_bytes value)
-{
-    (void)state, (void)value;
-    shoal_cx_stop(cx, "asked to");
-    return shoal_reply_nil(cx);
 }
 
 static int then_reply(shoal_cx *cx, void *ud, const shoal_result *result)
