@@ -193,16 +193,6 @@ void sh_conns_ready(struct sh_swarm *s, struct sh_swarm_conn *c)
     }
 }
 
-static bool conn_allowed(const struct sh_swarm *s, const sh_peer_id *id)
-{
-    for (size_t i = 0; i < s->cfg.allow_count; i++) {
-        if (sh_peer_id_eq(&s->cfg.allow[i], id)) {
-            return true;
-        }
-    }
-    return s->cfg.allow_count == 0;
-}
-
 /* A new peer over the limit takes the place of the oldest connected one that nobody holds or speaks to. */
 static bool conn_make_room(struct sh_swarm *s)
 {
@@ -230,7 +220,7 @@ void sh_conns_up(struct sh_swarm *s, struct sh_swarm_conn *c, const sh_peer_id *
         sh_conns_die(s, c, 0, SH_E_UNREACHABLE, "the address is this node's own");
         return;
     }
-    if (!conn_allowed(s, id)) {
+    if (!sh_gater_allows(s, id)) {
         c->gated = true;
         sh_conns_die(s, c, CONN_GATED, SH_E_REFUSED, "the peer is not in the allow list");
         return;

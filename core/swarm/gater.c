@@ -1,8 +1,32 @@
-/* swarm/gater.c - admission of inbound connections before their handshake. */
+/* swarm/gater.c - admission: of inbound connections before their handshake, of peers after it. */
 #include "swarm/gater.h"
 
 #include "base/hash.h"
 #include "swarm/conns.h"
+
+/* The list was lent: who may connect is looked at for life. */
+int sh_gater_init(struct sh_swarm *s, const struct sh_swarm_config *cfg)
+{
+    s->gater.seed = sh_rng_u64(cfg->rng);
+    s->cfg.allow = NULL;
+    if (cfg->allow_count == 0) {
+        return 0;
+    }
+    sh_peer_id *copy = sh_mem_array(cfg->mem, cfg->allow_count, sizeof *copy);
+    if (!copy) {
+        return SH_E_NOMEM;
+    }
+    memcpy(copy, cfg->allow, cfg->allow_count * sizeof *copy);
+    s->cfg.allow = s->allow = copy;
+    return 0;
+}
+
+void sh_gater_fini(struct sh_swarm *s)
+{
+    if (s->allow) {
+        sh_mem_free(s->cfg.mem, s->allow, s->cfg.allow_count * sizeof *s->allow);
+    }
+}
 
 /* Network and host part of an IP address: equal prefixes are one network. False: not an IP address (a simulated pipe). */
 static bool gater_ip(const sh_addr *addr, struct sh_endpoint *e, unsigned *host_n, unsigned *net_n)
@@ -85,4 +109,14 @@ int sh_gater_pass(struct sh_swarm *s, const sh_addr *remote)
     }
     sh_conns_die(s, oldest, 0, SH_E_LIMIT, "no handshake, and others wait");
     return 0;
+}
+
+bool sh_gater_allows(const struct sh_swarm *s, const sh_peer_id *id)
+{
+    for (size_t i = 0; i < s->cfg.allow_count; i++) {
+        if (sh_peer_id_eq(&s->cfg.allow[i], id)) {
+            return true;
+        }
+    }
+    return s->cfg.allow_count == 0;
 }

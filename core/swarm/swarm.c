@@ -29,22 +29,6 @@ static void swarm_protocols(struct sh_swarm *s)
     }
 }
 
-/* The list was lent: who may connect is looked at for life. */
-static int swarm_allow(struct sh_swarm *s, const struct sh_swarm_config *cfg)
-{
-    s->cfg.allow = NULL;
-    if (cfg->allow_count == 0) {
-        return 0;
-    }
-    sh_peer_id *copy = sh_mem_array(cfg->mem, cfg->allow_count, sizeof *copy);
-    if (!copy) {
-        return SH_E_NOMEM;
-    }
-    memcpy(copy, cfg->allow, cfg->allow_count * sizeof *copy);
-    s->cfg.allow = s->allow = copy;
-    return 0;
-}
-
 static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uint64_t now_us)
 {
     s->cfg = *cfg;
@@ -71,12 +55,11 @@ static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uin
         err = sh_peer_id_kad_key(&s->self_id, s->self_key);
     }
     sh_ktable_init(&s->table, cfg->mem, s->self_key);
-    s->gater.seed = sh_rng_u64(cfg->rng);
     if (err == 0) {
-        err = sh_noise_static_init(&s->noise, cfg->identity, cfg->rng);
+        err = sh_gater_init(s, cfg);
     }
     if (err == 0) {
-        err = swarm_allow(s, cfg);
+        err = sh_noise_static_init(&s->noise, cfg->identity, cfg->rng);
     }
     int peers = sh_peers_init(s);
     return err != 0 ? err : peers;
@@ -139,9 +122,7 @@ void sh_swarm_free(sh_swarm *s)
     sh_map_bytes_fini(&s->pub_of_value);
     sh_buf_free(s, &s->carried);
     sh_wipe(&s->noise, sizeof s->noise);
-    if (s->allow) {
-        sh_mem_free(s->cfg.mem, s->allow, s->cfg.allow_count * sizeof *s->allow);
-    }
+    sh_gater_fini(s);
     sh_mem_free(s->cfg.mem, s, sizeof *s);
 }
 

@@ -171,7 +171,7 @@ MUTANTS = [
            "            tcp_arm(t, t->armed | UV_WRITABLE);\n            return told;", "            return told;", INTERRUPTS),
     Mutant("question-interrupted", "a question to a name server that a signal interrupts is given up", "core/io/dns.c",
            "    } while (put < 0 && errno == EINTR);", "    } while (put < -1);", INTERRUPTS),
-    Mutant("allow-lent", "the allow list is read after its memory was given back", "core/swarm/swarm.c",
+    Mutant("allow-lent", "the allow list is read after its memory was given back", "core/swarm/gater.c",
            "    memcpy(copy, cfg->allow, cfg->allow_count * sizeof *copy);\n    s->cfg.allow = s->allow = copy;",
            "    memcpy(copy, cfg->allow, cfg->allow_count * sizeof *copy);\n    s->allow = copy;\n    s->cfg.allow = cfg->allow;",
            ("test_swarm_swarm", "test_torture_secrets")),
