@@ -1,4 +1,4 @@
-/* swarm/identify.h - identify (asked of every connection, answered first), push, and the answering side of ping.
+/* swarm/identify.h - identify (asked of every connection, answered first) and push.
  *
  * Rule     a peer that announces the DHT protocol is a server; one that announces other things is a client; one that
  *          does not speak identify at all (Kameo) becomes a server when a registry stream to it negotiates.
@@ -20,9 +20,6 @@ void sh_identify_over(struct sh_swarm *s, sh_stream *st, int err); /* the stream
 void sh_identify_later(struct sh_swarm *s, struct sh_swarm_conn *c);
 uint64_t sh_identify_due(struct sh_swarm *s, struct sh_swarm_conn *c);
 void sh_identify_push_all(struct sh_swarm *s); /* our addresses or mode changed */
-bool sh_identify_ping_open(struct sh_swarm *s, sh_stream *st);
-void sh_identify_ping(struct sh_swarm *s, sh_stream *st, sh_span data);
-void sh_identify_ping_fin(struct sh_swarm *s, sh_stream *st);
 bool sh_identify_addr_fits(const struct sh_swarm_conn *c,
                            const sh_addr *addr); /* may be believed of what came over c */
 

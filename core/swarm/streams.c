@@ -5,6 +5,7 @@
 #include "swarm/kad.h"
 #include "swarm/conns.h"
 #include "swarm/peers.h"
+#include "swarm/ping_serve.h"
 
 enum { STREAM_NEGOTIATION_FAILED = 0x1001, STREAM_TOO_MANY = 0x1002, STREAM_PROTOCOL = 0x1004 };
 
@@ -201,7 +202,7 @@ static void service_data(struct sh_swarm *s, sh_stream *st, sh_span data)
     case SH_SERVE_USER: break;
     case SH_SERVE_IDENTIFY:
     case SH_SERVE_PUSH: sh_identify_data(s, st, data); break;
-    case SH_SERVE_PING: sh_identify_ping(s, st, data); break;
+    case SH_SERVE_PING: sh_ping_serve_data(s, st, data); break;
     case SH_SERVE_KAD: sh_kad_data(s, st, data); break;
     }
 }
@@ -213,7 +214,7 @@ static bool service_open(struct sh_swarm *s, sh_stream *st)
     case SH_SERVE_USER: return true;
     case SH_SERVE_IDENTIFY:
     case SH_SERVE_PUSH: return sh_identify_open(s, st);
-    case SH_SERVE_PING: return sh_identify_ping_open(s, st);
+    case SH_SERVE_PING: return sh_ping_serve_open(s, st);
     case SH_SERVE_KAD: return sh_kad_open(s, st);
     }
     return true;
@@ -353,7 +354,7 @@ bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev
     switch (st->service) {
     case SH_SERVE_IDENTIFY:
     case SH_SERVE_PUSH: sh_identify_fin(s, st); return false;
-    case SH_SERVE_PING: sh_identify_ping_fin(s, st); return false;
+    case SH_SERVE_PING: sh_ping_serve_fin(s, st); return false;
     case SH_SERVE_KAD: sh_kad_fin(s, st); return false;
     case SH_SERVE_USER: break;
     }
@@ -387,7 +388,7 @@ bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_even
         return owed;
     }
     if (st->service == SH_SERVE_PING) {
-        sh_identify_ping(s, st, sh_span_none());
+        sh_ping_serve_data(s, st, sh_span_none());
     } else if (st->service == SH_SERVE_KAD) {
         sh_kad_writable(s, st);
     } else {
