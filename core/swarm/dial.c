@@ -2,11 +2,12 @@
 #include "swarm/dial.h"
 
 #include "swarm/alive.h"
+#include "swarm/conns.h"
 #include "swarm/dial_addr.h"
 #include "swarm/kad.h"
-#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/query.h"
+#include "swarm/routing.h"
 
 enum {
     DIAL_STAGGER_NEAR_US = 30000,
@@ -185,7 +186,7 @@ static void peer_failed(struct sh_swarm *s, struct sh_peer *p)
     }
     p->searched = false;
     if (p->routed && p->holds == 0) {
-        sh_kad_unroute(s, p);
+        sh_routing_remove(s, p);
     }
     sh_kad_unreachable(s, p);
 }

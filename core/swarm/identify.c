@@ -2,9 +2,9 @@
 #include "swarm/identify.h"
 
 #include "base/varint.h"
-#include "swarm/kad.h"
 #include "swarm/conns.h"
 #include "swarm/peers.h"
+#include "swarm/routing.h"
 #include "swarm/streams.h"
 
 enum { IDENTIFY_AGAIN_MS = 1000, IDENTIFY_AGAIN_MAX_MS = 60000 };
@@ -128,9 +128,9 @@ static void identify_apply(struct sh_swarm *s, sh_stream *st)
     if (id->protocol_count > 0) {
         p->identified = true;
         p->spoken = id->spoken;
-        sh_kad_known(s, p, (id->spoken >> identify_proto(s, SH_SERVE_KAD) & 1) != 0);
+        sh_routing_known(s, p, (id->spoken >> identify_proto(s, SH_SERVE_KAD) & 1) != 0);
     }
-    if (sh_kad_owed(s, p)) {
+    if (sh_routing_owed(s, p)) {
         sh_identify_later(s, st->conn);
     } else if (st->outbound) {
         st->conn->identify_wait_ms = 0;
@@ -186,7 +186,7 @@ void sh_identify_over(struct sh_swarm *s, sh_stream *st, int err)
     if (!st->outbound || st->service != SH_SERVE_IDENTIFY || said || err == 0) {
         return;
     }
-    bool asked = sh_kad_unknown(s, st->conn, st->peer) == 0;
+    bool asked = sh_routing_unknown(s, st->conn, st->peer) == 0;
     if (!asked || err != SH_E_UNSUPPORTED) {
         sh_identify_later(s, st->conn);
     }

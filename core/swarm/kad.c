@@ -1,13 +1,14 @@
-/* swarm/kad.c - DHT requests, and the streams of both directions. */
+/* swarm/kad.c - DHT requests, and the streams of both directions: who is routed to is in routing.c. */
 #include "swarm/kad.h"
 
 #include "base/varint.h"
+#include "swarm/conns.h"
 #include "swarm/dial.h"
 #include "swarm/identify.h"
-#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 #include "swarm/query.h"
+#include "swarm/routing.h"
 #include "swarm/streams.h"
 
 enum { KAD_BUF_BYTES = SH_KAD_MESSAGE_MAX + SH_UVARINT_MAX, KAD_TRIES_MAX = 2 };
@@ -33,16 +34,6 @@ static void request_free(struct sh_swarm *s, struct sh_request *r)
     sh_swarm_give(s, r, sizeof *r);
 }
 
-/* It was asked for the sake of those who wait for its place. */
-static void kad_doubt_over(struct sh_swarm *s, struct sh_peer *p)
-{
-    if (p->routed && p->conn_count == 0 && p->holds == 0) {
-        sh_kad_unroute(s, p);
-    } else if (p->routed) {
-        sh_ktable_set_connected(&s->table, p->key, p->ref.index, p->conn_count > 0);
-    }
-}
-
 /* m NULL: it failed. The request is gone afterwards. */
 static void request_settle(struct sh_swarm *s, struct sh_request *r, const struct sh_kad_msg *m)
 {
@@ -55,7 +46,7 @@ static void request_settle(struct sh_swarm *s, struct sh_request *r, const struc
     sh_peer_use(was.peer);
     switch (was.asker) {
     case SH_ASK_HELLO: break;
-    case SH_ASK_DOUBT: kad_doubt_over(s, was.peer); break;
+    case SH_ASK_DOUBT: sh_routing_doubted(s, was.peer); break;
     case SH_ASK_QUERY:
     case SH_ASK_GET: sh_query_settle(s, was.owner, was.peer, m); break;
     case SH_ASK_PUB: sh_pub_settle(s, was.owner, m != NULL); break;
@@ -257,7 +248,7 @@ void sh_kad_unreachable(struct sh_swarm *s, struct sh_peer *p)
     kad_fail_list(s, &failed);
 }
 
-/* --- connections and what is known of peers --- */
+/* --- connections --- */
 
 void sh_kad_up(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
@@ -286,78 +277,6 @@ bool sh_kad_rest(struct sh_swarm *s, struct sh_swarm_conn *c)
     return true;
 }
 
-/* p waits beside a full bucket: is the oldest one in it still there? */
-static void kad_doubt(struct sh_swarm *s, const struct sh_peer *p)
-{
-    uint32_t tag = sh_ktable_doubt(&s->table, p->key);
-    struct sh_peer *old = tag != SH_KTAG_NONE ? sh_slab_at(&s->peers, tag) : NULL;
-    if (old && sh_kad_ask(s, old, SH_KAD_FIND_NODE, SH_ASK_DOUBT, NULL) != 0) {
-        sh_ktable_set_connected(&s->table, old->key, tag, false);
-    }
-}
-
-static void kad_route(struct sh_swarm *s, struct sh_peer *p)
-{
-    uint32_t dropped;
-    if (s->cfg.dht == SH_DHT_OFF) {
-        return;
-    }
-    enum sh_kinsert in =
-        sh_ktable_insert(&s->table, p->key, p->ref.index, p->conn_count > 0, &dropped);
-    if ((in == SH_KIN_ADDED || in == SH_KIN_SPARE) && !p->routed) {
-        p->routed = true;
-        sh_peer_use(p);
-    }
-    if (dropped != SH_KTAG_NONE) {
-        struct sh_peer *old = sh_slab_at(&s->peers, dropped);
-        old->routed = false;
-        sh_peer_unuse(s, old);
-    }
-    if (in == SH_KIN_ADDED) {
-        sh_query_bootstrap_soon(s);
-    } else if (in == SH_KIN_SPARE) {
-        kad_doubt(s, p);
-    }
-    if (p->conn_count > 0 && !p->pushed) {
-        p->pushed = true;
-        sh_pub_to(s, p);
-    }
-}
-
-void sh_kad_unroute(struct sh_swarm *s, struct sh_peer *p)
-{
-    if (p->routed) {
-        p->routed = false;
-        sh_ktable_remove(&s->table, p->key, p->ref.index);
-        sh_peer_unuse(s, p);
-    }
-}
-
-void sh_kad_known(struct sh_swarm *s, struct sh_peer *p, bool server)
-{
-    p->server = server;
-    if (server) {
-        kad_route(s, p);
-    } else {
-        sh_kad_unroute(s, p);
-    }
-}
-
-bool sh_kad_owed(const struct sh_swarm *s, const struct sh_peer *p)
-{
-    return p->server && !p->routed && p != s->self && s->cfg.dht != SH_DHT_OFF;
-}
-
-int sh_kad_unknown(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_peer *p)
-{
-    if (c->state == SH_CONNS_UP && sh_kad_owed(s, p)) { /* it has shown what it is */
-        kad_route(s, p);
-        return sh_kad_owed(s, p) ? SH_E_NOMEM : 0;
-    }
-    bool ask = c->state == SH_CONNS_UP && !p->identified && s->cfg.dht != SH_DHT_OFF;
-    return ask ? sh_kad_ask(s, p, SH_KAD_FIND_NODE, SH_ASK_HELLO, NULL) : 0;
-}
-
 /* --- streams --- */
 
 bool sh_kad_open(struct sh_swarm *s, sh_stream *st)
@@ -365,9 +284,9 @@ bool sh_kad_open(struct sh_swarm *s, sh_stream *st)
     if (st->outbound) {
         if (!st->peer->identified) {
             st->peer->server = true; /* Kameo does not say what it speaks; it has just shown it */
-            kad_route(s, st->peer);
+            sh_routing_add(s, st->peer);
         }
-        if (sh_kad_owed(s, st->peer)) {
+        if (sh_routing_owed(s, st->peer)) {
             sh_identify_later(s, st->conn);
         }
         return true;

@@ -4,9 +4,7 @@
  *          connection); requests wait their turn, answers come in order. A reset is "nothing here" for the request
  *          at its head; those behind it go on a new stream.
  * Server   up to SH_KAD_STREAMS_MAX inbound streams per connection, answered in order until FIN. Serves own names
- *          whatever the mode.
- * Routing  only servers enter the routing table. Who waits beside a full bucket has the oldest peer there that is
- *          not connected asked: it is dialled, and leaves if it cannot be reached. */
+ *          whatever the mode. */
 #ifndef SH_SWARM_KAD_H
 #define SH_SWARM_KAD_H
 
@@ -20,13 +18,7 @@ void sh_kad_up(struct sh_swarm *s, struct sh_swarm_conn *c);
 void sh_kad_down(struct sh_swarm *s, struct sh_swarm_conn *c);
 /* The connection is idle: its stream of requests ends. False: there was none, or somebody waits. */
 bool sh_kad_rest(struct sh_swarm *s, struct sh_swarm_conn *c);
-void sh_kad_known(struct sh_swarm *s, struct sh_peer *p, bool server); /* identify said so */
-/* A server that is not in the table: there was no memory for its bucket. */
-bool sh_kad_owed(const struct sh_swarm *s, const struct sh_peer *p);
-/* It does not speak identify. An error: it could not be asked whether it speaks the DHT protocol. */
-int sh_kad_unknown(struct sh_swarm *s, struct sh_swarm_conn *c, struct sh_peer *p);
 void sh_kad_unreachable(struct sh_swarm *s, struct sh_peer *p);
-void sh_kad_unroute(struct sh_swarm *s, struct sh_peer *p);
 void sh_kad_request_alarm(struct sh_swarm *s, struct sh_request *r);
 void sh_kad_fini(struct sh_swarm *s);
 /* Streams. */

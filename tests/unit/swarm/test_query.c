@@ -10,6 +10,7 @@
 #include "swarm/internal.h"
 #include "swarm/kad.h"
 #include "swarm/peers.h"
+#include "swarm/routing.h"
 #include "swarm_net.h"
 
 static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
@@ -35,7 +36,7 @@ static void knows(unsigned at, unsigned who)
     sh_addr a = snet_addr(&net, who, false);
     struct sh_peer *p = peer_at(at, who);
     assert_true(sh_peer_learn(net.node[at].swarm, p, &a));
-    sh_kad_known(net.node[at].swarm, p, true);
+    sh_routing_known(net.node[at].swarm, p, true);
 }
 
 /* Node 0 is no server, so nobody learns of it, and nobody looks itself up: each knows whom it was told of. */

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "swarm/internal.h"
-#include "swarm/kad.h"
 #include "swarm/peers.h"
 #include "swarm/query.h"
+#include "swarm/routing.h"
 #include "swarm_net.h"
 
 static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
@@ -107,7 +107,7 @@ static void fill_bucket_of(struct sh_swarm *s, const struct sh_peer *who, unsign
     for (unsigned number = 0; have < count; number++) {
         struct sh_peer *p = stranger(s, number);
         if (sh_kprefix(s->self_key, p->key) == prefix) {
-            sh_kad_known(s, p, true);
+            sh_routing_known(s, p, true);
             have++;
         }
     }
@@ -144,7 +144,7 @@ static void test_the_oldest_contact_is_asked_first(void **state)
     sh_addr at = snet_addr(&net, first, false);
     s->booting = true; /* no look-up of its own dials the others */
     sh_peer_learn(s, old, &at);
-    sh_kad_known(s, old, true); /* the oldest of all, not connected, alive */
+    sh_routing_known(s, old, true); /* the oldest of all, not connected, alive */
     fill_bucket_of(s, young, SH_KAD_K - 1);
     snet_dial(&net, second, 0, false, 1);
     snet_run(&net, SECOND);
@@ -152,8 +152,8 @@ static void test_the_oldest_contact_is_asked_first(void **state)
     assert_true(in_table(s, old) && !in_table(s, young));
     assert_int_equal(old->conn_count, 1); /* it was dialled, and stays */
     /* The next that comes asks after the next oldest, whom nobody can reach. */
-    sh_kad_unroute(s, young);
-    sh_kad_known(s, young, true);
+    sh_routing_remove(s, young);
+    sh_routing_known(s, young, true);
     snet_run(&net, SECOND);
     assert_true(in_table(s, old) && in_table(s, young));
     assert_int_equal(s->table.count, SH_KAD_K);
