@@ -1,10 +1,11 @@
-/* swarm/dial.c - jobs per peer, and the rules of death. Dials of addresses are in dial_addr.c. */
+/* swarm/dial.c - jobs per peer. Dials of addresses are in dial_addr.c, the rules of death in loss.c. */
 #include "swarm/dial.h"
 
 #include "swarm/alive.h"
 #include "swarm/conns.h"
 #include "swarm/dial_addr.h"
 #include "swarm/kad.h"
+#include "swarm/loss.h"
 #include "swarm/peers.h"
 #include "swarm/query.h"
 #include "swarm/routing.h"
@@ -81,66 +82,6 @@ static void job_start(struct sh_swarm *s, struct sh_peer *p, bool eager)
     }
 }
 
-static uint64_t loss_base(const struct sh_swarm *s, const struct sh_peer *p)
-{
-    return p->lost_us > s->doubt_us ? p->lost_us : s->doubt_us;
-}
-
-static uint64_t loss_grace(const struct sh_swarm *s, const struct sh_peer *p)
-{
-    uint64_t rtts = 4 * p->rtt_us < s->cfg.peer_timeout_us ? 4 * p->rtt_us : s->cfg.peer_timeout_us;
-    return rtts > s->cfg.closed_grace_us ? rtts : s->cfg.closed_grace_us;
-}
-
-static bool loss_accepted(const struct sh_peer *p)
-{
-    for (unsigned i = 0; i < p->addr_count; i++) {
-        if (p->addrs[i]->outcome == SH_DIAL_ACCEPTED) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool loss_refused(const struct sh_peer *p)
-{
-    unsigned reached = 0;
-    for (unsigned i = 0; i < p->addr_count; i++) {
-        const struct sh_peer_addr *a = p->addrs[i];
-        reached += a->reached ? 1u : 0u;
-        if (a->reached && (a->outcome != SH_DIAL_REFUSED || a->dialling)) {
-            return false;
-        }
-    }
-    return reached > 0;
-}
-
-/* When the loss of p is certain if nothing else happens. */
-static uint64_t loss_deadline(const struct sh_swarm *s, const struct sh_peer *p)
-{
-    return loss_base(s, p) + (loss_accepted(p) ? s->cfg.peer_timeout_us : loss_grace(s, p));
-}
-
-static void loss_tell(struct sh_swarm *s, struct sh_peer *p, const char *why)
-{
-    p->loss = SH_LOSS_TOLD;
-    p->tell_lost = true;
-    p->lost_why = why;
-    sh_note_queue(s, &p->note);
-}
-
-static void loss_judge(struct sh_swarm *s, struct sh_peer *p)
-{
-    if (p->loss != SH_LOSS_OPEN || p->conn_count > 0) {
-        return;
-    }
-    if (loss_refused(p)) {
-        loss_tell(s, p, "all addresses it was reached at refuse");
-    } else if (s->now_us >= loss_deadline(s, p)) {
-        loss_tell(s, p, "it did not return");
-    }
-}
-
 static void peer_arm(struct sh_swarm *s, struct sh_peer *p)
 {
     uint64_t next = UINT64_MAX;
@@ -151,8 +92,8 @@ static void peer_arm(struct sh_swarm *s, struct sh_peer *p)
         next = p->next_start_us;
     }
     next = p->redial_us < next ? p->redial_us : next;
-    if (p->loss == SH_LOSS_OPEN && p->conn_count == 0 && loss_deadline(s, p) < next) {
-        next = loss_deadline(s, p);
+    if (p->loss == SH_LOSS_OPEN && p->conn_count == 0 && sh_loss_deadline(s, p) < next) {
+        next = sh_loss_deadline(s, p);
     }
     sh_alarm_set(s, &p->alarm, next);
 }
@@ -218,7 +159,7 @@ static void job_end(struct sh_swarm *s, struct sh_peer *p)
     }
     p->dialling = false;
     p->eager = false;
-    loss_judge(s, p);
+    sh_loss_judge(s, p);
     bool search = p->wanted && !p->searched && s->cfg.dht != SH_DHT_OFF;
     if (search && sh_query_peer(s, p) == 0) {
         p->searched = true;
@@ -258,7 +199,7 @@ static void job_step(struct sh_swarm *s, struct sh_peer *p)
 
 void sh_dial_peer_alarm(struct sh_swarm *s, struct sh_peer *p)
 {
-    loss_judge(s, p);
+    sh_loss_judge(s, p);
     if (s->now_us >= p->redial_us) {
         p->redial_us = UINT64_MAX;
         if (p->holds > 0) {
@@ -433,7 +374,7 @@ void sh_dial_down(struct sh_swarm *s, struct sh_peer *p, bool silent, const char
         p->addrs[i]->outcome = SH_DIAL_UNTRIED;
     }
     if (silent) {
-        loss_tell(s, p, why);
+        sh_loss_tell(s, p, why);
     }
     job_start(s, p, true);
 }

@@ -1,12 +1,10 @@
-/* swarm/dial.h - who is dialled when: jobs per peer, re-dials and the rules of death.
+/* swarm/dial.h - which peer is dialled when: jobs per peer, re-dials.
  *
  * Shape    a job tries the addresses of one peer, best first, up to SH_DIALS_PER_PEER_MAX at once, a little apart.
  *          A dial of one address, by the user, once or for good, is in dial_addr.h.
  * Rules    An address that fails is left alone for 5 s + tries^2 (at most 5 min) by all but the user's wishes.
- *          A held peer whose last connection went is re-dialled at once at all its addresses, and is lost when
- *          all those it was ever reached at refuse; or when nothing accepted and it is not back within the grace
- *          (4 RTT if that is longer); or, something having accepted, after peer_timeout. Told once; dialling goes on.
- * Note     "refuse" is SH_E_REFUSED of dial_failed; another peer answering at the address counts as the same. */
+ *          A held peer whose last connection went is re-dialled at once at all its addresses, again and again while
+ *          its loss is judged (loss.h), then with back-off. */
 #ifndef SH_SWARM_DIAL_H
 #define SH_SWARM_DIAL_H
 
