@@ -9,20 +9,14 @@ enum { MS = 1000, SECOND = 1000 * MS };
 static inline shoal_node *sim_node(shoal_sim *sim, uint32_t threads, const char *dial)
 {
     static const char *const any[] = {"/ip4/0.0.0.0/tcp/4001"};
-    shoal_node_config cfg;
+    shoal_node_config cfg = loopback_config(threads);
     shoal_node *node = NULL;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.threads = threads;
     cfg.listen = any;
-    cfg.listen_count = 1;
     cfg.dial = &dial;
     cfg.dial_count = dial != NULL;
     cfg.log_level = SHOAL_LOG_ERROR;
-    if (shoal_sim_node(sim, &cfg, &node) < 0) {
-        fprintf(stderr, "node: %s\n", shoal_last_error(NULL));
-    }
-    assert_non_null(node);
-    return node;
+    int code = shoal_sim_node(sim, &cfg, &node);
+    return node_born(code, node);
 }
 
 static inline int64_t asked_i64(shoal_node *node, shoal_pid pid, const char *name)

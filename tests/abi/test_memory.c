@@ -82,11 +82,7 @@ static int finish_drop(struct life *l, shoal_node *node, const char *what, int64
 
 static int node_new(struct life *l, shoal_node **node)
 {
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
-    shoal_node_config cfg;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.listen = any;
-    cfg.listen_count = 1;
+    shoal_node_config cfg = loopback_config(0);
     cfg.log_level = SHOAL_LOG_OFF;
     cfg.ask_timeout_ms = l->step_ms;
     cfg.stop_timeout_ms = l->step_ms;

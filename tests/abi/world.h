@@ -12,24 +12,8 @@
 #include <shoal.h>
 
 #include "actor.h"
+#include "loopback.h"
 #include "process.h"
-
-static inline shoal_node *node_make(uint32_t threads, bool listens)
-{
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
-    shoal_node_config cfg;
-    shoal_node *node = NULL;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.threads = threads;
-    cfg.listen = any;
-    cfg.listen_count = listens;
-    cfg.log_level = SHOAL_LOG_ERROR;
-    if (shoal_node_new(&cfg, &node) < 0) {
-        fprintf(stderr, "node: %s\n", shoal_last_error(NULL));
-    }
-    assert_non_null(node);
-    return node;
-}
 
 /* Both nodes of a test are turned while one of them waits. */
 static inline int wait_two(shoal_node *a, shoal_node *b, shoal_result **result, double seconds)

@@ -12,21 +12,8 @@
 #include <shoal.h>
 
 #include "actor.h"
+#include "loopback.h"
 #include "process.h"
-
-static shoal_node *node_open(uint32_t threads)
-{
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
-    shoal_node_config cfg;
-    shoal_node *node = NULL;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.threads = threads;
-    cfg.listen = any;
-    cfg.listen_count = 1;
-    cfg.log_level = SHOAL_LOG_ERROR;
-    assert_int_equal(shoal_node_new(&cfg, &node), 0);
-    return node;
-}
 
 struct life {
     shoal_node *node;
@@ -72,7 +59,7 @@ static void sleeping_host(void **state)
     for (uint32_t threads = 0; threads < 2; threads++) {
         struct life life = {0};
         pthread_t host;
-        life.node = node_open(threads);
+        life.node = node_make(threads, true);
         atomic_store(&ticks, 0);
         assert_int_equal(pthread_create(&host, NULL, sleeper_main, &life), 0);
         for (int i = 1; i <= 6; i++) {
@@ -103,7 +90,7 @@ static void life_open(struct life *l, uint32_t threads)
                                           .state_size = sizeof(int64_t),
                                           .handlers = handlers,
                                           .handler_count = 2};
-    l->node = node_open(threads);
+    l->node = node_make(threads, true);
     for (int i = 0; i < 2; i++) {
         shoal_spawn_options o = {.struct_size = sizeof o, .flags = i ? SHOAL_ON_HOST : 0};
         assert_int_equal(shoal_spawn(l->node, &type, &o, &l->pids[i]), 0);

@@ -15,6 +15,8 @@
 #include <cmocka.h>
 #include <shoal.h>
 
+#include "loopback.h"
+
 enum { CALLERS = 2, CALLS_MAX = 40000, NAMES = 4, ROUND_MS = 900, ASK_MS = 400 };
 
 struct call {
@@ -265,15 +267,8 @@ static void *host_main(void *ud)
 
 static void side_open(struct side *s, unsigned which, uint32_t threads)
 {
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
-    shoal_node_config cfg;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.threads = threads;
-    cfg.listen = any;
-    cfg.listen_count = 1;
-    cfg.log_level = SHOAL_LOG_ERROR;
     memset(s, 0, sizeof *s);
-    assert_int_equal(shoal_node_new(&cfg, &s->node), 0);
+    s->node = node_make(threads, true);
     for (unsigned i = 0; i < NAMES; i++) {
         shoal_spawn_options o = {.struct_size = sizeof o, .flags = i % 2 ? SHOAL_ON_HOST : 0};
         char name[32];

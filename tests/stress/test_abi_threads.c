@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <shoal.h>
 
+#include "loopback.h"
 #include "process.h"
 
 enum {
@@ -530,16 +531,9 @@ static void *host_main(void *ud)
 
 static void world_open(struct world *w, uint32_t threads)
 {
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
-    shoal_node_config cfg;
     shoal_spawn_options o = {.struct_size = sizeof o, .user = w, .mailbox = 256};
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.threads = threads;
-    cfg.listen = any;
-    cfg.listen_count = 1;
-    cfg.log_level = SHOAL_LOG_ERROR;
     memset(w, 0, sizeof *w);
-    assert_int_equal(shoal_node_new(&cfg, &w->node), 0);
+    w->node = node_make(threads, true);
     for (int i = 0; i < SEQS; i++) {
         o.flags = i % 2 ? SHOAL_ON_HOST : 0;
         assert_int_equal(shoal_spawn(w->node, &types[0], &o, &w->seq[i]), 0);

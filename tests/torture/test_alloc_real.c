@@ -7,6 +7,7 @@
  * Which allocation is the k-th depends on the threads: a point that failed may need some runs to fail again. */
 #include "world.h"
 
+#include "loopback.h"
 #include "process.h"
 
 #include <pthread.h>
@@ -46,14 +47,10 @@ static unsigned long disarm(struct meter *m)
 
 static shoal_node *born(struct world *w, enum victim which)
 {
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"}, *const all[] = {"all"};
+    static const char *const all[] = {"all"};
     struct meter *m = &w->meter[which];
     shoal_node *node = NULL;
-    shoal_node_config cfg;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.threads = w->threads;
-    cfg.listen = any;
-    cfg.listen_count = 1;
+    shoal_node_config cfg = loopback_config(w->threads);
     cfg.admin = all;
     cfg.admin_count = 1;
     cfg.log_level = SHOAL_LOG_OFF;

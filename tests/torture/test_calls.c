@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "broken.h"
+#include "loopback.h"
 #include "process.h"
 
 #include <errno.h>
@@ -42,14 +43,9 @@ static void die(const char *what, int code)
 
 static shoal_node *node_made(uint32_t threads)
 {
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
     shoal_node *node = NULL;
     for (int tries = 0; tries < 40 && !node; tries++) {
-        shoal_node_config cfg;
-        shoal_node_config_init(&cfg, sizeof cfg);
-        cfg.listen = any;
-        cfg.listen_count = 1;
-        cfg.threads = threads;
+        shoal_node_config cfg = loopback_config(threads);
         cfg.log_level = SHOAL_LOG_OFF;
         cfg.ask_timeout_ms = 1000;
         cfg.stop_timeout_ms = 500;

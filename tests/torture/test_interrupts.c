@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "broken.h"
+#include "loopback.h"
 #include "process.h"
 
 enum { SHORT = -1, PATIENCE_S = 20, TELLS = 20, ASKS = 8 };
@@ -122,12 +123,7 @@ static shoal_result *until(struct talk *t, int64_t id, shoal_result **r, const c
 
 static void node_made(struct talk *t, int i, uint32_t threads)
 {
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"};
-    shoal_node_config cfg;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.listen = any;
-    cfg.listen_count = 1;
-    cfg.threads = threads;
+    shoal_node_config cfg = loopback_config(threads);
     cfg.on_log = on_log;
     cfg.on_event = on_event;
     cfg.event_ud = t;

@@ -16,6 +16,7 @@
 #include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/keys.h"
+#include "loopback.h"
 
 enum { SECRETS_MAX = 4000, SAID_MAX = 4 << 20, WINDOW = 8, FORM_MAX = 140 };
 
@@ -218,12 +219,9 @@ static void on_event(void *ud, const char *event, shoal_bytes info)
 
 static shoal_node *node_made(const char *key, const char *allow)
 {
-    static const char *const any[] = {"/ip4/127.0.0.1/tcp/0"}, *const all[] = {"all"};
+    static const char *const all[] = {"all"};
     shoal_node *node = NULL;
-    shoal_node_config cfg;
-    shoal_node_config_init(&cfg, sizeof cfg);
-    cfg.listen = any;
-    cfg.listen_count = 1;
+    shoal_node_config cfg = loopback_config(0);
     cfg.admin = all;
     cfg.admin_count = 1;
     cfg.key = key;
