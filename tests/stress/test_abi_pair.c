@@ -1,58 +1,22 @@
 /* Two threaded nodes over loopback, each polled by its own thread, and callers of both: names, asks, links, promises and
  * ends across the wire while actors come and go; then one node goes away in the middle. Every call ends once. */
-#include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-#include <shoal.h>
-
-#include "loopback.h"
+#include "callers.h"
 
 enum { CALLERS = 2, CALLS_MAX = 40000, NAMES = 4, ROUND_MS = 900, ASK_MS = 400 };
 
-struct call {
-    atomic_uint ends;
-    atomic_int code;
-    bool begun;
-};
-
 struct side {
-    shoal_node *node;
-    atomic_bool over;
+    struct host host;
     shoal_pid near[NAMES]; /* named; the last ones are killed and born again by its callers */
 };
 
 struct caller {
     struct side *side;
-    uint64_t seed;
-    struct call *calls;
-    unsigned used, good, waits, oddities;
+    struct calls calls;
     atomic_bool *over;
 };
-
-static uint64_t next(struct caller *c)
-{
-    uint64_t z = (c->seed += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static void ended(void *ud, const shoal_result *r)
-{
-    struct call *c = ud;
-    atomic_store_explicit(&c->code, r->code, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->ends, 1, memory_order_relaxed);
-}
 
 /* --- actors --- */
 
@@ -118,27 +82,15 @@ static const shoal_actor_type type = {
 
 /* --- callers --- */
 
-static struct call *call_new(struct caller *c)
-{
-    return c->used < CALLS_MAX ? &c->calls[c->used++] : NULL;
-}
-
-static int64_t begun(struct caller *c, struct call *call, int64_t id)
-{
-    call->begun = id > 0;
-    c->oddities += id < SHOAL_E_USAGE || id == 0;
-    return id;
-}
-
 static bool find(struct caller *c, shoal_pid *pid)
 {
     char name[32];
     shoal_result *r = NULL;
-    snprintf(name, sizeof name, "pair-%u", (unsigned)(next(c) % (2 * NAMES)));
-    if (shoal_lookup(c->side->node, name, 0, shoal_keep, &r) < 0) {
+    snprintf(name, sizeof name, "pair-%u", (unsigned)(next(&c->calls) % (2 * NAMES)));
+    if (shoal_lookup(c->side->host.node, name, 0, shoal_keep, &r) < 0) {
         return false;
     }
-    bool found = shoal_wait(c->side->node, &r) == 0;
+    bool found = shoal_wait(c->side->host.node, &r) == 0;
     if (found) {
         *pid = r->pid;
     }
@@ -148,19 +100,19 @@ static bool find(struct caller *c, shoal_pid *pid)
 
 static void do_wait(struct caller *c, shoal_pid pid)
 {
-    shoal_node *node = c->side->node;
+    shoal_node *node = c->side->host.node;
     shoal_result *r = NULL;
     static const size_t sizes[] = {0, 1, 40, 300, 5000, 70000};
     static const unsigned char bytes[70000];
-    size_t size = sizes[next(c) % 6];
+    size_t size = sizes[next(&c->calls) % 6];
     shoal_pack p;
     shoal_pack_init(&p, NULL, 0);
     shoal_put_bytes(&p, bytes, size);
     if (shoal_ask(node, pid, "echo", shoal_packed(&p), 2000, shoal_keep, &r) > 0) {
-        c->waits++;
+        c->calls.waits++;
         if (shoal_wait(node, &r) == 0) {
-            c->good++;
-            c->oddities += r->value.len != shoal_packed(&p).len;
+            c->calls.good++;
+            c->calls.oddities += r->value.len != shoal_packed(&p).len;
         }
         shoal_result_free(r);
     }
@@ -169,31 +121,33 @@ static void do_wait(struct caller *c, shoal_pid pid)
 
 static void do_call(struct caller *c, shoal_pid pid)
 {
-    shoal_node *node = c->side->node;
-    shoal_pid mine = c->side->near[next(c) % NAMES];
-    struct call *call = call_new(c);
+    shoal_node *node = c->side->host.node;
+    shoal_pid mine = c->side->near[next(&c->calls) % NAMES];
+    struct call *call = call_new(&c->calls);
     int64_t id = 0;
     shoal_pack p;
     if (!call) {
         return;
     }
     shoal_pack_init(&p, NULL, 0);
-    switch (next(c) % 6) {
+    switch (next(&c->calls) % 6) {
     case 0:
-        id = begun(c, call, shoal_ask(node, pid, "silent", shoal_nil(), ASK_MS, ended, call));
+        id = begun(&c->calls, call,
+                   shoal_ask(node, pid, "silent", shoal_nil(), ASK_MS, ended, call));
         break;
     case 1:
         shoal_put_ref(&p, node, mine);
-        begun(c, call, shoal_ask(node, pid, "ask_it", shoal_packed(&p), ASK_MS, ended, call));
+        begun(&c->calls, call,
+              shoal_ask(node, pid, "ask_it", shoal_packed(&p), ASK_MS, ended, call));
         break;
-    case 2: begun(c, call, shoal_drain(node, pid, ASK_MS, ended, call)); break;
-    case 3: id = begun(c, call, shoal_done(node, pid, ended, call)); break;
-    case 4: begun(c, call, shoal_info(node, "peers", NULL, ended, call)); break;
+    case 2: begun(&c->calls, call, shoal_drain(node, pid, ASK_MS, ended, call)); break;
+    case 3: id = begun(&c->calls, call, shoal_done(node, pid, ended, call)); break;
+    case 4: begun(&c->calls, call, shoal_info(node, "peers", NULL, ended, call)); break;
     default:
-        id = begun(c, call, shoal_ask(node, pid, "inc", shoal_nil(), ASK_MS, ended, call));
+        id = begun(&c->calls, call, shoal_ask(node, pid, "inc", shoal_nil(), ASK_MS, ended, call));
         break;
     }
-    if (id > 0 && next(c) % 2) {
+    if (id > 0 && next(&c->calls) % 2) {
         shoal_cancel(node, id);
     }
     shoal_pack_free(&p);
@@ -201,16 +155,17 @@ static void do_call(struct caller *c, shoal_pid pid)
 
 static void do_watch(struct caller *c, shoal_pid pid)
 {
-    shoal_node *node = c->side->node;
-    shoal_pid mine = c->side->near[next(c) % NAMES], back;
+    shoal_node *node = c->side->host.node;
+    shoal_pid mine = c->side->near[next(&c->calls) % NAMES], back;
     char text[160];
-    switch (next(c) % 4) {
+    switch (next(&c->calls) % 4) {
     case 0: shoal_monitor(node, mine, pid); break;
     case 1: shoal_link(node, mine, pid); break;
     case 2: shoal_unlink(node, mine, pid); break;
     default:
         if (shoal_pid_text(node, pid, text, sizeof text) > 0) {
-            c->oddities += shoal_pid_parse(node, text, &back) < 0 || !shoal_pid_equal(pid, back);
+            c->calls.oddities +=
+                shoal_pid_parse(node, text, &back) < 0 || !shoal_pid_equal(pid, back);
         }
         break;
     }
@@ -219,9 +174,9 @@ static void do_watch(struct caller *c, shoal_pid pid)
 /* An actor without a name comes, is known to somebody far away, and goes. */
 static void do_birth(struct caller *c, shoal_pid pid)
 {
-    shoal_node *node = c->side->node;
+    shoal_node *node = c->side->host.node;
     shoal_spawn_options o = {
-        .struct_size = sizeof o, .flags = next(c) % 2 ? SHOAL_ON_HOST : 0, .link = pid};
+        .struct_size = sizeof o, .flags = next(&c->calls) % 2 ? SHOAL_ON_HOST : 0, .link = pid};
     shoal_pid child;
     if (shoal_spawn(node, &type, &o, &child) == 0) {
         shoal_pack p;
@@ -238,26 +193,15 @@ static void *caller_main(void *ud)
     struct caller *c = ud;
     shoal_pid pid = c->side->near[0];
     while (!atomic_load_explicit(c->over, memory_order_relaxed)) {
-        switch (next(c) % 12) {
+        switch (next(&c->calls) % 12) {
         case 0: find(c, &pid); break;
         case 1:
         case 2: do_wait(c, pid); break;
         case 3: do_watch(c, pid); break;
         case 4: do_birth(c, pid); break;
         case 5:
-        case 6: shoal_tell(c->side->node, pid, "inc", shoal_nil()); break;
+        case 6: shoal_tell(c->side->host.node, pid, "inc", shoal_nil()); break;
         default: do_call(c, pid); break;
-        }
-    }
-    return NULL;
-}
-
-static void *host_main(void *ud)
-{
-    struct side *s = ud;
-    while (!atomic_load(&s->over)) {
-        if (shoal_poll(s->node, 500, 20) == SHOAL_E_USAGE) {
-            sched_yield();
         }
     }
     return NULL;
@@ -268,13 +212,13 @@ static void *host_main(void *ud)
 static void side_open(struct side *s, unsigned which, uint32_t threads)
 {
     memset(s, 0, sizeof *s);
-    s->node = node_make(threads, true);
+    s->host.node = node_make(threads, true);
     for (unsigned i = 0; i < NAMES; i++) {
         shoal_spawn_options o = {.struct_size = sizeof o, .flags = i % 2 ? SHOAL_ON_HOST : 0};
         char name[32];
         snprintf(name, sizeof name, "pair-%u", which * NAMES + i);
-        assert_int_equal(shoal_spawn(s->node, &type, &o, &s->near[i]), 0);
-        assert_true(shoal_register(s->node, s->near[i], name, NULL, NULL) > 0);
+        assert_int_equal(shoal_spawn(s->host.node, &type, &o, &s->near[i]), 0);
+        assert_true(shoal_register(s->host.node, s->near[i], name, NULL, NULL) > 0);
     }
 }
 
@@ -282,35 +226,25 @@ static void connect_sides(struct side *a, struct side *b)
 {
     char address[256];
     shoal_result *r = NULL;
-    assert_true(shoal_address(a->node, 0, address, sizeof address) > 0);
-    assert_true(shoal_dial(b->node, address, shoal_keep, &r) > 0);
-    assert_int_equal(shoal_wait(b->node, &r), 0);
+    assert_true(shoal_address(a->host.node, 0, address, sizeof address) > 0);
+    assert_true(shoal_dial(b->host.node, address, shoal_keep, &r) > 0);
+    assert_int_equal(shoal_wait(b->host.node, &r), 0);
     shoal_result_free(r);
     for (int i = 0; i < 2; i++) { /* both know the other's names */
         r = NULL;
         struct side *s = i ? b : a;
-        assert_true(shoal_lookup(s->node, i ? "pair-0" : "pair-4", 5000, shoal_keep, &r) > 0);
-        assert_int_equal(shoal_wait(s->node, &r), 0);
+        assert_true(shoal_lookup(s->host.node, i ? "pair-0" : "pair-4", 5000, shoal_keep, &r) > 0);
+        assert_int_equal(shoal_wait(s->host.node, &r), 0);
         shoal_result_free(r);
     }
 }
 
 static void check(struct caller *c)
 {
-    unsigned open = 0, good = 0;
-    for (unsigned k = 0; k < c->used; k++) {
-        unsigned ends = atomic_load(&c->calls[k].ends);
-        if (ends != c->calls[k].begun) {
-            fail_msg("call %u: ended %u times", k, ends);
-        }
-        open += c->calls[k].begun;
-        good += ends && atomic_load(&c->calls[k].code) >= 0;
-    }
-    print_message("  %u of %u waited for good, %u of %u with a callback\n", c->good, c->waits, good,
-                  open);
-    assert_int_equal(c->oddities, 0);
-    assert_true(c->good > 0 && good > 0);
-    free(c->calls);
+    struct sum sum = calls_end(&c->calls);
+    print_message("  %u of %u waited for good, %u of %u with a callback\n", c->calls.good,
+                  c->calls.waits, sum.good, sum.open);
+    assert_true(c->calls.good > 0 && sum.good > 0);
 }
 
 /* One node goes away first, gently or not, while the callers of the other still speak to it. */
@@ -318,20 +252,18 @@ static void round_of(uint32_t threads, bool gently, uint64_t seed)
 {
     static struct side sides[2];
     struct caller callers[2 * CALLERS];
-    pthread_t hosts[2], thread[2 * CALLERS];
+    pthread_t thread[2 * CALLERS];
     atomic_bool over[2] = {false, false};
     const char *given = getenv("SHOAL_SEED");
     seed += given ? strtoull(given, NULL, 10) * 100 : 0;
     for (unsigned i = 0; i < 2; i++) {
         side_open(&sides[i], i, threads);
-        assert_int_equal(pthread_create(&hosts[i], NULL, host_main, &sides[i]), 0);
+        host_start(&sides[i].host);
     }
     connect_sides(&sides[0], &sides[1]);
     for (unsigned i = 0; i < 2 * CALLERS; i++) {
-        callers[i] =
-            (struct caller){.side = &sides[i % 2], .seed = seed + 1000 * i, .over = &over[i % 2]};
-        callers[i].calls = calloc(CALLS_MAX, sizeof *callers[i].calls);
-        assert_non_null(callers[i].calls);
+        callers[i] = (struct caller){.side = &sides[i % 2], .over = &over[i % 2]};
+        callers[i].calls = calls_new(CALLS_MAX, seed + 1000 * i);
         assert_int_equal(pthread_create(&thread[i], NULL, caller_main, &callers[i]), 0);
     }
     for (unsigned side = 0; side < 2; side++) {
@@ -343,14 +275,11 @@ static void round_of(uint32_t threads, bool gently, uint64_t seed)
         }
         if (gently) {
             shoal_result *r = NULL;
-            assert_true(shoal_node_stop(s->node, 1500, shoal_keep, &r) > 0);
-            shoal_wait(s->node, &r);
+            assert_true(shoal_node_stop(s->host.node, 1500, shoal_keep, &r) > 0);
+            shoal_wait(s->host.node, &r);
             shoal_result_free(r);
         }
-        atomic_store(&s->over, true);
-        shoal_wake(s->node);
-        pthread_join(hosts[side], NULL);
-        shoal_node_free(s->node);
+        host_end(&s->host);
     }
     for (unsigned i = 0; i < 2 * CALLERS; i++) {
         check(&callers[i]);

@@ -1,22 +1,10 @@
 /* The public interface from many threads at once: seeded callers do everything the header calls [any] while one thread
  * polls; every call ends once, tells of one thread to one actor stay in order, handlers of one actor never overlap.
- * For the thread sanitizer: what the callers share is relaxed, so that the test orders nothing the library should. */
-#include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+ * For the thread sanitizer. */
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-#include <shoal.h>
-
-#include "loopback.h"
+#include "callers.h"
 #include "process.h"
 
 enum {
@@ -29,48 +17,27 @@ enum {
     ROUND_MS = 600
 };
 
-/* --- one open call --- */
-
-struct call {
-    atomic_uint ends;
-    atomic_int code;
-    bool begun;
-    shoal_node *again; /* begins another call there when it ends as closed */
-};
-
 struct world {
-    shoal_node *node;
-    atomic_bool over;           /* callers go home */
-    atomic_bool host_over;      /* the host too */
-    bool gently;                /* the node is stopped before it is freed */
-    atomic_ullong pids[SHARED]; /* .actor of actors, for everybody to use and end */
-    uint32_t check;
-    shoal_pid seq[SEQS]; /* never ended: the tells to them are counted */
-    atomic_ullong told[SEQS][CALLERS];
-    struct {
-        atomic_int state; /* 0 free, 1 being written, 2 there, 3 being taken */
-        shoal_promise promise;
-    } promises[PROMISES];
-    atomic_uint later_left; /* promises that found no room: answered by nobody */
-};
+    struct host host;
+    atomic_bool over;           /* callers go home; the host later */
+bool gently;                /* the node is stopped before it is freed */
+atomic_ullong pids[SHARED]; /* .actor of actors, for everybody to use and end */
+uint32_t check;
+shoal_pid seq[SEQS]; /* never ended: the tells to them are counted */
+atomic_ullong told[SEQS][CALLERS];
+struct {
+    atomic_int state; /* 0 free, 1 being written, 2 there, 3 being taken */
+    shoal_promise promise;
+} promises[PROMISES];
+atomic_uint later_left; /* promises that found no room: answered by nobody */
+}
+;
 
 struct caller {
     struct world *w;
     unsigned me;
-    uint64_t seed;
-    struct call *calls;
-    unsigned used;
-    unsigned waits; /* asks waited for */
-    unsigned good;
-    unsigned oddities; /* codes that no page has */
+    struct calls calls;
 };
-
-static void ended(void *ud, const shoal_result *r)
-{
-    struct call *c = ud;
-    atomic_store_explicit(&c->code, r->code, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->ends, 1, memory_order_relaxed);
-}
 
 /* The last result of a call that gives many. */
 static void ended_many(void *ud, const shoal_result *r)
@@ -78,14 +45,6 @@ static void ended_many(void *ud, const shoal_result *r)
     if (r->code != 0) {
         ended(ud, r);
     }
-}
-
-static uint64_t next(struct caller *c)
-{
-    uint64_t z = (c->seed += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
 }
 
 static uint64_t seed_of(uint64_t n)
@@ -232,43 +191,28 @@ enum { TYPES = sizeof types / sizeof *types };
 
 /* --- what callers do --- */
 
-static struct call *call_new(struct caller *c)
-{
-    return c->used < CALLS_MAX ? &c->calls[c->used++] : NULL;
-}
-
-/* Notes what beginning a call gave. */
-static int64_t begun(struct caller *c, struct call *call, int64_t id)
-{
-    call->begun = id > 0;
-    if (id < SHOAL_E_USAGE || id == 0) {
-        c->oddities++;
-    }
-    return id;
-}
-
 static void do_spawn(struct caller *c, shoal_pid target)
 {
     struct world *w = c->w;
-    uint64_t r = next(c);
+    uint64_t r = next(&c->calls);
     shoal_spawn_options o = {.struct_size = sizeof o, .user = w};
     shoal_pid pid;
     o.flags = r & 1 ? SHOAL_ON_HOST : 0;
     o.link = (r >> 1) % 4 == 0 ? target : o.link;
     o.monitor = (r >> 3) % 4 == 1 ? target : o.monitor;
-    int code = shoal_spawn(w->node, &types[(r >> 8) % TYPES], &o, &pid);
+    int code = shoal_spawn(w->host.node, &types[(r >> 8) % TYPES], &o, &pid);
     if (code == 0) {
         uint64_t old =
             atomic_exchange_explicit(&w->pids[(r >> 16) % SHARED], pid.actor, memory_order_relaxed);
-        shoal_kill(w->node, (shoal_pid){.actor = old, .check = w->check});
+        shoal_kill(w->host.node, (shoal_pid){.actor = old, .check = w->check});
     } else if (code < SHOAL_E_USAGE) {
-        c->oddities++;
+        c->calls.oddities++;
     }
 }
 
 static void do_tell(struct caller *c)
 {
-    unsigned which = (unsigned)(next(c) % SEQS);
+    unsigned which = (unsigned)(next(&c->calls) % SEQS);
     unsigned char room[64];
     shoal_pack p;
     static _Thread_local uint64_t number;
@@ -276,11 +220,11 @@ static void do_tell(struct caller *c)
     shoal_put_list(&p, 2);
     shoal_put_u64(&p, c->me);
     shoal_put_u64(&p, ++number);
-    int code = shoal_tell(c->w->node, c->w->seq[which], "seq", shoal_packed(&p));
+    int code = shoal_tell(c->w->host.node, c->w->seq[which], "seq", shoal_packed(&p));
     if (code == 0) {
         atomic_fetch_add_explicit(&c->w->told[which][c->me], 1, memory_order_relaxed);
     } else if (code != SHOAL_E_MAILBOX_FULL) {
-        c->oddities++;
+        c->calls.oddities++;
     }
 }
 
@@ -294,16 +238,17 @@ static const char *some_message(uint64_t r)
 static void do_ask_wait(struct caller *c, shoal_pid target)
 {
     shoal_result *r = NULL;
-    const char *name = next(c) % 2 ? "inc" : "pass"; /* what answers soon: who waits is no stress */
-    int64_t id = shoal_ask(c->w->node, target, name, shoal_nil(), WAIT_MS, shoal_keep, &r);
+    const char *name =
+        next(&c->calls) % 2 ? "inc" : "pass"; /* what answers soon: who waits is no stress */
+    int64_t id = shoal_ask(c->w->host.node, target, name, shoal_nil(), WAIT_MS, shoal_keep, &r);
     if (id > 0) {
         double began = now_s();
-        int code = shoal_wait(c->w->node, &r);
-        c->waits++;
-        c->good += code == 0;
+        int code = shoal_wait(c->w->host.node, &r);
+        c->calls.waits++;
+        c->calls.good += code == 0;
         if (now_s() - began > 20) {
             fprintf(stderr, "an ask took %.1f s\n", now_s() - began);
-            c->oddities++;
+            c->calls.oddities++;
         }
         shoal_result_free(r);
     }
@@ -311,38 +256,39 @@ static void do_ask_wait(struct caller *c, shoal_pid target)
 
 static void do_ask(struct caller *c, shoal_pid target)
 {
-    struct call *call = call_new(c);
-    uint64_t r = next(c);
+    struct call *call = call_new(&c->calls);
+    uint64_t r = next(&c->calls);
     if (!call) {
         return;
     }
     int64_t id = begun(
-        c, call, shoal_ask(c->w->node, target, some_message(r), shoal_nil(), WAIT_MS, ended, call));
+        &c->calls, call,
+        shoal_ask(c->w->host.node, target, some_message(r), shoal_nil(), WAIT_MS, ended, call));
     if (id > 0 && (r >> 8) % 2) {
-        shoal_cancel(c->w->node, id);
+        shoal_cancel(c->w->host.node, id);
     }
 }
 
 static void do_watch(struct caller *c, shoal_pid a, shoal_pid b)
 {
-    shoal_node *node = c->w->node;
+    shoal_node *node = c->w->host.node;
     struct call *call;
-    switch (next(c) % 6) {
+    switch (next(&c->calls) % 6) {
     case 0: shoal_monitor(node, a, b); break;
     case 1: shoal_link(node, a, b); break;
     case 2: shoal_unlink(node, a, b); break;
     case 3: shoal_tell(node, a, "bye", shoal_nil()); break;
     case 4:
-        if ((call = call_new(c)) != NULL) {
-            int64_t id = begun(c, call, shoal_done(node, a, ended, call));
-            if (id > 0 && next(c) % 2) {
+        if ((call = call_new(&c->calls)) != NULL) {
+            int64_t id = begun(&c->calls, call, shoal_done(node, a, ended, call));
+            if (id > 0 && next(&c->calls) % 2) {
                 shoal_cancel(node, id);
             }
         }
         break;
     default:
-        if ((call = call_new(c)) != NULL) {
-            begun(c, call, shoal_stop(node, a, ended, call));
+        if ((call = call_new(&c->calls)) != NULL) {
+            begun(&c->calls, call, shoal_stop(node, a, ended, call));
         }
         break;
     }
@@ -350,20 +296,22 @@ static void do_watch(struct caller *c, shoal_pid a, shoal_pid b)
 
 static void do_names(struct caller *c, shoal_pid a)
 {
-    shoal_node *node = c->w->node;
-    uint64_t r = next(c);
+    shoal_node *node = c->w->host.node;
+    uint64_t r = next(&c->calls);
     char name[32];
-    struct call *call = call_new(c);
+    struct call *call = call_new(&c->calls);
     snprintf(name, sizeof name, "name-%u", (unsigned)(r % 8));
     if (!call) {
         return;
     }
     switch ((r >> 8) % 4) {
-    case 0: begun(c, call, shoal_register(node, a, name, ended, call)); break;
-    case 1: begun(c, call, shoal_lookup(node, name, (r >> 16) % 2 ? 20 : 0, ended, call)); break;
+    case 0: begun(&c->calls, call, shoal_register(node, a, name, ended, call)); break;
+    case 1:
+        begun(&c->calls, call, shoal_lookup(node, name, (r >> 16) % 2 ? 20 : 0, ended, call));
+        break;
     case 2: {
         int64_t id = begun(
-            c, call,
+            &c->calls, call,
             shoal_lookup_all(node, name, 0, (r >> 16) % 2 ? SHOAL_FOLLOW : 0, ended_many, call));
         if (id > 0) {
             shoal_cancel(node, id);
@@ -376,30 +324,30 @@ static void do_names(struct caller *c, shoal_pid a)
 
 static void do_texts(struct caller *c, shoal_pid a)
 {
-    shoal_node *node = c->w->node;
+    shoal_node *node = c->w->host.node;
     char text[160];
     shoal_pid back;
     shoal_pack p;
     if (shoal_pid_text(node, a, text, sizeof text) > 0 &&
         (shoal_pid_parse(node, text, &back) < 0 || !shoal_pid_equal(a, back))) {
-        c->oddities++;
+        c->calls.oddities++;
     }
     shoal_pack_init(&p, NULL, 0);
     shoal_put_ref(&p, node, a);
     if (!shoal_pack_error(&p) && shoal_as_ref(node, shoal_packed(&p), &back) < 0) {
-        c->oddities++;
+        c->calls.oddities++;
     }
     shoal_pack_free(&p);
     if (shoal_address(node, 0, text, sizeof text) < 0 ||
         shoal_peer_id(node, text, sizeof text) < 0) {
-        c->oddities++;
+        c->calls.oddities++;
     }
 }
 
 static void do_promise(struct caller *c)
 {
     struct world *w = c->w;
-    uint64_t r = next(c);
+    uint64_t r = next(&c->calls);
     int there = 2;
     unsigned i = (unsigned)(r % PROMISES);
     if (!atomic_compare_exchange_strong(&w->promises[i].state, &there, 3)) {
@@ -408,29 +356,30 @@ static void do_promise(struct caller *c)
     shoal_promise promise = w->promises[i].promise;
     atomic_store(&w->promises[i].state, 0);
     unsigned char one = 1;
-    int code = (r >> 8) % 4 ? shoal_promise_reply(w->node, promise, (shoal_bytes){&one, 1})
-                            : shoal_promise_fail(w->node, promise, "not today");
-    c->oddities += code < 0;
+    int code = (r >> 8) % 4 ? shoal_promise_reply(w->host.node, promise, (shoal_bytes){&one, 1})
+                            : shoal_promise_fail(w->host.node, promise, "not today");
+    c->calls.oddities += code < 0;
     if ((r >> 16) % 4 == 0) {
-        shoal_promise_reply(w->node, promise, shoal_nil()); /* a second answer is dropped */
+        shoal_promise_reply(w->host.node, promise, shoal_nil()); /* a second answer is dropped */
     }
 }
 
 static void do_info(struct caller *c)
 {
     static const char *const whats[] = {"actors", "peers", "names", "routing"};
-    struct call *call = call_new(c);
+    struct call *call = call_new(&c->calls);
     if (call) {
-        begun(c, call, shoal_info(c->w->node, whats[next(c) % 4], NULL, ended, call));
+        begun(&c->calls, call,
+              shoal_info(c->w->host.node, whats[next(&c->calls) % 4], NULL, ended, call));
     }
 }
 
 static void do_drain(struct caller *c, shoal_pid a)
 {
-    struct call *call = call_new(c);
+    struct call *call = call_new(&c->calls);
     if (call) {
-        shoal_tell(c->w->node, a, "inc", shoal_nil());
-        begun(c, call, shoal_drain(c->w->node, a, WAIT_MS, ended, call));
+        shoal_tell(c->w->host.node, a, "inc", shoal_nil());
+        begun(&c->calls, call, shoal_drain(c->w->host.node, a, WAIT_MS, ended, call));
     }
 }
 
@@ -448,22 +397,26 @@ static void ended_again(void *ud, const shoal_result *r)
 
 static void leave_open(struct caller *c)
 {
-    shoal_node *node = c->w->node;
+    shoal_node *node = c->w->host.node;
     for (unsigned i = 0; i < 40; i++) {
-        struct call *call = call_new(c), *spare = call_new(c);
-        shoal_pid a = shared_pid(c->w, next(c));
+        struct call *call = call_new(&c->calls), *spare = call_new(&c->calls);
+        shoal_pid a = shared_pid(c->w, next(&c->calls));
         if (!call || !spare) {
             return;
         }
         call->again = node;
         switch (i % 4) {
-        case 0: begun(c, call, shoal_done(node, c->w->seq[i % SEQS], ended_again, call)); break;
-        case 1:
-            begun(c, call, shoal_lookup_all(node, "nobody", 0, SHOAL_FOLLOW, ended_again, call));
+        case 0:
+            begun(&c->calls, call, shoal_done(node, c->w->seq[i % SEQS], ended_again, call));
             break;
-        case 2: begun(c, call, shoal_info(node, "actors", NULL, ended_again, call)); break;
+        case 1:
+            begun(&c->calls, call,
+                  shoal_lookup_all(node, "nobody", 0, SHOAL_FOLLOW, ended_again, call));
+            break;
+        case 2: begun(&c->calls, call, shoal_info(node, "actors", NULL, ended_again, call)); break;
         default:
-            begun(c, call, shoal_ask(node, a, "later", shoal_nil(), 20000, ended_again, call));
+            begun(&c->calls, call,
+                  shoal_ask(node, a, "later", shoal_nil(), 20000, ended_again, call));
             break;
         }
     }
@@ -476,8 +429,8 @@ static void make_types(struct caller *c)
         shoal_spawn_options o = {.struct_size = sizeof o, .user = c->w};
         shoal_pid pid;
         o.flags = (i + c->me) % 2 ? SHOAL_ON_HOST : 0;
-        c->oddities += shoal_spawn(c->w->node, &types[i / 2], &o, &pid) < 0;
-        shoal_kill(c->w->node, pid);
+        c->calls.oddities += shoal_spawn(c->w->host.node, &types[i / 2], &o, &pid) < 0;
+        shoal_kill(c->w->host.node, pid);
     }
 }
 
@@ -487,7 +440,7 @@ static void *caller_main(void *ud)
     struct world *w = c->w;
     make_types(c);
     while (!atomic_load_explicit(&w->over, memory_order_relaxed)) {
-        uint64_t r = next(c);
+        uint64_t r = next(&c->calls);
         shoal_pid a = shared_pid(w, r), b = shared_pid(w, r >> 16);
         switch ((r >> 32) % 24) {
         case 0: do_spawn(c, a); break;
@@ -498,7 +451,10 @@ static void *caller_main(void *ud)
         case 5: do_texts(c, a); break;
         case 6: do_watch(c, a, b); break;
         case 7: do_drain(c, a); break;
-        case 8: shoal_wake(w->node), (void)shoal_fd(w->node), (void)shoal_backlog(w->node); break;
+        case 8:
+            shoal_wake(w->host.node), (void)shoal_fd(w->host.node),
+                (void)shoal_backlog(w->host.node);
+            break;
         case 9:
         case 10:
         case 11: do_promise(c); break;
@@ -515,34 +471,22 @@ static void *caller_main(void *ud)
     return NULL;
 }
 
-static void *host_main(void *ud)
-{
-    struct world *w = ud;
-    while (!atomic_load(&w->host_over)) {
-        if (shoal_poll(w->node, 500, 20) == SHOAL_E_USAGE) { /* a waiting caller polls just now */
-            sched_yield();
-        }
-        (void)shoal_next_timeout_ms(w->node);
-    }
-    return NULL;
-}
-
 /* --- a round --- */
 
 static void world_open(struct world *w, uint32_t threads)
 {
     shoal_spawn_options o = {.struct_size = sizeof o, .user = w, .mailbox = 256};
     memset(w, 0, sizeof *w);
-    w->node = node_make(threads, true);
+    w->host.node = node_make(threads, true);
     for (int i = 0; i < SEQS; i++) {
         o.flags = i % 2 ? SHOAL_ON_HOST : 0;
-        assert_int_equal(shoal_spawn(w->node, &types[0], &o, &w->seq[i]), 0);
+        assert_int_equal(shoal_spawn(w->host.node, &types[0], &o, &w->seq[i]), 0);
         w->check = w->seq[i].check;
     }
     for (int i = 0; i < SHARED; i++) {
         shoal_pid pid;
         o.flags = i % 2 ? SHOAL_ON_HOST : 0;
-        assert_int_equal(shoal_spawn(w->node, &types[0], &o, &pid), 0);
+        assert_int_equal(shoal_spawn(w->host.node, &types[0], &o, &pid), 0);
         atomic_store(&w->pids[i], pid.actor);
     }
 }
@@ -552,16 +496,16 @@ static void check_told(struct world *w)
 {
     for (unsigned i = 0; i < SEQS; i++) {
         shoal_result *r = NULL;
-        assert_true(shoal_drain(w->node, w->seq[i], 5000, shoal_keep, &r) > 0);
-        assert_int_equal(shoal_wait(w->node, &r), 0);
+        assert_true(shoal_drain(w->host.node, w->seq[i], 5000, shoal_keep, &r) > 0);
+        assert_int_equal(shoal_wait(w->host.node, &r), 0);
         shoal_result_free(r);
         for (unsigned who = 0; who < CALLERS; who++) {
             int64_t got = -1;
             unsigned char number = (unsigned char)who;
             r = NULL;
-            assert_true(shoal_ask(w->node, w->seq[i], "got", (shoal_bytes){&number, 1}, 5000,
+            assert_true(shoal_ask(w->host.node, w->seq[i], "got", (shoal_bytes){&number, 1}, 5000,
                                   shoal_keep, &r) > 0);
-            assert_int_equal(shoal_wait(w->node, &r), 0);
+            assert_int_equal(shoal_wait(w->host.node, &r), 0);
             assert_int_equal(shoal_as_i64(r->value, &got), 0);
             assert_int_equal(got, atomic_load(&w->told[i][who]));
             shoal_result_free(r);
@@ -571,26 +515,19 @@ static void check_told(struct world *w)
 
 static void check_calls(struct caller *callers)
 {
-    unsigned open = 0, good = 0, closed = 0, waits = 0;
+    struct sum all = {0};
+    unsigned waits = 0;
     bool gently = callers->w->gently;
     for (struct caller *c = callers; c < callers + CALLERS; c++) {
-        for (unsigned k = 0; k < c->used; k++) {
-            unsigned ends = atomic_load(&c->calls[k].ends);
-            int code = atomic_load(&c->calls[k].code);
-            if (ends != c->calls[k].begun) {
-                fail_msg("call %u of caller %u: ended %u times", k, c->me, ends);
-            }
-            open += c->calls[k].begun;
-            good += ends && code >= 0;
-            closed += code == SHOAL_E_CLOSED;
-        }
-        waits += c->waits;
-        assert_int_equal(c->oddities, 0);
-        free(c->calls);
+        struct sum sum = calls_end(&c->calls);
+        all.open += sum.open;
+        all.good += sum.good;
+        all.closed += sum.closed;
+        waits += c->calls.waits;
     }
-    print_message("  %u waited for, %u with a callback: %u good, %u closed\n", waits, open, good,
-                  closed);
-    assert_true(waits > 0 && good > 0 && (gently || closed > 0));
+    print_message("  %u waited for, %u with a callback: %u good, %u closed\n", waits, all.open,
+                  all.good, all.closed);
+    assert_true(waits > 0 && all.good > 0 && (gently || all.closed > 0));
 }
 
 static void round_of(uint32_t threads, bool gently)
@@ -598,15 +535,13 @@ static void round_of(uint32_t threads, bool gently)
     static struct world world;
     struct world *w = &world;
     struct caller callers[CALLERS];
-    pthread_t host, thread[CALLERS];
+    pthread_t thread[CALLERS];
     world_open(w, threads);
     w->gently = gently;
-    assert_int_equal(pthread_create(&host, NULL, host_main, w), 0);
+    host_start(&w->host);
     for (unsigned i = 0; i < CALLERS; i++) {
-        callers[i] =
-            (struct caller){.w = w, .me = i, .seed = seed_of(i + 100 * threads + 10 * gently)};
-        callers[i].calls = calloc(CALLS_MAX, sizeof *callers[i].calls);
-        assert_non_null(callers[i].calls);
+        callers[i] = (struct caller){.w = w, .me = i};
+        callers[i].calls = calls_new(CALLS_MAX, seed_of(i + 100 * threads + 10 * gently));
         assert_int_equal(pthread_create(&thread[i], NULL, caller_main, &callers[i]), 0);
     }
     usleep(ROUND_MS * 1000);
@@ -617,14 +552,11 @@ static void round_of(uint32_t threads, bool gently)
     if (gently) {
         shoal_result *r = NULL;
         check_told(w);
-        assert_true(shoal_node_stop(w->node, 3000, shoal_keep, &r) > 0);
-        assert_int_equal(shoal_wait(w->node, &r), 0);
+        assert_true(shoal_node_stop(w->host.node, 3000, shoal_keep, &r) > 0);
+        assert_int_equal(shoal_wait(w->host.node, &r), 0);
         shoal_result_free(r);
     }
-    atomic_store(&w->host_over, true);
-    shoal_wake(w->node);
-    pthread_join(host, NULL);
-    shoal_node_free(w->node);
+    host_end(&w->host);
     check_calls(callers);
 }
 
