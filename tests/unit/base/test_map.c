@@ -4,47 +4,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 
-enum { KEYS = 600, STEPS = 60000 };
-
-static void u64_map_like_the_model(void **state)
-{
-    static uint64_t model[KEYS];
-    static bool there[KEYS];
-    sh_rng_seeded seeded;
-    sh_rng rng = check_rng(&seeded);
-    sh_mem_counter c;
-    sh_map_u64 m;
-    size_t count = 0;
-    (void)state;
-    sh_map_u64_init(&m, sh_mem_counted(&c, sh_mem_system()), sh_rng_u64(&rng), 500);
-    for (int step = 0; step < STEPS; step++) {
-        size_t k = (size_t)sh_rng_below(&rng, KEYS);
-        uint64_t key = k * 4096, v = sh_rng_u64(&rng), old = 0; /* keys alike in the low bits */
-        if (sh_rng_below(&rng, 100) < (step % 20000 < 10000 ? 70u : 30u)) {
-            int rc = sh_map_u64_put(&m, key, v);
-            assert_int_equal(rc, !there[k] && count == 500 ? SH_E_LIMIT : 0);
-            count += rc == 0 && !there[k];
-            there[k] = there[k] || rc == 0;
-            model[k] = rc == 0 ? v : model[k];
-        } else {
-            assert_int_equal(sh_map_u64_del(&m, key, &old), there[k]);
-            assert_true(!there[k] || old == model[k]);
-            count -= there[k];
-            there[k] = false;
-        }
-        k = (size_t)sh_rng_below(&rng, KEYS);
-        assert_int_equal(sh_map_u64_get(&m, k * 4096, &v), there[k]);
-        assert_true(!there[k] || v == model[k]);
-        assert_int_equal(m.count, count);
-    }
-    size_t cursor = 0, walked = 0;
-    for (uint64_t key = 0, v = 0; sh_map_u64_next(&m, &cursor, &key, &v); walked++) {
-        assert_true(there[key / 4096] && model[key / 4096] == v);
-    }
-    assert_int_equal(walked, count);
-    sh_map_u64_fini(&m);
-    assert_int_equal(c.live_bytes, 0);
-}
+enum { KEYS = 600, MOST = 500, STEPS = 60000 };
 
 static sh_span key_of(size_t k, char *buf)
 {
@@ -52,45 +12,84 @@ static sh_span key_of(size_t k, char *buf)
         buf, (size_t)snprintf(buf, 64, "%.*s%zu", (int)(k % 20), "name/of/an/actor/long/long", k));
 }
 
-static void bytes_map_like_the_model(void **state)
+/* Both maps, and an array that knows better. */
+struct models {
+    sh_mem_counter mem;
+    sh_map_u64 u;
+    sh_map_bytes b;
+    uint64_t value[KEYS];
+    bool there[KEYS];
+    size_t count;
+};
+
+/* Puts v at k, or takes k out. */
+static void models_step(struct models *m, size_t k, uint64_t v, bool put)
 {
-    static uint64_t model[KEYS];
-    static bool there[KEYS];
+    char buf[64];
+    uint64_t key = k * 4096, old[2] = {0}; /* keys alike in the low bits */
+    sh_span name = key_of(k, buf);
+    bool there = m->there[k];
+    if (put) {
+        int want = !there && m->count == MOST ? SH_E_LIMIT : 0;
+        assert_int_equal(sh_map_u64_put(&m->u, key, v), want);
+        assert_int_equal(sh_map_bytes_put(&m->b, name, v), want);
+        m->count += want == 0 && !there;
+        m->there[k] = there || want == 0;
+        m->value[k] = want == 0 ? v : m->value[k];
+    } else {
+        assert_int_equal(sh_map_u64_del(&m->u, key, &old[0]), there);
+        assert_int_equal(sh_map_bytes_del(&m->b, name, &old[1]), there);
+        assert_true(!there || (old[0] == m->value[k] && old[1] == m->value[k]));
+        m->count -= there;
+        m->there[k] = false;
+    }
+}
+
+static void models_look(const struct models *m, size_t k)
+{
+    char buf[64];
+    uint64_t v[2] = {0};
+    assert_int_equal(sh_map_u64_get(&m->u, k * 4096, &v[0]), m->there[k]);
+    assert_int_equal(sh_map_bytes_get(&m->b, key_of(k, buf), &v[1]), m->there[k]);
+    assert_true(!m->there[k] || (v[0] == m->value[k] && v[1] == m->value[k]));
+    assert_int_equal(m->u.count, m->count);
+    assert_int_equal(m->b.count, m->count);
+}
+
+static void models_walk(const struct models *m)
+{
+    size_t cursor = 0, walked = 0;
+    for (uint64_t key = 0, v = 0; sh_map_u64_next(&m->u, &cursor, &key, &v); walked++) {
+        assert_true(m->there[key / 4096] && m->value[key / 4096] == v);
+    }
+    assert_int_equal(walked, m->count);
+    cursor = walked = 0;
+    sh_span key;
+    for (; sh_map_bytes_next(&m->b, &cursor, &key, NULL); walked++) {
+        assert_true(sh_map_bytes_get(&m->b, key, NULL));
+    }
+    assert_int_equal(walked, m->count);
+}
+
+static void maps_like_the_model(void **state)
+{
+    static struct models m;
     sh_rng_seeded seeded;
     sh_rng rng = check_rng(&seeded);
-    sh_mem_counter c;
-    sh_map_bytes m;
-    size_t count = 0;
-    char buf[64];
     (void)state;
-    sh_map_bytes_init(&m, sh_mem_counted(&c, sh_mem_system()), sh_rng_u64(&rng), 500);
+    const sh_mem *mem = sh_mem_counted(&m.mem, sh_mem_system());
+    sh_map_u64_init(&m.u, mem, sh_rng_u64(&rng), MOST);
+    sh_map_bytes_init(&m.b, mem, sh_rng_u64(&rng), MOST);
     for (int step = 0; step < STEPS; step++) {
         size_t k = (size_t)sh_rng_below(&rng, KEYS);
-        uint64_t v = sh_rng_u64(&rng), old = 0;
-        if (sh_rng_below(&rng, 100) < (step % 20000 < 10000 ? 70u : 30u)) {
-            int rc = sh_map_bytes_put(&m, key_of(k, buf), v);
-            assert_int_equal(rc, !there[k] && count == 500 ? SH_E_LIMIT : 0);
-            count += rc == 0 && !there[k];
-            there[k] = there[k] || rc == 0;
-            model[k] = rc == 0 ? v : model[k];
-        } else {
-            assert_int_equal(sh_map_bytes_del(&m, key_of(k, buf), &old), there[k]);
-            assert_true(!there[k] || old == model[k]);
-            count -= there[k];
-            there[k] = false;
-        }
-        k = (size_t)sh_rng_below(&rng, KEYS);
-        assert_int_equal(sh_map_bytes_get(&m, key_of(k, buf), &v), there[k]);
-        assert_true(!there[k] || v == model[k]);
+        uint64_t v = sh_rng_u64(&rng);
+        models_step(&m, k, v, sh_rng_below(&rng, 100) < (step % 20000 < 10000 ? 70u : 30u));
+        models_look(&m, (size_t)sh_rng_below(&rng, KEYS));
     }
-    size_t cursor = 0, walked = 0;
-    sh_span key;
-    for (; sh_map_bytes_next(&m, &cursor, &key, NULL); walked++) {
-        assert_true(sh_map_bytes_get(&m, key, NULL));
-    }
-    assert_int_equal(walked, count);
-    sh_map_bytes_fini(&m);
-    assert_int_equal(c.live_bytes, 0);
+    models_walk(&m);
+    sh_map_u64_fini(&m.u);
+    sh_map_bytes_fini(&m.b);
+    assert_int_equal(m.mem.live_bytes, 0);
 }
 
 static void del_takes_a_key_of_the_map_itself(void **state)
@@ -183,8 +182,7 @@ static void generator_is_the_same_everywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(u64_map_like_the_model),
-        cmocka_unit_test(bytes_map_like_the_model),
+        cmocka_unit_test(maps_like_the_model),
         cmocka_unit_test(del_takes_a_key_of_the_map_itself),
         cmocka_unit_test(out_of_memory_changes_nothing),
         cmocka_unit_test(hashes_are_the_same_everywhere),
