@@ -268,35 +268,43 @@ static inline void env_end(struct env *env)
 }
 
 /* A test of its own runtime, which is made for it and must leave nothing: of one executor, of two, or of two and told
- * once for e = 0 and once for e = 1, the executor that somebody in it is on. */
+ * once for e = 0 and once for e = 1, the executor that somebody in it is on; or all of that. */
 struct runtime_test {
     void (*plain)(struct env *env);
     void (*each)(struct env *env, unsigned e);
-    unsigned execs;
+    unsigned execs, execs_max;
 };
-#define ONE(test)  RUNTIME_TEST(test, plain, 1)
-#define TWO(test)  RUNTIME_TEST(test, plain, 2)
-#define EACH(test) RUNTIME_TEST(test, each, 2)
-#define RUNTIME_TEST(test, how, count)                                                             \
+#define ONE(test)   RUNTIME_TEST(test, plain, 1, 1)
+#define TWO(test)   RUNTIME_TEST(test, plain, 2, 2)
+#define EACH(test)  RUNTIME_TEST(test, each, 2, 2)
+#define EVERY(test) RUNTIME_TEST(test, each, 1, 2)
+#define RUNTIME_TEST(test, how, least, most)                                                       \
     {                                                                                              \
         .name = #test, .test_func = on_a_runtime, .initial_state = &(struct runtime_test)          \
         {                                                                                          \
-            .how = (test), .execs = (count)                                                        \
+            .how = (test), .execs = (least), .execs_max = (most)                                   \
         }                                                                                          \
     }
 
-static inline void on_a_runtime(void **state)
+static inline void on_runtime_of(const struct runtime_test *test, unsigned execs)
 {
-    const struct runtime_test *test = *state;
-    for (unsigned e = 0; e < (test->each ? test->execs : 1); e++) {
+    for (unsigned e = 0; e < (test->each ? execs : 1); e++) {
         struct env env;
-        env_start(&env, test->execs);
+        env_start(&env, execs);
         if (test->each) {
             test->each(&env, e);
         } else {
             test->plain(&env);
         }
         env_end(&env);
+    }
+}
+
+static inline void on_a_runtime(void **state)
+{
+    const struct runtime_test *test = *state;
+    for (unsigned execs = test->execs; execs <= test->execs_max; execs++) {
+        on_runtime_of(test, execs);
     }
 }
 

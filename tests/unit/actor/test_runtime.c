@@ -1,26 +1,18 @@
 /* Messages, asks, mailboxes, promises and timers of one and of two executors, told as logs. */
 #include "fixture.h"
 
-static void tell_and_ask(void **state)
+static void tell_and_ask(struct env *env, unsigned e)
 {
-    (void)state;
-    for (unsigned execs = 1; execs <= 2; execs++) {
-        for (unsigned e = 0; e < execs; e++) {
-            struct env env;
-            env_start(&env, execs);
-            sh_pid a = spawn_in(&env, e, env.type, -1);
-            assert_int_equal(tell(&env, a, "echo", "x"), 0);
-            assert_true(ask(&env, a, "echo", "y") > 0);
-            assert_true(ask(&env, a, "nop", "") > 0);
-            run(&env);
-            EXPECT(&env, "echo(x) echo(y) done(y) done() ");
-            env.decision = SH_RESUME;
-            assert_true(ask(&env, a, "fail", "v") > 0);
-            run(&env);
-            EXPECT(&env, "fail(v) error(broken) done(handler,3,broken) ");
-            env_end(&env);
-        }
-    }
+    sh_pid a = spawn_in(env, e, env->type, -1);
+    assert_int_equal(tell(env, a, "echo", "x"), 0);
+    assert_true(ask(env, a, "echo", "y") > 0);
+    assert_true(ask(env, a, "nop", "") > 0);
+    run(env);
+    EXPECT(env, "echo(x) echo(y) done(y) done() ");
+    env->decision = SH_RESUME;
+    assert_true(ask(env, a, "fail", "v") > 0);
+    run(env);
+    EXPECT(env, "fail(v) error(broken) done(handler,3,broken) ");
 }
 
 static void errors_at_the_call(struct env *env)
@@ -163,21 +155,25 @@ static void cancelling(struct env *env, unsigned e)
     assert_int_equal(sh_runtime_cancel(env->rt, 1, 0), SH_E_NOT_FOUND);
 }
 
-static void mailbox_limit(struct env *env)
+/* Of a mailbox of two. */
+static void two_fit(struct env *env, sh_pid a)
 {
-    sh_pid a = spawn_in(env, 0, env->type, 2);
     assert_int_equal(tell(env, a, "nop", ""), 0);
     assert_int_equal(tell(env, a, "nop", ""), 0);
     assert_int_equal(tell(env, a, "nop", ""), SH_E_MAILBOX_FULL);
+}
+
+static void mailbox_limit(struct env *env)
+{
+    sh_pid a = spawn_in(env, 0, env->type, 2);
+    two_fit(env, a);
     assert_true(ask(env, a, "echo", "1") > 0); /* waits in its slot */
     assert_true(ask(env, a, "echo", "2") > 0);
     assert_int_equal(tell(env, a, "echo", "3"), SH_E_MAILBOX_FULL);
     run(env);
     EXPECT(env, "echo(1) echo(2) done(1) done(2) ");
     for (int i = 0; i < 3; i++) { /* what was handled has left exactly its own room */
-        assert_int_equal(tell(env, a, "nop", ""), 0);
-        assert_int_equal(tell(env, a, "nop", ""), 0);
-        assert_int_equal(tell(env, a, "nop", ""), SH_E_MAILBOX_FULL);
+        two_fit(env, a);
         run(env);
     }
     /* An ask that never finds room is not sent. */
@@ -195,9 +191,7 @@ static void gate_across(struct env *env)
 {
     sh_pid a = spawn_in(env, 1, env->type, 2);
     assert_true(sh_exec_enter(sh_runtime_exec(env->rt, 0), 1)); /* so calls come from executor 0 */
-    assert_int_equal(tell(env, a, "nop", ""), 0);
-    assert_int_equal(tell(env, a, "nop", ""), 0);
-    assert_int_equal(tell(env, a, "nop", ""), SH_E_MAILBOX_FULL);
+    two_fit(env, a);
     assert_true(ask(env, a, "echo", "1") > 0);
     assert_int_equal(tell(env, a, "echo", "2"), SH_E_MAILBOX_FULL);
     sh_exec_leave(sh_runtime_exec(env->rt, 0), 1);
@@ -205,9 +199,7 @@ static void gate_across(struct env *env)
     EXPECT(env, "echo(1) done(1) ");
     for (int i = 0; i < 3; i++) { /* what was handled has left exactly its own room */
         assert_true(sh_exec_enter(sh_runtime_exec(env->rt, 0), 1));
-        assert_int_equal(tell(env, a, "nop", ""), 0);
-        assert_int_equal(tell(env, a, "nop", ""), 0);
-        assert_int_equal(tell(env, a, "nop", ""), SH_E_MAILBOX_FULL);
+        two_fit(env, a);
         sh_exec_leave(sh_runtime_exec(env->rt, 0), 1);
         run(env);
     }
@@ -435,7 +427,7 @@ static void a_slice(struct env *env)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tell_and_ask),
+        EVERY(tell_and_ask),
         TWO(errors_at_the_call),
         EACH(asks_from_actors),
         EACH(deadlines),
