@@ -20,18 +20,17 @@ enum {
 struct world {
     struct host host;
     atomic_bool over;           /* callers go home; the host later */
-bool gently;                /* the node is stopped before it is freed */
-atomic_ullong pids[SHARED]; /* .actor of actors, for everybody to use and end */
-uint32_t check;
-shoal_pid seq[SEQS]; /* never ended: the tells to them are counted */
-atomic_ullong told[SEQS][CALLERS];
-struct {
-    atomic_int state; /* 0 free, 1 being written, 2 there, 3 being taken */
-    shoal_promise promise;
-} promises[PROMISES];
-atomic_uint later_left; /* promises that found no room: answered by nobody */
-}
-;
+    bool gently;                /* the node is stopped before it is freed */
+    atomic_ullong pids[SHARED]; /* .actor of actors, for everybody to use and end */
+    uint32_t check;
+    shoal_pid seq[SEQS]; /* never ended: the tells to them are counted */
+    atomic_ullong told[SEQS][CALLERS];
+    struct {
+        atomic_int state; /* 0 free, 1 being written, 2 there, 3 being taken */
+        shoal_promise promise;
+    } promises[PROMISES];
+    atomic_uint later_left; /* promises that found no room: answered by nobody */
+};
 
 struct caller {
     struct world *w;
