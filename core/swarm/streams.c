@@ -1,11 +1,10 @@
-/* swarm/streams.c - negotiation and ownership of streams. */
+/* swarm/streams.c - the life of a stream: negotiated, open, over. Bytes of ours go to services.c, the user's become events. */
 #include "swarm/streams.h"
 
 #include "swarm/identify.h"
-#include "swarm/kad.h"
 #include "swarm/conns.h"
 #include "swarm/peers.h"
-#include "swarm/ping_serve.h"
+#include "swarm/services.h"
 
 enum { STREAM_NEGOTIATION_FAILED = 0x1001, STREAM_TOO_MANY = 0x1002, STREAM_PROTOCOL = 0x1004 };
 
@@ -18,13 +17,6 @@ static sh_conn *stream_machine(const sh_stream *st)
 {
     sh_conns_touch(st->swarm, st->conn);
     return st->conn->machine;
-}
-
-enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto)
-{
-    return proto < s->cfg.protocol_count
-               ? SH_SERVE_USER
-               : (enum sh_service)(SH_SERVE_IDENTIFY + (proto - s->cfg.protocol_count));
 }
 
 static sh_stream *stream_new(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id,
@@ -129,7 +121,7 @@ int sh_streams_open(struct sh_swarm *s, struct sh_swarm_conn *c, unsigned proto,
         return SH_E_LIMIT;
     }
     st->proto = (uint8_t)proto;
-    st->service = sh_streams_service(s, proto);
+    st->service = sh_services_of(s, proto);
     sh_mss_dialer(&st->work->mss, &s->protocols[proto], 1);
     stream_negotiate_out(st);
     *out = st;
@@ -179,13 +171,7 @@ static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t cod
     bool mine = st->service == SH_SERVE_USER && (st->outbound || st->state == SH_STREAM_OPEN);
     if (!mine) {
         if (st->state == SH_STREAM_OPEN || st->outbound) {
-            switch (st->service) {
-            case SH_SERVE_USER:
-            case SH_SERVE_PUSH:
-            case SH_SERVE_PING: break;
-            case SH_SERVE_IDENTIFY: sh_identify_over(s, st, err); break;
-            case SH_SERVE_KAD: sh_kad_over(s, st, err); break;
-            }
+            sh_services_over(s, st, err);
         }
         sh_stream_free(s, st);
         return false;
@@ -194,30 +180,6 @@ static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t cod
     st->err = err;
     st->code = code;
     return stream_tell_end(s, st, ev);
-}
-
-static void service_data(struct sh_swarm *s, sh_stream *st, sh_span data)
-{
-    switch (st->service) {
-    case SH_SERVE_USER: break;
-    case SH_SERVE_IDENTIFY:
-    case SH_SERVE_PUSH: sh_identify_data(s, st, data); break;
-    case SH_SERVE_PING: sh_ping_serve_data(s, st, data); break;
-    case SH_SERVE_KAD: sh_kad_data(s, st, data); break;
-    }
-}
-
-/* False: the service does not want the stream, it is gone. */
-static bool service_open(struct sh_swarm *s, sh_stream *st)
-{
-    switch (st->service) {
-    case SH_SERVE_USER: return true;
-    case SH_SERVE_IDENTIFY:
-    case SH_SERVE_PUSH: return sh_identify_open(s, st);
-    case SH_SERVE_PING: return sh_ping_serve_open(s, st);
-    case SH_SERVE_KAD: return sh_kad_open(s, st);
-    }
-    return true;
 }
 
 static bool stream_refused(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
@@ -234,7 +196,7 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
     if (!st->outbound) {
         st->conn->negotiating--;
         st->proto = (uint8_t)sh_mss_chosen(&st->work->mss);
-        st->service = sh_streams_service(s, st->proto);
+        st->service = sh_services_of(s, st->proto);
     } else {
         st->peer->spoken |= UINT64_C(1) << st->proto;
     }
@@ -243,8 +205,8 @@ static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
         sh_note_queue(s, &st->note);
     }
     if (st->service != SH_SERVE_USER) {
-        if (service_open(s, st) && rest.n > 0) {
-            service_data(s, st, rest);
+        if (sh_services_open(s, st) && rest.n > 0) {
+            sh_services_data(s, st, rest);
         }
         return false;
     }
@@ -314,7 +276,7 @@ bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_
         return false;
     }
     if (st->service != SH_SERVE_USER) {
-        service_data(s, st, data);
+        sh_services_data(s, st, data);
         return false;
     }
     event_of(st, SH_SWARM_STREAM_DATA, ev);
@@ -351,12 +313,9 @@ bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev
         return stream_refused(s, st, ev);
     }
     st->fin_in = true;
-    switch (st->service) {
-    case SH_SERVE_IDENTIFY:
-    case SH_SERVE_PUSH: sh_identify_fin(s, st); return false;
-    case SH_SERVE_PING: sh_ping_serve_fin(s, st); return false;
-    case SH_SERVE_KAD: sh_kad_fin(s, st); return false;
-    case SH_SERVE_USER: break;
+    if (st->service != SH_SERVE_USER) {
+        sh_services_fin(s, st);
+        return false;
     }
     if (st->state != SH_STREAM_OPEN) {
         return false;
@@ -387,13 +346,7 @@ bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_even
         }
         return owed;
     }
-    if (st->service == SH_SERVE_PING) {
-        sh_ping_serve_data(s, st, sh_span_none());
-    } else if (st->service == SH_SERVE_KAD) {
-        sh_kad_writable(s, st);
-    } else {
-        sh_stream_drain(st);
-    }
+    sh_services_writable(s, st);
     return false;
 }
 

@@ -1,7 +1,7 @@
 /* swarm/streams.h - streams of a connection: agree on the protocol, remember whose it is, carry its bytes.
  *
  * Shape    NEGOTIATING -> OPEN -> OVER. A stream belongs to the user or to one of our services (identify, push,
- *          ping, DHT); a service's bytes go to its file, the user's become events.
+ *          ping, DHT); a service's bytes go to its file (services.h), the user's become events.
  * Rule     outbound streams are optimistic: header, proposal and payload leave together. What stands behind the
  *          peer's answer in the same piece is copied, so that two events can be told one after the other. */
 #ifndef SH_SWARM_STREAMS_H
@@ -32,6 +32,5 @@ void sh_stream_free(struct sh_swarm *s, sh_stream *st);
 int sh_stream_send(sh_stream *st, sh_span bytes);
 bool sh_stream_drain(sh_stream *st); /* writes what is kept; true: nothing is left */
 void sh_stream_credit(sh_stream *st, size_t n);
-enum sh_service sh_streams_service(const struct sh_swarm *s, unsigned proto);
 
 #endif

@@ -12,22 +12,10 @@
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 #include "swarm/query.h"
+#include "swarm/services.h"
 #include "swarm/streams.h"
 
 /* --- life --- */
-
-static void swarm_protocols(struct sh_swarm *s)
-{
-    static const char *const ours[] = {
-        "/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0",
-        "/kameo/registry/1.0.0"}; /* in the order of enum sh_service */
-    for (unsigned i = 0; i < s->cfg.protocol_count; i++) {
-        s->protocols[s->protocol_count++] = s->cfg.protocols[i];
-    }
-    for (unsigned i = 0; i < 4; i++) {
-        s->protocols[s->protocol_count++] = ours[i];
-    }
-}
 
 static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uint64_t now_us)
 {
@@ -41,7 +29,7 @@ static int swarm_init(struct sh_swarm *s, const struct sh_swarm_config *cfg, uin
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         sh_list_init(lists[i]);
     }
-    swarm_protocols(s);
+    sh_services_init(s);
     s->serves = cfg->dht == SH_DHT_SERVER;
     sh_alarm_init(&s->boot, SH_ALARM_BOOT);
     sh_alarm_init(&s->sweep, SH_ALARM_SWEEP);
