@@ -1,8 +1,8 @@
 /* swarm/alive.c - silence and pings. */
 #include "swarm/alive.h"
 
-#include "swarm/kad.h"
 #include "swarm/conns.h"
+#include "swarm/kad.h"
 
 enum { ALIVE_AGAIN_US = 1000, ALIVE_MEASURE_US = 1000000 };
 

@@ -1,6 +1,6 @@
 /* swarm/info.c - small questions and commands of the user: peers, own addresses, streams to open, rows for info(). */
-#include "swarm/kad.h"
 #include "swarm/conns.h"
+#include "swarm/kad.h"
 #include "swarm/peers.h"
 #include "swarm/streams.h"
 

@@ -1,6 +1,6 @@
 /* swarm/kad_serve.c - what we answer to other peers' DHT requests. */
-#include "swarm/kad.h"
 #include "swarm/conns.h"
+#include "swarm/kad.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 

@@ -3,10 +3,10 @@
 
 #include "crypto/hash.h"
 #include "swarm/alive.h"
+#include "swarm/conns.h"
 #include "swarm/dial.h"
 #include "swarm/identify.h"
 #include "swarm/kad.h"
-#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 

@@ -1,8 +1,8 @@
 /* swarm/streams.c - the life of a stream: negotiated, open, over. Bytes of ours go to services.c, the user's become events. */
 #include "swarm/streams.h"
 
-#include "swarm/identify.h"
 #include "swarm/conns.h"
+#include "swarm/identify.h"
 #include "swarm/peers.h"
 #include "swarm/services.h"
 

@@ -4,11 +4,11 @@
 
 #include "crypto/secret.h"
 #include "swarm/alive.h"
-#include "swarm/dial_addr.h"
+#include "swarm/conns.h"
 #include "swarm/dial.h"
+#include "swarm/dial_addr.h"
 #include "swarm/identify.h"
 #include "swarm/kad.h"
-#include "swarm/conns.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"
 #include "swarm/query.h"

@@ -1,8 +1,8 @@
 /* What a swarm keeps of peers that are at rest: no stream of the DHT, and one entry each, however their hashes meet. */
 #include "swarms.h"
 
-#include "swarm/kad.h"
 #include "swarm/conns.h"
+#include "swarm/kad.h"
 #include "swarm/peers.h"
 
 static struct sh_swarm_conn *conn_of(unsigned node, unsigned other)
