@@ -14,7 +14,7 @@
 #ifndef SH_IO_IO_H
 #define SH_IO_IO_H
 
-#include "io/calls.h"
+#include "io/syscalls.h"
 #include "node/node.h"
 
 typedef struct sh_io sh_io;

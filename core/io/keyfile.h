@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 #include "crypto/keys.h"
-#include "io/calls.h"
+#include "io/syscalls.h"
 
 enum { SH_KEYFILE_MAX = 256 };
 

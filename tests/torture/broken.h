@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "io/calls.h"
+#include "io/syscalls.h"
 
 /* A call added to the table needs a name here, a wrapper in broken.c, and errors in the tests. */
 #define SITES(X)                                                                                   \

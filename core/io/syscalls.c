@@ -1,5 +1,5 @@
-/* io/calls.c - the real system calls. Wrapped where glibc's prototype is a transparent union or macro. */
-#include "io/calls.h"
+/* io/syscalls.c - the real system calls. Wrapped where glibc's prototype is a transparent union or macro. */
+#include "io/syscalls.h"
 
 #include <fcntl.h>
 #include <sched.h>

@@ -1,10 +1,10 @@
-/* io/calls.h - the system calls the driver makes, as a table.
+/* io/syscalls.h - the system calls the driver makes, as a table.
  *
  * Shape    const table; sh_calls_system() is the real one. A test copies it and breaks one entry.
  * Errors   as the system calls: -1 and errno.
  * Threads  any. */
-#ifndef SH_IO_CALLS_H
-#define SH_IO_CALLS_H
+#ifndef SH_IO_SYSCALLS_H
+#define SH_IO_SYSCALLS_H
 
 #include <poll.h>
 #include <stddef.h>
