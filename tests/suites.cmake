@@ -62,7 +62,7 @@ if(SHOAL_TESTS)
                 string(REGEX REPLACE "^test_" "" name "${name}")
                 shoal_test(NAME test_${suite}_${name} LABEL ${suite} SOURCES "${file}" ${shared} LINK ${link} dep::msgpack)
                 if(suite STREQUAL "torture") # broken.c stands in for the system's calls
-                    target_link_options(test_torture_${name} PRIVATE "-Wl,--wrap=sh_calls_system")
+                    target_link_options(test_torture_${name} PRIVATE "-Wl,--wrap=sh_syscalls_system")
                 endif()
                 if(suite STREQUAL "torture" AND name STREQUAL "secrets") # it sees them pass
                     foreach(passing sh_identity_from_seed sh_identity_from_private sh_x25519_from_random sh_x25519_shared sh_aead_init)

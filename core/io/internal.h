@@ -64,7 +64,7 @@ struct sh_listener {
 
 struct sh_io {
     const sh_mem *mem;
-    struct sh_calls calls;
+    struct sh_syscalls calls;
     sh_log log;
     sh_node *node;
     sh_exec *loop; /* executor 0 */

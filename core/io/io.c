@@ -309,7 +309,7 @@ static void io_fork_mark(struct sh_io *io)
 static bool io_entropy(void *ud, void *out, size_t n)
 {
     struct sh_io *io = ud;
-    bool good = sh_calls_random(&io->calls, out, n);
+    bool good = sh_syscalls_random(&io->calls, out, n);
     if (!good) {
         atomic_store(&io->no_entropy, true);
     }
@@ -324,7 +324,7 @@ static struct sh_io *io_alloc(const struct sh_io_config *cfg)
         return NULL;
     }
     io->mem = mem;
-    io->calls = cfg->calls ? *cfg->calls : *sh_calls_system();
+    io->calls = cfg->calls ? *cfg->calls : *sh_syscalls_system();
     io->log = cfg->node.log;
     io->spin_us = cfg->spin_us;
     io->pid = getpid();

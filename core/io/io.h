@@ -24,7 +24,7 @@ enum { SH_IO_WHY_MAX = 128 }; /* bytes of a text about a failure, with its NUL *
 struct sh_io_config {
     struct sh_node_config node; /* its driver part (rng, wake) is filled in by sh_io_new */
     uint32_t spin_us; /* after traffic, poll this long, yielding, before blocking; default 20 */
-    const struct sh_calls *calls; /* NULL: the system's */
+    const struct sh_syscalls *calls; /* NULL: the system's */
 };
 void sh_io_config_init(struct sh_io_config *cfg);
 

@@ -11,7 +11,7 @@
 
 #include "crypto/secret.h"
 
-bool sh_calls_random(const struct sh_calls *calls, void *out, size_t n)
+bool sh_syscalls_random(const struct sh_syscalls *calls, void *out, size_t n)
 {
     uint8_t *p = out;
     while (n > 0) {
@@ -29,7 +29,7 @@ bool sh_calls_random(const struct sh_calls *calls, void *out, size_t n)
 static bool system_fill(void *ud, void *out, size_t n)
 {
     (void)ud;
-    return sh_calls_random(sh_calls_system(), out, n);
+    return sh_syscalls_random(sh_syscalls_system(), out, n);
 }
 
 sh_rng sh_system_rng(void)

@@ -22,7 +22,7 @@ int sh_keyfile_load(const char *path, const sh_rng *rng, uint8_t *out, const cha
 int sh_keyfile_create(const char *path, const sh_rng *rng, uint8_t *out, const char **why);
 
 /* n bytes of getrandom(2), which is waited for; false: it failed (a filter of system calls, a broken kernel). */
-bool sh_calls_random(const struct sh_calls *calls, void *out, size_t n);
+bool sh_syscalls_random(const struct sh_syscalls *calls, void *out, size_t n);
 
 /* The same as an sh_rng. */
 sh_rng sh_system_rng(void);

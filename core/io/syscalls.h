@@ -1,6 +1,6 @@
 /* io/syscalls.h - the system calls the driver makes, as a table.
  *
- * Shape    const table; sh_calls_system() is the real one. A test copies it and breaks one entry.
+ * Shape    const table; sh_syscalls_system() is the real one. A test copies it and breaks one entry.
  * Errors   as the system calls: -1 and errno.
  * Threads  any. */
 #ifndef SH_IO_SYSCALLS_H
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-struct sh_calls {
+struct sh_syscalls {
     int (*socket)(int domain, int type, int protocol);
     int (*bind)(int fd, const struct sockaddr *addr, socklen_t n);
     int (*listen)(int fd, int backlog);
@@ -38,6 +38,6 @@ struct sh_calls {
     uint64_t (*now_us)(void); /* monotonic */
 };
 
-const struct sh_calls *sh_calls_system(void);
+const struct sh_syscalls *sh_syscalls_system(void);
 
 #endif

@@ -8,7 +8,7 @@
 
 struct broken broken;
 
-const struct sh_calls *__real_sh_calls_system(void);
+const struct sh_syscalls *__real_sh_syscalls_system(void);
 
 #define NAME(name) #name,
 static const char *const site_names[] = {SITES(NAME)};
@@ -87,7 +87,7 @@ static long unmarked(long rc)
     return rc;
 }
 
-#define REAL             __real_sh_calls_system()
+#define REAL             __real_sh_syscalls_system()
 #define MADE(name, ...)  unmarked((mark(AT_##name + 1), REAL->name(__VA_ARGS__)))
 #define TRIED(name, ...) (fails(AT_##name) ? -1 : MADE(name, __VA_ARGS__))
 
@@ -223,10 +223,10 @@ static uint64_t b_now_us(void)
     return now_us;
 }
 
-const struct sh_calls *__wrap_sh_calls_system(void);
-const struct sh_calls *__wrap_sh_calls_system(void)
+const struct sh_syscalls *__wrap_sh_syscalls_system(void);
+const struct sh_syscalls *__wrap_sh_syscalls_system(void)
 {
 #define ENTRY(name) .name = b_##name,
-    static const struct sh_calls calls = {SITES(ENTRY)};
+    static const struct sh_syscalls calls = {SITES(ENTRY)};
     return &calls;
 }

@@ -27,7 +27,7 @@
 #define SITE(name) AT_##name,
 enum site { SITES(SITE) SITE_COUNT };
 
-_Static_assert(sizeof(struct sh_calls) == SITE_COUNT * sizeof(int (*)(void)),
+_Static_assert(sizeof(struct sh_syscalls) == SITE_COUNT * sizeof(int (*)(void)),
                "every entry has a case");
 
 /* Which thread is inside which entry, for a tracer of this process; in memory that both see. */

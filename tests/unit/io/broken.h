@@ -40,78 +40,78 @@ static inline bool is_broken(struct broken *b)
 
 static inline int broken_socket(int d, int t, int p)
 {
-    return is_broken(&bad_socket) ? -1 : sh_calls_system()->socket(d, t, p);
+    return is_broken(&bad_socket) ? -1 : sh_syscalls_system()->socket(d, t, p);
 }
 
 static inline int broken_bind(int fd, const struct sockaddr *a, socklen_t n)
 {
-    return is_broken(&bad_bind) ? -1 : sh_calls_system()->bind(fd, a, n);
+    return is_broken(&bad_bind) ? -1 : sh_syscalls_system()->bind(fd, a, n);
 }
 
 static inline int broken_listen(int fd, int n)
 {
-    return is_broken(&bad_listen) ? -1 : sh_calls_system()->listen(fd, n);
+    return is_broken(&bad_listen) ? -1 : sh_syscalls_system()->listen(fd, n);
 }
 
 static inline int broken_accept(int fd, struct sockaddr *a, socklen_t *n, int flags)
 {
-    return is_broken(&bad_accept) ? -1 : sh_calls_system()->accept4(fd, a, n, flags);
+    return is_broken(&bad_accept) ? -1 : sh_syscalls_system()->accept4(fd, a, n, flags);
 }
 
 static inline int broken_connect(int fd, const struct sockaddr *a, socklen_t n)
 {
-    return is_broken(&bad_connect) ? -1 : sh_calls_system()->connect(fd, a, n);
+    return is_broken(&bad_connect) ? -1 : sh_syscalls_system()->connect(fd, a, n);
 }
 
 static inline int broken_sockname(int fd, struct sockaddr *a, socklen_t *n)
 {
-    return is_broken(&bad_sockname) ? -1 : sh_calls_system()->getsockname(fd, a, n);
+    return is_broken(&bad_sockname) ? -1 : sh_syscalls_system()->getsockname(fd, a, n);
 }
 
 static inline int broken_setopt(int fd, int l, int o, const void *v, socklen_t n)
 {
-    return is_broken(&bad_setopt) ? -1 : sh_calls_system()->setsockopt(fd, l, o, v, n);
+    return is_broken(&bad_setopt) ? -1 : sh_syscalls_system()->setsockopt(fd, l, o, v, n);
 }
 
 static inline int broken_getopt(int fd, int l, int o, void *v, socklen_t *n)
 {
-    return is_broken(&bad_getopt) ? -1 : sh_calls_system()->getsockopt(fd, l, o, v, n);
+    return is_broken(&bad_getopt) ? -1 : sh_syscalls_system()->getsockopt(fd, l, o, v, n);
 }
 
 static inline ssize_t broken_recv(int fd, void *p, size_t n, int flags)
 {
     size_t most = bad_recv.most && bad_recv.most < n ? bad_recv.most : n;
-    return is_broken(&bad_recv) ? -1 : sh_calls_system()->recv(fd, p, most, flags);
+    return is_broken(&bad_recv) ? -1 : sh_syscalls_system()->recv(fd, p, most, flags);
 }
 
 static inline ssize_t broken_send(int fd, const void *p, size_t n, int flags)
 {
     assert_true(flags & MSG_NOSIGNAL);
     size_t most = bad_send.most && bad_send.most < n ? bad_send.most : n;
-    return is_broken(&bad_send) ? -1 : sh_calls_system()->send(fd, p, most, flags);
+    return is_broken(&bad_send) ? -1 : sh_syscalls_system()->send(fd, p, most, flags);
 }
 
 static inline int broken_eventfd(unsigned v, int flags)
 {
-    return is_broken(&bad_eventfd) ? -1 : sh_calls_system()->eventfd(v, flags);
+    return is_broken(&bad_eventfd) ? -1 : sh_syscalls_system()->eventfd(v, flags);
 }
 
 static inline int broken_spare(void)
 {
-    return is_broken(&bad_spare) ? -1 : sh_calls_system()->spare();
+    return is_broken(&bad_spare) ? -1 : sh_syscalls_system()->spare();
 }
 
 static inline uint64_t broken_now(void)
 {
-    return sh_calls_system()->now_us() + atomic_load(&skipped_us);
+    return sh_syscalls_system()->now_us() + atomic_load(&skipped_us);
 }
 
-static struct sh_calls calls;
+static struct sh_syscalls calls;
 
 static inline int setup(void **state)
 {
     (void)state;
-    calls = *sh_calls_system();
+    calls = *sh_syscalls_system();
     calls.socket = broken_socket;
     calls.bind = broken_bind;
     calls.listen = broken_listen;
@@ -169,9 +169,9 @@ static inline sh_addr address(sh_io *io)
 /* Polls both in turn until cond holds; the bound is of time, so that a slow machine only takes longer. */
 #define UNTIL(a, b, cond)                                                                          \
     do {                                                                                           \
-        uint64_t give_up = sh_calls_system()->now_us() + 20000000u;                                \
+        uint64_t give_up = sh_syscalls_system()->now_us() + 20000000u;                             \
         while (!(cond)) {                                                                          \
-            assert_true(sh_calls_system()->now_us() < give_up);                                    \
+            assert_true(sh_syscalls_system()->now_us() < give_up);                                 \
             assert_int_equal(sh_io_poll(a, 1000, 0, NULL), 0);                                     \
             assert_int_equal(sh_io_poll(b, 1000, 1, NULL), 0);                                     \
         }                                                                                          \

@@ -14,7 +14,7 @@ static int poll_late(struct pollfd *fds, nfds_t n, int timeout_ms)
         atomic_fetch_sub(&gives, 1);
         fake_give(give_to);
     }
-    return sh_calls_system()->poll(fds, n, timeout_ms);
+    return sh_syscalls_system()->poll(fds, n, timeout_ms);
 }
 
 /* The client is read from: its socket is the one that is tried first. */

@@ -390,7 +390,7 @@ static int own_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
     } else if (timeout_ms > 0) {
         own_now_us += (uint64_t)timeout_ms * 1000;
     }
-    return sh_calls_system()->poll(fds, n, 0);
+    return sh_syscalls_system()->poll(fds, n, 0);
 }
 
 /* How often it yields after traffic, each yield being so long, before it sleeps. */
@@ -404,9 +404,9 @@ static unsigned yields_of(sh_io *io, uint64_t yield_us)
     return own_yields;
 }
 
-static struct sh_calls own_calls(void)
+static struct sh_syscalls own_calls(void)
 {
-    struct sh_calls kept = calls;
+    struct sh_syscalls kept = calls;
     own_now_us = calls.now_us();
     calls.now_us = own_now;
     calls.yield = own_yield;
@@ -418,7 +418,7 @@ static struct sh_calls own_calls(void)
 static void test_no_spin_when_crowded(void **state)
 {
     (void)state;
-    struct sh_calls kept = own_calls();
+    struct sh_syscalls kept = own_calls();
     sh_io *io = make(0, false);
     assert_in_range(yields_of(io, 1), 15, 20);
     assert_int_equal(yields_of(io, 40), 1); /* the other end's turn, nothing more */
@@ -441,7 +441,7 @@ static void handler_takes_30_us(struct sh_exec *x)
 static void test_spin_begins_behind_the_work(void **state)
 {
     (void)state;
-    struct sh_calls kept = own_calls();
+    struct sh_syscalls kept = own_calls();
     fake_handler = handler_takes_30_us;
     sh_io *io = make(0, false);
     assert_in_range(yields_of(io, 1), 15, 20);
@@ -458,7 +458,7 @@ static void test_spin_after_a_short_sleep(void **state)
         uint64_t slept_us;
         unsigned least, most; /* yields of the next spin */
     } rows[] = {{10, 35, 40}, {40, 35, 40}, {45, 15, 20}, {900, 15, 20}};
-    struct sh_calls kept = own_calls();
+    struct sh_syscalls kept = own_calls();
     sh_io *io = make(0, false);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         own_woken = io;
