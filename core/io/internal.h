@@ -125,6 +125,8 @@ struct sh_io {
 void sh_io_signal(struct sh_io *io,
                   int fd); /* [any] makes an eventfd readable; safe in a signal handler */
 void sh_io_unsignal(struct sh_io *io, int fd);
+int sh_io_why(char *why, const char *text,
+              int rc); /* text into why[SH_IO_WHY_MAX], if wanted; rc */
 
 /* poll.c: leaves the executor that sh_io_poll serves so that sh_io_fd tells all but timers. Inside it. */
 void sh_io_rest(struct sh_io *io, bool more);
