@@ -7,10 +7,9 @@
 /* Kept of each class: as many small blocks as a full mailbox and a peer's full queue (1 MiB) hold. */
 enum { BLOCK_OWN = SH_POOL_CLASSES, BLOCKS_KEPT_BYTES = 2 << 20 };
 /* The last holds 64 KiB with its name: what a file or an image is cut into. */
-static const uint32_t block_sizes[SH_POOL_CLASSES] = {128,  256,   1024,  4096,
-                                                      8192, 16384, 32768, 66048};
+static const uint32_t block_sizes[SH_POOL_CLASSES] = {256, 1024, 4096, 8192, 16384, 32768, 66048};
 
-/* Messages begin with a cache line: one that moves between threads takes two of them, not three. */
+/* Messages begin with a cache line: a small one that moves between threads takes two of them, not three. */
 enum { CHUNK_ALIGN = 64 };
 
 struct chunk {

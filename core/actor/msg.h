@@ -1,6 +1,6 @@
 /* actor/msg.h - the message: everything that moves between actors, executors and remote is one.
  *
- * Shape    128 bytes. A payload of up to four pieces (name, text, type, value) lies inside when it
+ * Shape    192 bytes. A payload of up to four pieces (name, text, type, value) lies inside when it
  *          fits in SH_MSG_INLINE bytes, else in one block beside it. It is opaque to this layer.
  * Memory   from the pool of an executor (its home) or, made by a thread that is inside none, from
  *          the allocator. A message goes home when handled; homecoming crosses threads in batches.
@@ -83,7 +83,7 @@ enum {
         1u << 7, /* TIMER: belongs to a timer, goes back there. Else: carries an object */
 };
 
-enum { SH_MSG_INLINE = 48, SH_MSG_INLINE_OBJECT = SH_MSG_INLINE - (int)sizeof(sh_object) };
+enum { SH_MSG_INLINE = 112, SH_MSG_INLINE_OBJECT = SH_MSG_INLINE - (int)sizeof(sh_object) };
 
 struct sh_msg {
     sh_msg *next;
@@ -129,7 +129,7 @@ struct sh_msg {
         };
     };
 };
-SH_STATIC_ASSERT(sizeof(sh_msg) == SH_MESSAGE_INLINE_BYTES, "a message is two cache lines");
+SH_STATIC_ASSERT(sizeof(sh_msg) == SH_MESSAGE_INLINE_BYTES, "a message is three cache lines");
 
 /* What a payload is made of; texts longer than SH_TEXT_MAX are cut, names must fit. A value with
  * p = NULL and n > 0 is left for the caller to fill through sh_msg_value_room. */
@@ -223,7 +223,7 @@ static inline bool sh_pid_is_slot(sh_pid p)
 
 /* --- within this layer: the pool of one executor --- */
 
-enum { SH_POOL_CLASSES = 8, SH_POOL_GROW = 64 };
+enum { SH_POOL_CLASSES = 7, SH_POOL_GROW = 64 };
 
 typedef struct sh_msg_pool {
     const sh_mem *mem;

@@ -138,7 +138,7 @@ enum {
     SH_ACTORS_MAX = 1 << 20,       /* max_actors by default */
     SH_ASKS_MAX = 65536,           /* max_asks by default */
     SH_MESSAGE_MAX = 1 << 20,      /* max_message by default: 1 MiB */
-    SH_MESSAGE_INLINE_BYTES = 128, /* a pooled message with name and small value inside */
+    SH_MESSAGE_INLINE_BYTES = 192, /* a pooled message with name and small value inside */
     SH_ASK_TIMEOUT_MS = 5000,      /* default */
     SH_CONFIRM_MS = 100,           /* what another node or thread has to confirm a withdrawal */
     SH_RESTARTS_DEFAULT = 5,       /* max restarts within ... */
@@ -164,7 +164,7 @@ enum {
         512, /* ... for which each counts as more: so many small ones as a core's own cache holds */
     SH_TARGET_WINDOW_START = 64, /* messages a target */
     SH_TARGET_WINDOW_MAILBOXES =
-        4, /* when wider: times the mailbox limit, as most are on their way */
+        8, /* when wider: times the mailbox limit; of a fast sender most are on their way */
     SH_TARGET_WINDOW_MAX = 65536, /* or this, when only memory bounds the mailbox */
     SH_MESSAGE_OVERHEAD = 128,    /* counted beside the frame length */
     SH_SESSION_WIDE_MAX =

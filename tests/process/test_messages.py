@@ -95,7 +95,8 @@ def test_order_of_20000_tells_to_a_slow_receiver(world):
     grown = [now - then for now, then in zip(peak, before)]
     figures["20,000 tells of 1 kB to a slow receiver"] = f"{time.monotonic() - begun:.1f} s, refused {refused}, grown by {grown} KiB"
     assert sent == 20000 and refused > 0
-    assert max(grown) <= 8192, f"KiB grown: sender {grown[0]}, receiver {grown[1]}"
+    window = 8192  # KiB of messages that a session may have out; here 1 kB each, in blocks of 1.2
+    assert grown[0] <= 4096 and grown[1] <= window * 1.5, f"KiB grown: sender {grown[0]}, receiver {grown[1]}"
     assert not [e for e in a.events if e["event"] == "undelivered"], a.events
 
 
