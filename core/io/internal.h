@@ -15,9 +15,11 @@
 #include "io/io.h"
 
 enum {
-    SH_IO_BACKLOG = 511,            /* listen(2): the kernel cuts it to somaxconn */
-    SH_IO_ACCEPTS_MAX = 64,         /* of one listener in one slice */
-    SH_IO_READS_MAX = 8,            /* of one connection in one slice: fairness */
+    SH_IO_BACKLOG = 511,    /* listen(2): the kernel cuts it to somaxconn */
+    SH_IO_ACCEPTS_MAX = 64, /* of one listener in one slice */
+    SH_IO_READS_MAX = 8,    /* of one connection in one slice: fairness */
+    SH_IO_UNREAD_MAX =
+        8, /* times a paused connection is told to be readable before it is disarmed */
     SH_IO_ACCEPT_PAUSE_US = 100000, /* a listener rests when descriptors or memory ran out */
     SH_IO_LINGER_US = 1000000,      /* what a closed connection still holds may leave within this */
     SH_IO_SPIN_US = 20,             /* default: five times faster round trips on two cores */
@@ -43,6 +45,7 @@ struct sh_tcp {
     enum sh_tcp_state state;
     int armed;          /* UV_READABLE | UV_WRITABLE asked of uv */
     bool paused;        /* the node has no room: no reading until SH_NODE_READ */
+    uint8_t unread;     /* times it was told to be readable since */
     bool shut;          /* LINGER: all has left, and FIN */
     bool eof;           /* LINGER: the peer has ended */
     bool dirty;         /* in io->dirty */

@@ -163,8 +163,7 @@ static bool tcp_read_once(struct sh_tcp *t, uint64_t now_us)
     size_t room = 0;
     uint8_t *to = sh_node_room(io->node, t->conn, &room);
     if (room == 0) {
-        t->paused =
-            true; /* disarmed when it tells so once more: mostly the node has room before that */
+        t->paused = true; /* see tcp_deaf */
         return false;
     }
     ssize_t got = io->calls.recv(t->fd, to, room, 0);
@@ -302,6 +301,15 @@ static void tcp_connected(struct sh_tcp *t, uint64_t now_us)
     sh_node_connected(io->node, t->conn, now_us);
 }
 
+/* It has bytes and the node has no room. Mostly that is over within the slice, and disarming would be three system calls
+ * for each block read; only who is told so again and again stops listening. */
+static void tcp_deaf(struct sh_tcp *t)
+{
+    if (++t->unread >= SH_IO_UNREAD_MAX) {
+        tcp_arm(t, t->armed & ~UV_READABLE);
+    }
+}
+
 static void tcp_readiness(uv_poll_t *h, int status, int events)
 {
     struct sh_tcp *t = h->data;
@@ -332,7 +340,7 @@ static void tcp_readiness(uv_poll_t *h, int status, int events)
     } else if (!t->paused) {
         tcp_read(t, now_us);
     } else {
-        tcp_arm(t, t->armed & ~UV_READABLE);
+        tcp_deaf(t);
     }
 }
 
@@ -383,9 +391,12 @@ void sh_tcp_want_read(struct sh_io *io, sh_conn_id conn, uint64_t now_us)
 {
     struct sh_tcp *t = tcp_find(io, conn);
     if (t && t->paused && t->state == SH_TCP_OPEN) {
+        uint32_t before = io->input;
         t->paused = false;
+        t->unread = 0;
         tcp_arm(t, t->armed | UV_READABLE);
         tcp_read(t, now_us); /* it was stopped by a full block: there is more */
+        io->fresh = io->fresh || io->input != before; /* that first, then the others */
     }
 }
 

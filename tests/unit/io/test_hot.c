@@ -114,10 +114,19 @@ static void full_hot(void *ud, sh_node *n, uint64_t now_us)
     }
 }
 
+static atomic_uint sleeps;
+
+static int poll_counted(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    sleeps += timeout_ms != 0;
+    return sh_syscalls_system()->poll(fds, n, timeout_ms);
+}
+
 /* Paused, it is not asked again and again; then what had come is read, whoever tells so. */
 static void test_hot_paused(void **state)
 {
     (void)state;
+    calls.poll = poll_counted;
     struct pair p = hot_pair();
     p.c->conns[p.conn].got_n = 0;
     assert_int_equal(sh_io_inside(p.client, full_hot, &p.conn), 0);
@@ -128,6 +137,9 @@ static void test_hot_paused(void **state)
     for (int i = 0; i < 20; i++) {
         assert_int_equal(sh_io_poll(p.client, 0, 1, NULL), 0);
     }
+    sleeps = 0;
+    assert_int_equal(sh_io_poll(p.client, 0, 20, NULL), 0);
+    assert_in_range(sleeps, 1, 3); /* what it will not read does not keep it awake */
     assert_int_equal(bad_recv.seen, seen);
     assert_int_equal(p.c->conns[p.conn].got_n, 0);
     assert_int_equal(sh_io_inside(p.client, full_hot, &p.conn), 0);
