@@ -33,6 +33,10 @@ struct sh_runtime_config {
      * (see sh_exec_sleep) and something was given to it; once per sleep. */
     void (*wake)(void *ud, unsigned exec);
     void *wake_ud;
+    /* A tell of a thread that has just entered executor 0, to another node, with nothing in the outbox: true if it
+     * was written by the way, else it goes there. NULL: it always does. */
+    bool (*tell_peer)(void *ud, sh_pid to, sh_span name, sh_span value);
+    void *tell_peer_ud;
     /* A coarse monotonic clock in us to find handlers that hold their thread; NULL: not looked for.
      */
     uint64_t (*stall_clock)(void *ud);

@@ -85,6 +85,22 @@ static void io_wake_exec(void *ud, unsigned exec)
     }
 }
 
+/* Inside the loop, from the node: who told much writes by himself, the driver may be asleep. */
+static void io_out(void *ud)
+{
+    struct sh_io *io = ud;
+    if (!sh_io_is_open(io)) {
+        return; /* in a fork the connections are the parent's */
+    }
+    uint64_t now_us = io->calls.now_us();
+    sh_node_flush(io->node, now_us);
+    sh_io_actions(io, now_us);
+    (void)sh_tcp_flush(io, now_us);
+    if (io->handles_changed) {
+        sh_io_signal(io, io->wake_fd); /* its driver arms them */
+    }
+}
+
 void sh_io_changed(struct sh_io *io)
 {
     io->handles_changed = true;
@@ -235,6 +251,8 @@ static int io_build(struct sh_io *io, const struct sh_io_config *cfg, const char
     node.rng = (sh_rng){io_entropy, io};
     node.wake = io_wake_exec;
     node.wake_ud = io;
+    node.out = io_out;
+    node.out_ud = io;
     node.stall_clock = io_stall_clock;
     int rc = sh_node_config_check(&node, why);
     if (rc < 0) {

@@ -22,6 +22,10 @@ struct sh_node_config {
     sh_rng rng;
     void (*wake)(void *ud, unsigned exec); /* [any] as sh_runtime_config.wake */
     void *wake_ud;
+    /* Between turns, inside the loop, by who told much: the driver may write now what there is (sh_node_flush,
+     * sh_node_action). NULL: it goes with the next turn. */
+    void (*out)(void *ud);
+    void *out_ud;
     uint64_t (*stall_clock)(void *ud); /* as sh_runtime_config; NULL: handlers are not timed */
     void *stall_ud;
     const sh_rng *shuffle; /* as sh_runtime_config: the simulator's order; NULL */

@@ -57,6 +57,18 @@ static int node_new_swarm(struct sh_node *n, const struct sh_node_config *cfg, u
     return sh_swarm_new(&swarm, now_us, &n->swarm);
 }
 
+/* Handlers and completions that run while the node is freed find no remote. */
+static bool node_tell_peer(void *ud, sh_pid to, sh_span name, sh_span value)
+{
+    struct sh_node *n = ud;
+    bool full = false;
+    bool told = n->remote && sh_remote_tell(n->remote, to, name, value, &full);
+    if (full && n->cfg.out) {
+        n->cfg.out(n->cfg.out_ud);
+    }
+    return told;
+}
+
 static int node_new_runtime(struct sh_node *n, const struct sh_node_config *cfg, uint64_t now_us)
 {
     struct sh_runtime_config runtime;
@@ -70,6 +82,8 @@ static int node_new_runtime(struct sh_node *n, const struct sh_node_config *cfg,
     runtime.user = n;
     runtime.wake = cfg->wake;
     runtime.wake_ud = cfg->wake_ud;
+    runtime.tell_peer = node_tell_peer;
+    runtime.tell_peer_ud = n;
     runtime.stall_clock = cfg->stall_clock;
     runtime.stall_ud = cfg->stall_ud;
     runtime.self_tag = n->self_tag;
@@ -384,6 +398,12 @@ void sh_node_turn(sh_node *n, size_t handled_max, uint64_t now_us, struct sh_nod
     sh_swarm_flush(n->swarm, now_us);
     *out = (struct sh_node_work){turn.handled, turn.left,
                                  done > 0 || turn.handled > 0 || turn.left > 0};
+}
+
+void sh_node_flush(sh_node *n, uint64_t now_us)
+{
+    n->now_us = now_us;
+    sh_swarm_flush(n->swarm, now_us);
 }
 
 uint64_t sh_node_deadline(const sh_node *n)

@@ -73,6 +73,8 @@ struct sh_node_work {
 /* [loop: inside executor 0, with sh_node_set_token told] One bounded slice: inbox, timers, ready actors (at most handled_max), what
  * they sent, swarm, remote, flush. With threads = 1 the host executor's turns are the driver's own sh_exec_turn. */
 void sh_node_turn(sh_node *n, size_t handled_max, uint64_t now_us, struct sh_node_work *out);
+/* [loop] What streams were given since the turn is made ready to be written; for sh_node_config.out. */
+void sh_node_flush(sh_node *n, uint64_t now_us);
 uint64_t sh_node_deadline(
     const sh_node *n); /* [loop] when to turn next, the loop executor's included; 0: now */
 

@@ -159,6 +159,19 @@ static inline bool native_active(const struct native *n)
 {
     return n->out && n->out_open && n->out_paired && n->active >= 0;
 }
+/* A message may be encoded now, if its window has room. */
+static inline bool native_flows(const struct native *n)
+{
+    return native_active(n) && !n->backlog_n && !n->part && !n->broken && !n->fin_sent &&
+           !n->said_bye && !n->got_bye;
+}
+/* For a message of so many bytes; one may always be out, however big. */
+static inline bool native_window_has(const struct native *n, const struct native_target *t,
+                                     uint64_t bytes)
+{
+    return t->used < t->window &&
+           (n->bytes_used == 0 || n->bytes_used + bytes <= SH_SESSION_WINDOW);
+}
 
 /* native_write.c */
 void native_frame(struct native *n, const struct sh_frame *f);
@@ -208,6 +221,14 @@ void native_get_cancel(struct native *n, const struct sh_frame *f);
 const char *native_get_watch(struct native *n, const struct sh_frame *f);
 const char *native_get_unwatch(struct native *n, const struct sh_frame *f);
 const char *native_get_death(struct native *n, const struct sh_frame *f);
+
+/* native_again.c */
+void native_again_out(struct native *n, struct native_target *t, const sh_msg *m,
+                      const struct sh_frame *f);
+bool native_message_again(struct native *n, struct native_target *t, sh_msg *m);
+void native_again_in(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
+                     sh_pid from);
+void native_row(struct native *n, const struct native_in *in, sh_span *bytes);
 
 static inline void native_again_in_drop(struct native *n)
 {

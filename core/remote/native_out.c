@@ -278,57 +278,6 @@ static void native_whos(struct native *n, struct native_target *t, const sh_msg 
     }
 }
 
-/* Keeps what this TELL begins with, if it is short enough. */
-static void native_again_out(struct native *n, struct native_target *t, const sh_msg *m,
-                             const struct sh_frame *f)
-{
-    struct sh_again_out *a = &n->r->again_out;
-    uint32_t target = f->target.entry + 3, name_entry = f->name_entry + 1;
-    uint32_t other = f->other.kind == SH_WHO_ENTRY ? f->other.entry + 3 : 0;
-    bool known = f->target.kind == SH_WHO_ENTRY && f->name_known && f->name.n <= SH_TELL_NAME_MAX &&
-                 (f->other.kind == SH_WHO_ENTRY || f->other.kind == SH_WHO_NOBODY);
-    if (!known || (target | other | name_entry) >= 0x80) {
-        return;
-    }
-    *a = (struct sh_again_out){
-        .n = n,
-        .target = t,
-        .from = m->from,
-        .head = {SH_FRAME_TELL, (uint8_t)target, (uint8_t)other, (uint8_t)name_entry},
-        .name_n = (uint8_t)f->name.n};
-    memcpy(a->name, f->name.p, f->name.n);
-}
-
-/* A TELL as the one before, and short: false if it is not, and nothing was done. */
-static bool native_message_again(struct native *n, struct native_target *t, sh_msg *m)
-{
-    enum { VALUE_MAX = 0x7f - SH_TELL_HEAD }; /* its length is one byte */
-    sh_remote *r = n->r;
-    const struct sh_again_out *a = &r->again_out;
-    if (a->n != n || a->target != t || m->kind != SH_MSG_TELL || m->value_len > VALUE_MAX ||
-        m->value_len > n->message_max || r->scratch_owner != n ||
-        SH_REMOTE_SCRATCH - r->scratch_n < SH_FRAME_HEAD_MAX || n->broken || n->fin_sent ||
-        !sh_pid_eq(m->from, a->from) ||
-        !sh_span_eq(sh_msg_name(m), sh_span_of(a->name, a->name_n))) {
-        return false;
-    }
-    sh_span value = sh_msg_value(m);
-    if (!sh_export_needless(value)) {
-        return false;
-    }
-    uint8_t *at = r->scratch + r->scratch_n;
-    *at = (uint8_t)(SH_TELL_HEAD + value.n);
-    memcpy(at + 1, a->head, SH_TELL_HEAD);
-    memcpy(at + 1 + SH_TELL_HEAD, value.p, value.n);
-    r->scratch_n += 1 + SH_TELL_HEAD + value.n;
-    t->used++;
-    t->tells_out++;
-    n->bytes_used += SH_MESSAGE_OVERHEAD + (uint64_t)a->name_n + value.n;
-    sh_remote_touch(n->peer);
-    native_done(n, m);
-    return true;
-}
-
 /* TELL, ASK, STOP, KILL: encodes or fails it; m is gone either way. */
 static void native_message(struct native *n, struct native_target *t, sh_msg *m, uint64_t now_us)
 {
@@ -410,16 +359,15 @@ void native_death(struct native *n, sh_msg *m)
 
 static bool native_has_room(const struct native *n, const struct native_target *t, const sh_msg *m)
 {
-    if (!native_active(n) || n->backlog_n || n->part || n->broken || n->said_bye || n->got_bye) {
+    if (!native_flows(n)) {
         return m->kind == SH_MSG_DOWN && native_active(n) && !n->broken;
     }
     if (m->kind == SH_MSG_DRAIN || m->kind == SH_MSG_DOWN) {
         return m->kind == SH_MSG_DOWN || n->calls.count < SH_SESSION_CALLS_MAX;
     }
-    bool first = n->bytes_used == 0; /* one may always be out, however big */
     uint64_t cost =
         sh_msg_bytes(m) + (m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL ? ORDER_EXTRA : 0u);
-    if (t->used >= t->window || (!first && n->bytes_used + cost > SH_SESSION_WINDOW)) {
+    if (!native_window_has(n, t, cost)) {
         return false;
     }
     return m->kind == SH_MSG_TELL || n->calls.count < SH_SESSION_CALLS_MAX;

@@ -51,6 +51,9 @@ void sh_remote_set_token(sh_remote *r, uint64_t token);
 bool sh_remote_swarm_event(sh_remote *r, const struct sh_swarm_event *ev, uint64_t now_us);
 /* Returned messages become credit, the outbox goes to sessions, what is due is written. */
 void sh_remote_pump(sh_remote *r, uint64_t now_us);
+/* A tell of nobody, written at once if it is like the one before and nothing of its sender waits: true. Else nothing
+ * was done, and it goes as a message. Between turns only. *full: so many bytes have gathered that a write is worth it. */
+bool sh_remote_tell(sh_remote *r, sh_pid to, sh_span name, sh_span value, bool *full);
 void sh_remote_tick(sh_remote *r, uint64_t now_us);
 uint64_t sh_remote_deadline(const sh_remote *r); /* UINT64_MAX: never */
 

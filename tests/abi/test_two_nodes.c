@@ -76,6 +76,36 @@ static void test_ask_and_order(void **state)
     shoal_result_free(r);
 }
 
+/* Who tells much and polls seldom is heard all the same: what has gathered is written by the way. */
+static void test_told_without_a_poll(void **state)
+{
+    struct pair *p = *state;
+    unsigned char pad[100] = {0};
+    shoal_pack pack;
+    int64_t n = 0;
+    shoal_pack_init(&pack, NULL, 0);
+    shoal_put_bytes(&pack, pad, sizeof pad);
+    for (int i = 0; i < 200; i++) { /* the window becomes wide */
+        assert_int_equal(shoal_tell(p->a, p->seen, "inc", shoal_packed(&pack)), 0);
+    }
+    shoal_result_free(ask2(p->a, p->b, p->seen, "inc", shoal_nil()));
+    int told = 201;
+    while (told < 2000 && shoal_tell(p->a, p->seen, "inc", shoal_packed(&pack)) == 0) {
+        told++;
+    }
+    assert_true(told > 1000);
+    double end = now_s() + 10;
+    while (n < told / 2 && now_s() < end) { /* only b is polled */
+        shoal_result *r = NULL;
+        assert_true(shoal_ask(p->b, p->on_b, "inc", shoal_nil(), 3000, shoal_keep, &r) > 0);
+        assert_int_equal(wait_two(p->b, NULL, &r, 3), 0);
+        assert_int_equal(shoal_as_i64(r->value, &n), 0);
+        shoal_result_free(r);
+    }
+    assert_true(n >= told / 2);
+    shoal_pack_free(&pack);
+}
+
 static void test_errors_across(void **state)
 {
     struct pair *p = *state;
@@ -232,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_ask_and_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_told_without_a_poll, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_across, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refs_and_export, setup, teardown),
         cmocka_unit_test_setup_teardown(test_death_of_an_actor, setup, teardown),

@@ -29,6 +29,7 @@ struct env {
     sh_pid promise;
     sh_pid other; /* target of asking and telling handlers */
     int64_t call;
+    bool at_once; /* a tell to another node is written at once */
     int decision; /* of on_error and on_down; -1: the hook says its default */
     int init_code;
     char log[8192];
@@ -224,6 +225,16 @@ static inline void env_wake(void *ud, unsigned exec)
     ((struct env *)ud)->wakes[exec]++;
 }
 
+static inline bool env_tell_peer(void *ud, sh_pid to, sh_span name, sh_span value)
+{
+    struct env *env = ud;
+    if (env->at_once) {
+        note(env, "at_once(%d,%.*s,%.*s) ", (int)to.actor, (int)name.n, (const char *)name.p,
+             (int)value.n, (const char *)value.p);
+    }
+    return env->at_once;
+}
+
 static inline struct sh_runtime_config env_config(struct env *env, unsigned execs)
 {
     struct sh_runtime_config cfg;
@@ -234,6 +245,8 @@ static inline struct sh_runtime_config env_config(struct env *env, unsigned exec
     cfg.user = env;
     cfg.wake = env_wake;
     cfg.wake_ud = env;
+    cfg.tell_peer = env_tell_peer;
+    cfg.tell_peer_ud = env;
     for (unsigned e = 0; e < MAX_EXECS; e++) {
         env->rng[e] = sh_rng_seeded_init(&env->seeds[e], 100 + e);
         cfg.rng[e] = &env->rng[e];

@@ -71,6 +71,30 @@ static void peer_gate(struct env *env, unsigned e)
     assert_int_equal(tell(env, away(1), "n", ""), SH_E_UNREACHABLE);
 }
 
+/* Who told to another node is asked whether it can be written at once; never past what waits. */
+static void told_at_once(struct env *env)
+{
+    sh_exec *loop = sh_runtime_exec(env->rt, 0);
+    sh_runtime_peer_gate_open(env->rt, 3, 9, 200 + SH_SESSION_QUEUE_EACH);
+    env->at_once = true;
+    assert_int_equal(tell(env, away(1), "n", "one"), 0);
+    EXPECT(env, "at_once(1,n,one) ");
+    sh_exec_enter(loop, 1); /* who is inside may be anywhere in a turn */
+    assert_int_equal(tell(env, away(1), "n", "two"), 0);
+    sh_exec_leave(loop, 1);
+    assert_int_equal(tell(env, away(1), "n", "three"), 0); /* two waits */
+    outbox(env);
+    EXPECT(env, "tell(1,0,0,two) tell(1,0,0,three) ");
+    assert_int_equal(tell(env, away(1), "n", "four"), 0); /* whatever the gate says */
+    EXPECT(env, "at_once(1,n,four) ");
+    assert_true(ask(env, away(2), "n", "five") > 0); /* waits for room */
+    assert_int_equal(tell(env, away(2), "n", "six"), SH_E_MAILBOX_FULL);
+    EXPECT(env, "");
+    sh_pid a = spawn(env); /* nobody is asked about our own */
+    assert_int_equal(tell(env, a, "nop", "seven"), 0);
+    EXPECT(env, "");
+}
+
 static void answers_from_there(struct env *env)
 {
     sh_runtime_peer_gate_open(env->rt, 3, 9, 1 << 20);
@@ -308,17 +332,10 @@ static void rows(struct env *env)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(peer_gate),
-        TWO(answers_from_there),
-        EACH(injected),
-        EACH(handled_in_a_row),
-        ONE(names_in_turn),
-        ONE(deferred_credit),
-        EACH(withdrawn_by_a_peer),
-        EACH(watches),
-        TWO(requests),
-        ONE(events_are_bounded),
-        ONE(rows),
+        EACH(peer_gate),      ONE(told_at_once),         TWO(answers_from_there),
+        EACH(injected),       EACH(handled_in_a_row),    ONE(names_in_turn),
+        ONE(deferred_credit), EACH(withdrawn_by_a_peer), EACH(watches),
+        TWO(requests),        ONE(events_are_bounded),   ONE(rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

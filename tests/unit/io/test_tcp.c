@@ -1,5 +1,6 @@
 /* unit/io/test_tcp.c - sockets of the driver over real loopback and a fake node: each system call broken. */
 #include "broken.h"
+#include "io/internal.h"
 
 static void test_echo(void **state)
 {
@@ -46,6 +47,31 @@ static void test_read_and_write_errors(void **state)
         assert_in_range(p.s->closed_bad + p.c->closed_bad, 1, 2); /* the other may see a reset */
         pair_close(&p);
     }
+}
+
+/* What the node asks to have written between turns leaves without a poll; what the socket does not take, with the next. */
+static void test_out_between_turns(void **state)
+{
+    (void)state;
+    struct pair p = pair_open();
+    uint64_t token = sh_io_token();
+    for (int full = 0; full < 2; full++) {
+        unsigned flushes = p.c->flushes;
+        size_t before = p.s->conns[1].total;
+        assert_true(sh_io_enter(p.client, token));
+        fake_write(p.c, p.conn, pattern, 1000);
+        bad_send.fail = full;
+        bad_send.err = EAGAIN;
+        p.c->cfg.out(p.c->cfg.out_ud);
+        sh_exec_leave(p.client->loop, token);
+        assert_int_equal(p.c->flushes, flushes + 1);
+        if (full) {
+            UNTIL(p.server, p.client, p.s->conns[1].total == before + 1000);
+        } else {
+            UNTIL(p.server, p.server, p.s->conns[1].total == before + 1000);
+        }
+    }
+    pair_close(&p);
 }
 
 /* A peer that is gone: no SIGPIPE, which would end this process. */
@@ -332,6 +358,7 @@ int main(void)
         T(test_echo),
         T(test_short_and_interrupted),
         T(test_read_and_write_errors),
+        T(test_out_between_turns),
         T(test_peer_gone),
         T(test_dial_failures),
         T(test_cancelled_dial_says_nothing),

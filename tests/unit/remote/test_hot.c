@@ -179,6 +179,111 @@ static void test_caches_end_with_the_session(void **state)
     h_free(h);
 }
 
+/* What is written at once and what goes as a message are of one row: in order, each lost or handled, over windows that
+ * close, asks in between and cuts. */
+static void order_of_both(uint64_t seed, bool cuts)
+{
+    struct harness *h = h_new(seed, 2);
+    struct h_node *far = &h->node[1];
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    uint32_t told = 0;
+    for (unsigned i = 0; i < 3000; i++) {
+        unsigned what = (unsigned)sh_rng_below(&h->net->rng, 64);
+        if (what < 40) {
+            told += h_tell_from(h, 0, ab, told + 1, what > 3) == 0;
+        } else if (what < 44) {
+            h_ask(h, 0, ab, "n", i, 20000, NULL);
+        } else if (what < 60) {
+            h_run(h, what % 4);
+        } else if (what < 63) {
+            far->frozen = !far->frozen;
+        } else if (cuts && i % 8 == 0) {
+            fake_net_cut(h->net, 0, 1);
+        }
+    }
+    far->frozen = false;
+    h_run(h, 2000);
+    assert_true(h->node[0].told_at_once > 100);
+    assert_true(far->seen_n <= told);
+    assert_true(far->seen_n + h->node[0].lost >= told); /* lost: or perhaps handled */
+    assert_true(cuts || (far->seen_n == told && h->node[0].lost == 0));
+    for (size_t i = 1; i < far->seen_n; i++) {
+        assert_true(far->seen[i] > far->seen[i - 1]);
+    }
+    assert_int_equal(h->node[0].bad_peers + far->bad_peers, 0);
+    h_free(h);
+}
+
+static void test_order_of_both(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 100; seed < 120; seed++) {
+        order_of_both(seed, seed % 2 == 0);
+    }
+}
+
+/* At once only as the one before, to the same, with room in the window, while nobody has said goodbye. */
+static void test_at_once_or_not(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(37, 2);
+    struct h_node *n = &h->node[0];
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    sh_pid other = h_pid(h, 0, 1, h_spawn(h, 1));
+    sh_span name = sh_span_str("n"), value = sh_span_of((const uint8_t *)"\x01", 1);
+    static uint8_t big[200] = {0xc4, 198};
+    bool full;
+    assert_false(sh_remote_tell(n->remote, ab, name, value, &full)); /* no session */
+    h_tell(h, 0, ab, 1);
+    h_run(h, 60);
+    assert_false(sh_remote_tell(n->remote, other, name, value, &full));
+    assert_false(sh_remote_tell(n->remote, ab, sh_span_str("never"), value, &full));
+    assert_false(sh_remote_tell(n->remote, ab, name, sh_span_of(big, sizeof big), &full));
+    unsigned at_once = 0, writes = 0;
+    h->node[1].frozen = true;
+    while (sh_remote_tell(n->remote, ab, name, value, &full)) {
+        at_once++;
+        writes += full;
+    }
+    assert_int_equal(at_once, SH_TARGET_WINDOW_MAILBOXES * SH_MAILBOX_DEFAULT);
+    assert_int_equal(writes, at_once * 6 / (SH_REMOTE_SCRATCH - SH_FRAME_HEAD_MAX));
+    assert_true(full); /* what was told must be seen to make room */
+    assert_int_equal(h_tell(h, 0, ab, 2), 0);
+    h->node[1].frozen = false;
+    h_run(h, 3000);
+    assert_int_equal(h->node[1].seen_n, at_once + 2);
+    assert_true(sh_remote_tell(n->remote, ab, name, value, &full));
+    sh_remote_goodbye(n->remote, 1000, sh_span_str("stopping"), h->now);
+    assert_false(sh_remote_tell(n->remote, ab, name, value, &full));
+    h_run(h, 60);
+    assert_int_equal(h->node[1].seen_n, at_once + 3);
+    h_free(h);
+}
+
+/* What a stream does not take is not added to at once: it waits as messages, which the queue to the peer bounds. */
+static void test_not_at_once_when_cut_short(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(38, 2);
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    sh_span name = sh_span_str("n"), value = sh_span_of((const uint8_t *)"\x01", 1);
+    bool full;
+    h_tell(h, 0, ab, 1);
+    h_run(h, 60);
+    h->net->window = 2000;
+    h->node[1].frozen = true;
+    uint32_t at_once = 0;
+    while (sh_remote_tell(h->node[0].remote, ab, name, value, &full)) {
+        at_once++;
+    }
+    assert_in_range(at_once, 1, SH_REMOTE_SCRATCH / 6);
+    assert_false(sh_remote_tell(h->node[0].remote, ab, name, value, &full));
+    h->node[1].frozen = false;
+    h_run(h, 3000);
+    assert_int_equal(h->node[1].seen_n, at_once + 1);
+    h_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +293,9 @@ int main(void)
         cmocka_unit_test(test_tables_grow),
         cmocka_unit_test(test_tables_without_memory),
         cmocka_unit_test(test_caches_end_with_the_session),
+        cmocka_unit_test(test_order_of_both),
+        cmocka_unit_test(test_at_once_or_not),
+        cmocka_unit_test(test_not_at_once_when_cut_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
