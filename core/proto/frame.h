@@ -19,6 +19,7 @@
 
 enum {
     SH_FRAME_VERSION = 1,
+    SH_FRAME_PREFIX_MAX = 4,  /* bytes of a length: up to 2^28 */
     SH_FRAME_HEAD_MAX = 2048, /* everything but the value: two texts, one name, numbers */
     SH_FRAME_SMALL = 96       /* most frames: so much is kept for the next one that is cut */
 };
@@ -95,7 +96,8 @@ int sh_frame_put(const struct sh_frame *f, void *buf, size_t cap);
  * Spans of out point into body. Of a TELL or ASK only the fields that docs/wire.md lists for it are set. */
 int sh_frame_decode(sh_span body, struct sh_frame *out);
 
-/* Cuts a stream into frames. */
+/* --- frame_reader.c: cuts a stream into frames --- */
+
 typedef struct sh_frame_reader {
     const sh_mem *mem;
     sh_quota *quota;
