@@ -1,4 +1,4 @@
-/* sim/internal.h - what sim.c and net.c share: hosts, pipes, the queue of events. */
+/* sim/internal.h - what sim.c, net.c and faults.c share: hosts, pipes, the queue of events. */
 #ifndef SH_SIM_INTERNAL_H
 #define SH_SIM_INTERNAL_H
 
@@ -128,6 +128,12 @@ void sim_note(sh_sim *s, unsigned what, uint64_t a, uint64_t b,
               sh_span bytes); /* into the digest */
 bool sim_running(const sh_sim *s, const struct sim_side *side);
 
+/* faults.c */
+uint64_t sim_net_delay(sh_sim *s); /* of what leaves now; drawn */
+/* Whether bytes from one host may reach another now. */
+bool sim_net_through(const sh_sim *s, unsigned from, unsigned to);
+void sim_net_look_again(sh_sim *s); /* at pipes that were closed off: something may be due */
+
 /* net.c */
 void sim_net_listen(sh_sim *s, unsigned node, const struct sh_node_action *a);
 void sim_net_dial(sh_sim *s, unsigned node, const struct sh_node_action *a);
@@ -137,7 +143,7 @@ void sim_net_event(sh_sim *s, const struct sim_event *ev);
 void sim_net_input(sh_sim *s, unsigned node); /* delivers what is due to that node's connections */
 void sim_net_write(sh_sim *s, unsigned node); /* moves what its connections hold */
 void sim_net_host_init(struct sim_host *h);
-void sim_net_look_again(sh_sim *s); /* at pipes that were closed off */
+void sim_net_reset(sh_sim *s, struct sim_pipe *p); /* both sides will hear of its end */
 void sim_net_process_gone(sh_sim *s, unsigned node, bool silent);
 void sim_net_free(sh_sim *s);
 

@@ -1,4 +1,4 @@
-/* sim/net.c - the links: dialling, bytes under way, ends, and the faults between two hosts. */
+/* sim/net.c - the pipes between hosts: dialling, bytes under way, ends. */
 #include "sim/internal.h"
 
 #include <string.h>
@@ -6,109 +6,6 @@
 #include "base/sh_assert.h"
 
 enum { NOTE_ACCEPT = 1, NOTE_CONNECT, NOTE_REFUSE, NOTE_BYTES, NOTE_END };
-
-/* --- faults --- */
-
-void sh_sim_net(sh_sim *s, uint64_t latency_least_us, uint64_t latency_most_us, uint32_t loss_ppm)
-{
-    s->latency_least_us = latency_least_us;
-    s->latency_most_us = latency_most_us < latency_least_us ? latency_least_us : latency_most_us;
-    s->loss_ppm = loss_ppm;
-}
-
-static uint64_t net_delay(sh_sim *s)
-{
-    uint64_t spread = s->latency_most_us - s->latency_least_us + 1;
-    uint64_t us = s->latency_least_us + sh_rng_below(&s->rng, spread);
-    return s->loss_ppm && sh_rng_below(&s->rng, 1000000) < s->loss_ppm ? us + SH_SIM_LOST_US : us;
-}
-
-/* Whether bytes from one host may reach another now. */
-static bool net_through(const sh_sim *s, unsigned from, unsigned to)
-{
-    const struct sim_host *x = s->hosts[from], *y = s->hosts[to];
-    if (x->group != y->group || (x->split[0] & y->split[1]) || (x->split[1] & y->split[0])) {
-        return false;
-    }
-    for (size_t i = 0; i < s->clogged_count; i++) {
-        if (s->clogged[i].from == from && s->clogged[i].to == to) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Links that were closed off may have something due: look again. */
-void sim_net_look_again(sh_sim *s)
-{
-    s->regrouped = false;
-    SH_LIST_FOREACH(at, &s->pipes)
-    {
-        struct sim_pipe *p = SH_CONTAINER(at, struct sim_pipe, link);
-        for (unsigned side = 0; side < 2; side++) {
-            if (!p->over && p->side[side].state != SIM_GONE) {
-                sim_push(s, s->now_us, SIM_BYTES, 0, p, side);
-            }
-        }
-    }
-}
-
-void sh_sim_group(sh_sim *s, unsigned index, unsigned group)
-{
-    s->hosts[index]->group = group;
-    s->regrouped = true;
-}
-
-int sh_sim_split(sh_sim *s, const unsigned *a, size_t a_count, const unsigned *b, size_t b_count)
-{
-    if (s->splits == SH_SIM_SPLITS_MAX) {
-        return SH_E_LIMIT;
-    }
-    uint64_t bit = (uint64_t)1 << s->splits++;
-    for (size_t i = 0; i < a_count; i++) {
-        s->hosts[a[i]]->split[0] |= bit;
-    }
-    for (size_t i = 0; i < b_count; i++) {
-        s->hosts[b[i]]->split[1] |= bit;
-    }
-    return 0;
-}
-
-void sh_sim_heal(sh_sim *s)
-{
-    for (unsigned i = 0; i < s->host_count; i++) {
-        s->hosts[i]->group = 0;
-        s->hosts[i]->split[0] = s->hosts[i]->split[1] = 0;
-    }
-    s->splits = 0;
-    s->clogged_count = 0;
-    sim_net_look_again(s);
-}
-
-void sh_sim_clog(sh_sim *s, unsigned from, unsigned to, bool on)
-{
-    for (size_t i = 0; i < s->clogged_count; i++) {
-        if (s->clogged[i].from == from && s->clogged[i].to == to) {
-            if (!on) {
-                s->clogged[i] = s->clogged[--s->clogged_count];
-                sim_net_look_again(s);
-            }
-            return;
-        }
-    }
-    if (!on) {
-        return;
-    }
-    if (s->clogged_count == s->clogged_cap) {
-        size_t cap = s->clogged_cap ? s->clogged_cap * 2 : 16;
-        struct sim_clogged *grown =
-            sh_mem_resize(s->mem, s->clogged, s->clogged_cap * sizeof *grown, cap * sizeof *grown);
-        SH_ASSERT(grown);
-        s->clogged = grown;
-        s->clogged_cap = cap;
-    }
-    s->clogged[s->clogged_count++] = (struct sim_clogged){from, to};
-}
 
 /* --- pipes --- */
 
@@ -202,7 +99,7 @@ static void side_tell_end(sh_sim *s, struct sim_pipe *p, unsigned from, int err)
     if (to->state == SIM_GONE || to->state == SIM_DIALLING || to->fin_us != UINT64_MAX) {
         return;
     }
-    uint64_t at = s->now_us + net_delay(s);
+    uint64_t at = s->now_us + sim_net_delay(s);
     if (err == 0 && to->last_us > at) {
         at = to->last_us;
     }
@@ -308,9 +205,9 @@ void sim_net_dial(sh_sim *s, unsigned node, const struct sh_node_action *a)
     p->side[1] = (struct sim_side){.pipe = p, .state = SIM_GONE, .fin_us = UINT64_MAX};
     sh_list_push_back(&s->pipes, &p->link);
     if (p->target >= s->host_count) {
-        sim_push(s, s->now_us + net_delay(s), SIM_REFUSED, 0, p, 0);
+        sim_push(s, s->now_us + sim_net_delay(s), SIM_REFUSED, 0, p, 0);
     } else {
-        sim_push(s, s->now_us + net_delay(s), SIM_ARRIVE, 0, p, 0);
+        sim_push(s, s->now_us + sim_net_delay(s), SIM_ARRIVE, 0, p, 0);
     }
 }
 
@@ -319,8 +216,8 @@ static void pipe_arrive(sh_sim *s, struct sim_pipe *p)
 {
     struct sim_host *h = s->hosts[p->target];
     unsigned from = p->side[0].node;
-    if (p->side[0].state != SIM_DIALLING || h->vanished || !net_through(s, from, p->target) ||
-        !net_through(s, p->target, from)) {
+    if (p->side[0].state != SIM_DIALLING || h->vanished || !sim_net_through(s, from, p->target) ||
+        !sim_net_through(s, p->target, from)) {
         return; /* no answer: the dialler's own time-out ends it */
     }
     bool listens = false;
@@ -328,11 +225,11 @@ static void pipe_arrive(sh_sim *s, struct sim_pipe *p)
         listens = listens || h->listeners[i].port == p->port;
     }
     if (!listens) {
-        sim_push(s, s->now_us + net_delay(s), SIM_REFUSED, 0, p, 0);
+        sim_push(s, s->now_us + sim_net_delay(s), SIM_REFUSED, 0, p, 0);
         return;
     }
     side_begin(s, p, 1, p->target, 0);
-    sim_push(s, s->now_us + net_delay(s), SIM_CONNECTED, 0, p, 0);
+    sim_push(s, s->now_us + sim_net_delay(s), SIM_CONNECTED, 0, p, 0);
     side_mark(s, &p->side[1]);
 }
 
@@ -392,7 +289,7 @@ static void side_put(sh_sim *s, struct sim_pipe *p, unsigned from, sh_span bytes
     struct sim_side *to = &p->side[!from];
     struct sim_chunk *c = sh_mem_alloc(s->mem, sizeof *c + bytes.n);
     SH_ASSERT(c);
-    uint64_t at = s->now_us + net_delay(s);
+    uint64_t at = s->now_us + sim_net_delay(s);
     at = at < to->last_us ? to->last_us : at;
     *c = (struct sim_chunk){.arrive_us = at, .n = bytes.n};
     memcpy(c->bytes, bytes.p, bytes.n);
@@ -540,7 +437,7 @@ static void side_input(sh_sim *s, struct sim_pipe *p, unsigned i)
     if (x->state != SIM_OPEN && x->state != SIM_LINGER) {
         return;
     }
-    if (!net_through(s, p->side[!i].node, x->node)) {
+    if (!sim_net_through(s, p->side[!i].node, x->node)) {
         return;
     }
     while (x->state == SIM_OPEN && side_deliver(s, p, i)) {
@@ -566,17 +463,10 @@ void sim_net_input(sh_sim *s, unsigned node)
 
 /* --- ends --- */
 
-void sh_sim_cut(sh_sim *s, unsigned a, unsigned b)
+void sim_net_reset(sh_sim *s, struct sim_pipe *p)
 {
-    SH_LIST_FOREACH(at, &s->hosts[a]->sides)
-    {
-        struct sim_pipe *p = SH_CONTAINER(at, struct sim_side, at)->pipe;
-        unsigned x = p->side[0].node, y = p->target;
-        if ((x == a && y == b) || (x == b && y == a)) {
-            side_tell_end(s, p, 0, SH_E_UNREACHABLE);
-            side_tell_end(s, p, 1, SH_E_UNREACHABLE);
-        }
-    }
+    side_tell_end(s, p, 0, SH_E_UNREACHABLE);
+    side_tell_end(s, p, 1, SH_E_UNREACHABLE);
 }
 
 void sim_net_process_gone(sh_sim *s, unsigned node, bool silent)
