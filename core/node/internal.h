@@ -1,6 +1,7 @@
 /* node/internal.h - what the files of this layer share: the node's struct and who does what.
  *
- * node.c       makes, ends, routes: input to the swarm, events to their owners, one turn
+ * node.c       makes and ends the layers below
+ * turn.c       routes: input to the swarm, events to their owners, actions out; one turn
  * requests.c   what users ask: listen, dial, names, info, stop; and the [any] functions that ask it
  * drain.c      the order of a graceful stop; stop.c does its steps
  * info.c       rows as MessagePack
