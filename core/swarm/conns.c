@@ -421,3 +421,22 @@ void sh_conns_alarm(struct sh_swarm *s, struct sh_swarm_conn *c)
     }
     sh_alarm_set(s, &c->alarm, next);
 }
+
+/* --- what the user asks --- */
+
+void sh_swarm_disconnect(sh_swarm *s, struct sh_peer_ref peer, uint32_t code)
+{
+    struct sh_peer *p = sh_peers_at(s, peer);
+    struct sh_swarm_conn *c;
+    while (p && (c = sh_peer_conn(p)) != NULL) {
+        sh_conns_die(s, c, code, SH_E_CLOSED, "closed by this node");
+    }
+}
+
+void sh_swarm_close_conn(sh_swarm *s, sh_conn_id conn, uint32_t code, const char *why)
+{
+    struct sh_swarm_conn *c = sh_conns_at(s, conn);
+    if (c && c->state == SH_CONNS_UP) {
+        sh_conns_die(s, c, code, SH_E_PROTO, why);
+    }
+}

@@ -1,24 +1,6 @@
-/* swarm/info.c - small questions and commands of the user: peers, own addresses, streams to open, rows for info(). */
+/* swarm/info.c - questions of the user: who is connected, round trips, own addresses, rows for info(). */
 #include "swarm/conns.h"
-#include "swarm/kad.h"
 #include "swarm/peers.h"
-#include "swarm/streams.h"
-
-int sh_swarm_peer(sh_swarm *s, const sh_peer_id *id, struct sh_peer_ref *out)
-{
-    struct sh_peer *p;
-    int err = sh_peers_get(s, id, &p);
-    if (err == 0) {
-        *out = p->ref;
-    }
-    return err;
-}
-
-const sh_peer_id *sh_swarm_peer_id(const sh_swarm *s, struct sh_peer_ref peer)
-{
-    const struct sh_peer *p = sh_peers_at(s, peer);
-    return p ? &p->id : NULL;
-}
 
 bool sh_swarm_is_connected(const sh_swarm *s, struct sh_peer_ref peer)
 {
@@ -41,40 +23,6 @@ int sh_swarm_address(const sh_swarm *s, size_t i, sh_addr *out)
     }
     *out = addrs[i];
     return sh_addr_with_peer(out, &s->self_id);
-}
-
-void sh_swarm_disconnect(sh_swarm *s, struct sh_peer_ref peer, uint32_t code)
-{
-    struct sh_peer *p = sh_peers_at(s, peer);
-    struct sh_swarm_conn *c;
-    while (p && (c = sh_peer_conn(p)) != NULL) {
-        sh_conns_die(s, c, code, SH_E_CLOSED, "closed by this node");
-    }
-}
-
-void sh_swarm_close_conn(sh_swarm *s, sh_conn_id conn, uint32_t code, const char *why)
-{
-    struct sh_swarm_conn *c = sh_conns_at(s, conn);
-    if (c && c->state == SH_CONNS_UP) {
-        sh_conns_die(s, c, code, SH_E_PROTO, why);
-    }
-}
-
-int sh_swarm_open(sh_swarm *s, struct sh_peer_ref peer, unsigned proto, void *user, sh_stream **out)
-{
-    struct sh_peer *p = sh_peers_at(s, peer);
-    struct sh_swarm_conn *c = p ? sh_peer_conn(p) : NULL;
-    if (proto >= s->cfg.protocol_count) {
-        return SH_E_USAGE;
-    }
-    if (!c) {
-        return SH_E_UNREACHABLE;
-    }
-    int err = sh_streams_open(s, c, proto, out);
-    if (err == 0) {
-        sh_stream_set_user(*out, user);
-    }
-    return err;
 }
 
 static void peer_row(const struct sh_swarm *s, const struct sh_peer *p, struct sh_peer_row *out)

@@ -325,3 +325,21 @@ unsigned sh_peer_addr_spans(const struct sh_peer *p, sh_span *out, unsigned max)
     }
     return n;
 }
+
+/* --- what the user asks --- */
+
+int sh_swarm_peer(sh_swarm *s, const sh_peer_id *id, struct sh_peer_ref *out)
+{
+    struct sh_peer *p;
+    int err = sh_peers_get(s, id, &p);
+    if (err == 0) {
+        *out = p->ref;
+    }
+    return err;
+}
+
+const sh_peer_id *sh_swarm_peer_id(const sh_swarm *s, struct sh_peer_ref peer)
+{
+    const struct sh_peer *p = sh_peers_at(s, peer);
+    return p ? &p->id : NULL;
+}

@@ -467,6 +467,23 @@ void sh_stream_credit(sh_stream *st, size_t n)
 
 /* --- the user's side --- */
 
+int sh_swarm_open(sh_swarm *s, struct sh_peer_ref peer, unsigned proto, void *user, sh_stream **out)
+{
+    struct sh_peer *p = sh_peers_at(s, peer);
+    struct sh_swarm_conn *c = p ? sh_peer_conn(p) : NULL;
+    if (proto >= s->cfg.protocol_count) {
+        return SH_E_USAGE;
+    }
+    if (!c) {
+        return SH_E_UNREACHABLE;
+    }
+    int err = sh_streams_open(s, c, proto, out);
+    if (err == 0) {
+        sh_stream_set_user(*out, user);
+    }
+    return err;
+}
+
 void sh_stream_set_user(sh_stream *st, void *user)
 {
     st->user = user;
