@@ -1,22 +1,16 @@
-/* swarm/streams.c - the life of a stream: negotiated, open, over. Bytes of ours go to services.c, the user's become events. */
+/* swarm/streams.c - the life of a stream: opened or accepted, open, over. What comes while its protocol is agreed on goes
+ * to negotiate.c, bytes of ours to services.c, the user's become events. */
 #include "swarm/streams.h"
 
 #include "swarm/conns.h"
 #include "swarm/identify.h"
+#include "swarm/negotiate.h"
 #include "swarm/peers.h"
 #include "swarm/services.h"
-
-enum { STREAM_NEGOTIATION_FAILED = 0x1001, STREAM_TOO_MANY = 0x1002, STREAM_PROTOCOL = 0x1004 };
 
 static bool stream_live(const sh_stream *st)
 {
     return st->conn && st->conn->state == SH_CONNS_UP && st->state != SH_STREAM_OVER;
-}
-
-static sh_conn *stream_machine(const sh_stream *st)
-{
-    sh_conns_touch(st->swarm, st->conn);
-    return st->conn->machine;
 }
 
 static sh_stream *stream_new(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id,
@@ -47,7 +41,7 @@ static sh_stream *stream_new(struct sh_swarm *s, struct sh_swarm_conn *c, uint64
     return st;
 }
 
-static void stream_work_free(struct sh_swarm *s, sh_stream *st)
+void sh_stream_work_free(struct sh_swarm *s, sh_stream *st)
 {
     struct sh_stream_work *work = st->work;
     if (!work) {
@@ -75,7 +69,7 @@ void sh_stream_free(struct sh_swarm *s, sh_stream *st)
     sh_list_remove(&st->note.at);
     s->carry = s->carry == st ? NULL : s->carry;
     s->ended = s->ended == st ? NULL : s->ended;
-    stream_work_free(s, st);
+    sh_stream_work_free(s, st);
     sh_peer_unuse(s, st->peer);
     sh_swarm_give(s, st, sizeof *st);
 }
@@ -83,28 +77,9 @@ void sh_stream_free(struct sh_swarm *s, sh_stream *st)
 void sh_stream_drop(struct sh_swarm *s, sh_stream *st, uint32_t code)
 {
     if (stream_live(st)) {
-        stream_machine(st)->ops->reset(st->conn->machine, st->id, code);
+        sh_stream_machine(st)->ops->reset(st->conn->machine, st->id, code);
     }
     sh_stream_free(s, st);
-}
-
-/* Writes the pieces of the negotiation: 1: all are out, 0: the rest waits for WRITABLE, or < 0. */
-static int stream_negotiate_out(sh_stream *st)
-{
-    if (!st->work) {
-        return 1;
-    }
-    for (sh_span o; (o = sh_mss_out(&st->work->mss)).n > 0;) {
-        int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id, o);
-        if (n <= 0) {
-            return (int)n;
-        }
-        sh_mss_sent(&st->work->mss, (size_t)n);
-    }
-    if (st->service == SH_SERVE_USER && st->state == SH_STREAM_OPEN) {
-        stream_work_free(st->swarm, st);
-    }
-    return 1;
 }
 
 int sh_streams_open(struct sh_swarm *s, struct sh_swarm_conn *c, unsigned proto, sh_stream **out)
@@ -117,13 +92,13 @@ int sh_streams_open(struct sh_swarm *s, struct sh_swarm_conn *c, unsigned proto,
     sh_conns_touch(s, c);
     sh_stream *st = stream_new(s, c, id, true);
     if (!st) {
-        c->machine->ops->reset(c->machine, id, STREAM_TOO_MANY);
+        c->machine->ops->reset(c->machine, id, SH_STREAM_TOO_MANY);
         return SH_E_LIMIT;
     }
     st->proto = (uint8_t)proto;
     st->service = sh_services_of(s, proto);
     sh_mss_dialer(&st->work->mss, &s->protocols[proto], 1);
-    stream_negotiate_out(st);
+    sh_negotiate_out(st);
     *out = st;
     return 0;
 }
@@ -132,7 +107,7 @@ void sh_streams_accept(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id)
 {
     sh_stream *st = c->negotiating < SH_STREAM_NEGOTIATING_MAX ? stream_new(s, c, id, false) : NULL;
     if (!st) {
-        c->machine->ops->reset(c->machine, id, STREAM_TOO_MANY);
+        c->machine->ops->reset(c->machine, id, SH_STREAM_TOO_MANY);
         sh_conns_touch(s, c);
         sh_identify_later(s, c); /* it may have been a push */
         return;
@@ -143,7 +118,7 @@ void sh_streams_accept(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id)
                     s->cfg.dht == SH_DHT_OFF ? s->protocol_count - 1 : s->protocol_count);
 }
 
-static void event_of(const sh_stream *st, enum sh_swarm_event_kind kind, struct sh_swarm_event *ev)
+void sh_streams_event(const sh_stream *st, enum sh_swarm_event_kind kind, struct sh_swarm_event *ev)
 {
     ev->kind = kind;
     ev->peer = st->peer->ref;
@@ -156,7 +131,7 @@ static void event_of(const sh_stream *st, enum sh_swarm_event_kind kind, struct 
 
 static bool stream_tell_end(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
-    event_of(st, SH_SWARM_STREAM_END, ev);
+    sh_streams_event(st, SH_SWARM_STREAM_END, ev);
     ev->text =
         st->err == SH_E_UNSUPPORTED ? "the peer does not speak the protocol" : "the stream ended";
     sh_list_remove(&st->note.at);
@@ -164,9 +139,8 @@ static bool stream_tell_end(struct sh_swarm *s, sh_stream *st, struct sh_swarm_e
     return true;
 }
 
-/* The stream is over; services are told at once, for the user it is an event. */
-static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t code,
-                        struct sh_swarm_event *ev)
+bool sh_streams_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t code,
+                     struct sh_swarm_event *ev)
 {
     bool mine = st->service == SH_SERVE_USER && (st->outbound || st->state == SH_STREAM_OPEN);
     if (!mine) {
@@ -182,95 +156,10 @@ static bool stream_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t cod
     return stream_tell_end(s, st, ev);
 }
 
-static bool stream_refused(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
-{
-    stream_machine(st)->ops->reset(st->conn->machine, st->id, STREAM_NEGOTIATION_FAILED);
-    return stream_over(s, st, SH_E_UNSUPPORTED, 0, ev);
-}
-
-/* Agreed: rest is what came behind the answer. */
-static bool stream_agreed(struct sh_swarm *s, sh_stream *st, sh_span rest,
-                          struct sh_swarm_event *ev)
-{
-    sh_wheel_cancel(&s->wheel, &st->work->alarm.t);
-    if (!st->outbound) {
-        st->conn->negotiating--;
-        st->proto = (uint8_t)sh_mss_chosen(&st->work->mss);
-        st->service = sh_services_of(s, st->proto);
-    } else {
-        st->peer->spoken |= UINT64_C(1) << st->proto;
-    }
-    st->state = SH_STREAM_OPEN;
-    if (st->early_fin) { /* behind the bytes in rest */
-        sh_note_queue(s, &st->note);
-    }
-    if (st->service != SH_SERVE_USER) {
-        if (sh_services_open(s, st) && rest.n > 0) {
-            sh_services_data(s, st, rest);
-        }
-        return false;
-    }
-    if (rest.n > 0) {
-        s->carried.n = 0;
-        if (sh_buf_append(s, &s->carried, rest) != 0) {
-            stream_machine(st)->ops->reset(st->conn->machine, st->id, STREAM_TOO_MANY);
-            if (!st->outbound) { /* the user never saw it */
-                sh_stream_free(s, st);
-                return false;
-            }
-            return stream_over(s, st, SH_E_LIMIT, 0, ev);
-        }
-        s->carry = st;
-    }
-    stream_negotiate_out(st); /* nothing is left of it, unless our answer still waits for room */
-    event_of(st, st->outbound ? SH_SWARM_STREAM_OPEN : SH_SWARM_STREAM_IN, ev);
-    return true;
-}
-
-/* What cannot be read before an answer is written waits in work->in, uncredited: the connection is full, not the window.
- */
-static bool stream_negotiate(struct sh_swarm *s, sh_stream *st, sh_span data,
-                             struct sh_swarm_event *ev)
-{
-    size_t used = 0, n = 1;
-    int out = stream_negotiate_out(st);
-    while (n > 0 && out > 0 && sh_mss_state(&st->work->mss) == SH_MSS_RUNNING) {
-        n = sh_mss_recv(&st->work->mss, sh_span_skip(data, used));
-        used += n;
-        out = stream_negotiate_out(st);
-    }
-    sh_span rest = sh_span_skip(data, used);
-    if (out < 0) {
-        return stream_refused(s, st, ev);
-    }
-    sh_stream_credit(st, used);
-    switch (sh_mss_state(&st->work->mss)) {
-    case SH_MSS_RUNNING:
-        return sh_buf_append(s, &st->work->in, rest) != 0 && stream_refused(s, st, ev);
-    case SH_MSS_ACCEPTED: return stream_agreed(s, st, rest, ev);
-    case SH_MSS_REFUSED:
-    case SH_MSS_FAULT: return stream_refused(s, st, ev);
-    }
-    return false;
-}
-
-/* There is room for the answer that held the negotiation up. */
-static bool stream_negotiate_on(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
-{
-    struct sh_buf kept = st->work->in;
-    memset(&st->work->in, 0, sizeof st->work->in);
-    bool told = stream_negotiate(s, st, sh_span_of(kept.b, kept.n), ev);
-    sh_buf_free(s, &kept);
-    return told;
-}
-
 bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_swarm_event *ev)
 {
-    if (st->state == SH_STREAM_NEGOTIATING && st->work->in.n > 0) {
-        return sh_buf_append(s, &st->work->in, data) != 0 && stream_refused(s, st, ev);
-    }
     if (st->state == SH_STREAM_NEGOTIATING) {
-        return stream_negotiate(s, st, data, ev);
+        return sh_negotiate_data(s, st, data, ev);
     }
     if (st->state == SH_STREAM_OVER) {
         return false;
@@ -279,7 +168,7 @@ bool sh_streams_data(struct sh_swarm *s, sh_stream *st, sh_span data, struct sh_
         sh_services_data(s, st, data);
         return false;
     }
-    event_of(st, SH_SWARM_STREAM_DATA, ev);
+    sh_streams_event(st, SH_SWARM_STREAM_DATA, ev);
     ev->data = data;
     return true;
 }
@@ -288,7 +177,7 @@ bool sh_streams_carried(struct sh_swarm *s, struct sh_swarm_event *ev)
 {
     sh_stream *st = s->carry;
     s->carry = NULL;
-    event_of(st, SH_SWARM_STREAM_DATA, ev);
+    sh_streams_event(st, SH_SWARM_STREAM_DATA, ev);
     ev->data = sh_span_of(s->carried.b, s->carried.n);
     return true;
 }
@@ -304,13 +193,8 @@ static void stream_both_done(struct sh_swarm *s, sh_stream *st)
 
 bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
-    if (st->state == SH_STREAM_NEGOTIATING && st->work->in.n > 0) {
-        st->early_fin = true;
-        return false;
-    }
     if (st->state == SH_STREAM_NEGOTIATING) {
-        sh_mss_eof(&st->work->mss);
-        return stream_refused(s, st, ev);
+        return sh_negotiate_fin(s, st, ev);
     }
     st->fin_in = true;
     if (st->service != SH_SERVE_USER) {
@@ -320,29 +204,29 @@ bool sh_streams_fin(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev
     if (st->state != SH_STREAM_OPEN) {
         return false;
     }
-    event_of(st, SH_SWARM_STREAM_FIN, ev);
+    sh_streams_event(st, SH_SWARM_STREAM_FIN, ev);
     stream_both_done(s, st);
     return true;
 }
 
 bool sh_streams_reset(struct sh_swarm *s, sh_stream *st, uint64_t code, struct sh_swarm_event *ev)
 {
-    return st->state == SH_STREAM_OVER ? false : stream_over(s, st, SH_E_CLOSED, code, ev);
+    return st->state == SH_STREAM_OVER ? false : sh_streams_over(s, st, SH_E_CLOSED, code, ev);
 }
 
 bool sh_streams_writable(struct sh_swarm *s, sh_stream *st, struct sh_swarm_event *ev)
 {
     if (st->state == SH_STREAM_NEGOTIATING && st->work->in.n > 0) {
-        return stream_negotiate_on(s, st, ev);
+        return sh_negotiate_on(s, st, ev);
     }
-    if (st->state == SH_STREAM_OVER || stream_negotiate_out(st) <= 0) {
+    if (st->state == SH_STREAM_OVER || sh_negotiate_out(st) <= 0) {
         return false;
     }
     if (st->service == SH_SERVE_USER) {
         bool owed = st->cut;
         st->cut = false;
         if (owed) {
-            event_of(st, SH_SWARM_STREAM_WRITABLE, ev);
+            sh_streams_event(st, SH_SWARM_STREAM_WRITABLE, ev);
         }
         return owed;
     }
@@ -372,9 +256,9 @@ void sh_streams_alarm(struct sh_swarm *s, sh_stream *st)
     if (!stream_live(st)) {
         return;
     }
-    stream_machine(st)->ops->reset(st->conn->machine, st->id, STREAM_NEGOTIATION_FAILED);
+    sh_stream_machine(st)->ops->reset(st->conn->machine, st->id, SH_STREAM_NOT_AGREED);
     if (!mine) {
-        stream_over(s, st, SH_E_TIMEOUT, 0, &ev);
+        sh_streams_over(s, st, SH_E_TIMEOUT, 0, &ev);
         return;
     }
     st->state = SH_STREAM_OVER;
@@ -405,7 +289,7 @@ void sh_streams_conn_down(struct sh_swarm *s, struct sh_swarm_conn *c)
             st->conn->kad_out = st->conn->kad_out == st ? NULL : st->conn->kad_out;
             sh_stream_free(s, st);
         } else {
-            stream_work_free(s, st);
+            sh_stream_work_free(s, st);
             sh_list_remove(&st->note.at); /* the connection's note tells it now */
         }
     }
@@ -432,7 +316,7 @@ int sh_stream_send(sh_stream *st, sh_span bytes)
         return SH_E_CLOSED;
     }
     if (sh_stream_drain(st)) {
-        int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id, bytes);
+        int64_t n = sh_stream_machine(st)->ops->write(st->conn->machine, st->id, bytes);
         if (n < 0) {
             return (int)n;
         }
@@ -447,13 +331,13 @@ bool sh_stream_drain(sh_stream *st)
         return false;
     }
     if (st->work->out.n > 0) {
-        int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id,
-                                                   sh_span_of(st->work->out.b, st->work->out.n));
+        int64_t n = sh_stream_machine(st)->ops->write(st->conn->machine, st->id,
+                                                      sh_span_of(st->work->out.b, st->work->out.n));
         sh_buf_consume(&st->work->out, n > 0 ? (size_t)n : 0);
     }
     if (st->work->out.n == 0 && st->fin_out && !st->shut) {
         st->shut = true;
-        stream_machine(st)->ops->shut(st->conn->machine, st->id);
+        sh_stream_machine(st)->ops->shut(st->conn->machine, st->id);
     }
     return st->work->out.n == 0;
 }
@@ -461,7 +345,7 @@ bool sh_stream_drain(sh_stream *st)
 void sh_stream_credit(sh_stream *st, size_t n)
 {
     if (n > 0 && stream_live(st)) {
-        stream_machine(st)->ops->credit(st->conn->machine, st->id, n);
+        sh_stream_machine(st)->ops->credit(st->conn->machine, st->id, n);
     }
 }
 
@@ -509,12 +393,12 @@ int64_t sh_stream_write(sh_stream *st, sh_span data)
     if (!stream_live(st) || st->fin_out) {
         return SH_E_CLOSED;
     }
-    int out = stream_negotiate_out(st);
+    int out = sh_negotiate_out(st);
     if (out <= 0) {
         st->cut = true;
         return out;
     }
-    int64_t n = stream_machine(st)->ops->write(st->conn->machine, st->id, data);
+    int64_t n = sh_stream_machine(st)->ops->write(st->conn->machine, st->id, data);
     st->cut = st->cut || (n >= 0 && (size_t)n < data.n);
     return n;
 }
@@ -536,7 +420,7 @@ void sh_stream_shut(sh_stream *st)
     if (stream_live(st) && !st->fin_out) {
         st->fin_out = true;
         st->shut = true;
-        stream_machine(st)->ops->shut(st->conn->machine, st->id);
+        sh_stream_machine(st)->ops->shut(st->conn->machine, st->id);
         stream_both_done(st->swarm, st);
     }
 }

@@ -1,13 +1,15 @@
-/* swarm/streams.h - streams of a connection: agree on the protocol, remember whose it is, carry its bytes.
+/* swarm/streams.h - streams of a connection: remember whose each is, carry its bytes.
  *
  * Shape    NEGOTIATING -> OPEN -> OVER. A stream belongs to the user or to one of our services (identify, push,
- *          ping, DHT); a service's bytes go to its file (services.h), the user's become events.
- * Rule     outbound streams are optimistic: header, proposal and payload leave together. What stands behind the
- *          peer's answer in the same piece is copied, so that two events can be told one after the other. */
+ *          ping, DHT); a service's bytes go to its file (services.h), the user's become events. */
 #ifndef SH_SWARM_STREAMS_H
 #define SH_SWARM_STREAMS_H
 
+#include "swarm/conns.h"
 #include "swarm/internal.h"
+
+/* Codes of a reset. */
+enum { SH_STREAM_NOT_AGREED = 0x1001, SH_STREAM_TOO_MANY = 0x1002 };
 
 int sh_streams_open(struct sh_swarm *s, struct sh_swarm_conn *c, unsigned proto, sh_stream **out);
 void sh_streams_accept(struct sh_swarm *s, struct sh_swarm_conn *c, uint64_t id);
@@ -32,5 +34,18 @@ void sh_stream_free(struct sh_swarm *s, sh_stream *st);
 int sh_stream_send(sh_stream *st, sh_span bytes);
 bool sh_stream_drain(sh_stream *st); /* writes what is kept; true: nothing is left */
 void sh_stream_credit(sh_stream *st, size_t n);
+
+/* With negotiate.c. */
+void sh_streams_event(const sh_stream *st, enum sh_swarm_event_kind kind,
+                      struct sh_swarm_event *ev);
+/* The stream is over; services are told at once, for the user it is an event. */
+bool sh_streams_over(struct sh_swarm *s, sh_stream *st, int err, uint64_t code,
+                     struct sh_swarm_event *ev);
+void sh_stream_work_free(struct sh_swarm *s, sh_stream *st);
+static inline sh_conn *sh_stream_machine(const sh_stream *st)
+{
+    sh_conns_touch(st->swarm, st->conn);
+    return st->conn->machine;
+}
 
 #endif
