@@ -435,6 +435,7 @@ int main(void)
         TWO(deadline_beside_one_who_sleeps),
         TWO(late_answer),
         EACH(cancelling),
+        ONE(mailbox_limit),
         TWO(mailbox_limit),
         TWO(gate_across),
         EACH(promises_and_forwards),
