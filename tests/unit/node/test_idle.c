@@ -53,20 +53,8 @@ static int echo_handle(void *ud, sh_cx *cx, void *state, int index, sh_span name
 
 static sh_pid spawn(int node)
 {
-    static const sh_span names[] = {{(const uint8_t *)"echo", 4}};
-    struct sh_actor_type def = {.id = sh_span_str("echo"),
-                                .names = names,
-                                .name_count = 1,
-                                .mailbox = -1,
-                                .handle = echo_handle};
-    const sh_type *type;
-    struct sh_spawn opt;
-    sh_pid pid;
-    sh_runtime *rt = sh_node_runtime(world.node[node]);
-    sh_spawn_init(&opt);
-    assert_int_equal(sh_runtime_type(rt, &def, &type), 0);
-    assert_int_equal(sh_runtime_spawn(rt, WORLD_TOKEN, 0, type, &opt, &pid), 0);
-    return pid;
+    struct sh_actor_type def = {.id = sh_span_str("echo"), .handle = echo_handle};
+    return world_spawn(&world, node, def, "echo");
 }
 
 static void start(int i)

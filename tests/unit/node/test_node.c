@@ -53,23 +53,10 @@ static int failing_handle(void *ud, sh_cx *cx, void *state, int index, sh_span n
 
 static sh_pid spawn(int node, bool fails)
 {
-    static const sh_span names[] = {{(const uint8_t *)"inc", 3}};
-    struct sh_actor_type def = {
-        .id = sh_span_str("counter"),
-        .state_size = sizeof(int),
-        .names = names,
-        .name_count = 1,
-        .mailbox = -1,
-        .handle = fails ? failing_handle : counter_handle,
-    };
-    const sh_type *type;
-    struct sh_spawn opt;
-    sh_pid pid;
-    sh_runtime *rt = sh_node_runtime(world->node[node]);
-    sh_spawn_init(&opt);
-    assert_int_equal(sh_runtime_type(rt, &def, &type), 0);
-    assert_int_equal(sh_runtime_spawn(rt, WORLD_TOKEN, 0, type, &opt, &pid), 0);
-    return pid;
+    struct sh_actor_type def = {.id = sh_span_str("counter"),
+                                .state_size = sizeof(int),
+                                .handle = fails ? failing_handle : counter_handle};
+    return world_spawn(world, node, def, "inc");
 }
 
 static void two_nodes(void)

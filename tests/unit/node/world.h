@@ -281,6 +281,24 @@ static void world_free(struct world *w)
     }
 }
 
+/* An actor of a type that takes this one message. */
+static inline sh_pid world_spawn(struct world *w, int node, struct sh_actor_type def,
+                                 const char *message)
+{
+    sh_span name = sh_span_str(message);
+    const sh_type *type;
+    struct sh_spawn opt;
+    sh_pid pid;
+    sh_runtime *rt = sh_node_runtime(w->node[node]);
+    sh_spawn_init(&opt);
+    def.names = &name;
+    def.name_count = 1;
+    def.mailbox = -1;
+    assert_int_equal(sh_runtime_type(rt, &def, &type), 0);
+    assert_int_equal(sh_runtime_spawn(rt, WORLD_TOKEN, 0, type, &opt, &pid), 0);
+    return pid;
+}
+
 /* --- what a call told --- */
 
 struct told {
