@@ -502,4 +502,34 @@ static inline void fake_send(sh_io *io, sh_conn_id conn, const void *p, size_t n
     assert_int_equal(sh_io_inside(io, fake_send_fn, &s), 0);
 }
 
+static void fake_close_fn(void *ud, sh_node *n, uint64_t now_us)
+{
+    (void)now_us;
+    sh_conn_id conn = *(sh_conn_id *)ud;
+    n->conns[conn].closing = true;
+    fake_action(n, (struct sh_node_action){.kind = SH_NODE_CLOSE, .conn = conn});
+}
+
+static inline void fake_close(sh_io *io, sh_conn_id conn)
+{
+    assert_int_equal(sh_io_inside(io, fake_close_fn, &conn), 0);
+}
+
+static void fake_full_fn(void *ud, sh_node *n, uint64_t now_us)
+{
+    (void)now_us;
+    sh_conn_id conn = *(sh_conn_id *)ud;
+    struct fake_conn *c = &n->conns[conn];
+    c->full = !c->full;
+    if (!c->full) {
+        fake_action(n, (struct sh_node_action){.kind = SH_NODE_READ, .conn = conn});
+    }
+}
+
+/* The connection takes no more, or again. */
+static inline void fake_full(sh_io *io, sh_conn_id conn)
+{
+    assert_int_equal(sh_io_inside(io, fake_full_fn, &conn), 0);
+}
+
 #endif

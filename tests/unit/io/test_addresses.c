@@ -1,56 +1,11 @@
 /* unit/io/test_addresses.c - what a node that listens announces: wildcards become the addresses of interfaces, and
  * each announced address, of either family, can be dialled. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
+#include "whole.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "io/io.h"
-
-struct told {
-    atomic_uint count;
-    int code;
-    char text[128];
-};
-
-static void told_fn(void *ud, const struct sh_result *r)
-{
-    struct told *t = ud;
-    t->code = r->code;
-    snprintf(t->text, sizeof t->text, "%.*s", (int)r->text.n, (const char *)r->text.p);
-    atomic_fetch_add(&t->count, 1);
-}
-
-static bool told_done(void *ud)
-{
-    return atomic_load(&((struct told *)ud)->count) > 0;
-}
-
-static sh_io *make(const char *listen)
-{
-    struct sh_io_config cfg;
-    sh_io_config_init(&cfg);
-    cfg.node.threads = 1;
-    cfg.node.listen = &listen;
-    cfg.node.listen_count = listen ? 1 : 0;
-    sh_io *io = NULL;
-    char why[SH_IO_WHY_MAX] = "";
-    int code = sh_io_new(&cfg, &io, why);
-    if (code != 0) {
-        print_error("%s: %s\n", listen, why);
-    }
-    assert_int_equal(code, 0);
-    return io;
-}
 
 static void dial(sh_io *from, const char *addr)
 {
@@ -67,7 +22,7 @@ static void dial(sh_io *from, const char *addr)
 /* Listens, looks at every own address and dials it from a node of its own. How many there were. */
 static unsigned listen_and_dial(const char *listen, const char *must)
 {
-    sh_io *server = make(listen);
+    sh_io *server = make(1, listen);
     char addr[SH_ADDR_TEXT_MAX], port[16] = "";
     bool seen = false;
     unsigned count = 0;
@@ -83,7 +38,7 @@ static unsigned listen_and_dial(const char *listen, const char *must)
         assert_true(count == 0 || strcmp(this_port, port) == 0); /* one socket */
         memcpy(port, this_port, sizeof port);
         seen = seen || strncmp(addr, must, strlen(must)) == 0;
-        sh_io *client = make(NULL);
+        sh_io *client = make(1, NULL);
         dial(client, addr);
         sh_io_free(client);
     }
@@ -132,7 +87,7 @@ static void test_both(void **state)
     if (!have_ip6()) {
         skip();
     }
-    sh_io *server = make("/ip4/0.0.0.0/tcp/0");
+    sh_io *server = make(1, "/ip4/0.0.0.0/tcp/0");
     char addr[SH_ADDR_TEXT_MAX], six[64], why[SH_IO_WHY_MAX] = "";
     unsigned port = 0;
     assert_true(sh_io_address(server, 0, addr, sizeof addr) > 0);
@@ -146,7 +101,7 @@ static void test_both(void **state)
     }
     assert_int_equal(code, 0);
     snprintf(six, sizeof six, "/ip6/::1/tcp/%u", port);
-    sh_io *client = make(NULL);
+    sh_io *client = make(1, NULL);
     dial(client, six);
     sh_io_free(client);
     sh_io_free(server);

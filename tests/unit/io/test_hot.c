@@ -83,35 +83,16 @@ static void test_hot_interrupted(void **state)
     pair_close(&p);
 }
 
-static void close_hot(void *ud, sh_node *n, uint64_t now_us)
-{
-    (void)now_us;
-    sh_conn_id conn = *(sh_conn_id *)ud;
-    n->conns[conn].closing = true;
-    fake_action(n, (struct sh_node_action){.kind = SH_NODE_CLOSE, .conn = conn});
-}
-
 static void test_hot_closed_by_us(void **state)
 {
     (void)state;
     struct pair p = hot_pair();
-    assert_int_equal(sh_io_inside(p.client, close_hot, &p.conn), 0);
+    fake_close(p.client, p.conn);
     UNTIL(p.server, p.client, p.s->closed == 1 && !p.client->hot);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(sh_io_poll(p.client, 0, 1, NULL), 0);
     }
     pair_close(&p);
-}
-
-static void full_hot(void *ud, sh_node *n, uint64_t now_us)
-{
-    (void)now_us;
-    sh_conn_id conn = *(sh_conn_id *)ud;
-    struct fake_conn *c = &n->conns[conn];
-    c->full = !c->full;
-    if (!c->full) {
-        fake_action(n, (struct sh_node_action){.kind = SH_NODE_READ, .conn = conn});
-    }
 }
 
 static atomic_uint sleeps;
@@ -129,7 +110,7 @@ static void test_hot_paused(void **state)
     calls.poll = poll_counted;
     struct pair p = hot_pair();
     p.c->conns[p.conn].got_n = 0;
-    assert_int_equal(sh_io_inside(p.client, full_hot, &p.conn), 0);
+    fake_full(p.client, p.conn);
     fake_send(p.client, p.conn, pattern, 2000);
     UNTIL(p.server, p.client,
           p.s->conns[1].total == 5000 && p.s->conns[1].out_n == p.s->conns[1].out_at);
@@ -142,7 +123,7 @@ static void test_hot_paused(void **state)
     assert_in_range(sleeps, 1, 3); /* what it will not read does not keep it awake */
     assert_int_equal(bad_recv.seen, seen);
     assert_int_equal(p.c->conns[p.conn].got_n, 0);
-    assert_int_equal(sh_io_inside(p.client, full_hot, &p.conn), 0);
+    fake_full(p.client, p.conn);
     UNTIL(p.server, p.client, p.c->conns[p.conn].got_n == 2000);
     pair_echo(&p, 3000);
     pair_close(&p);

@@ -1,61 +1,14 @@
 /* unit/io/test_loopback.c - whole nodes over real loopback sockets, driven inline, threaded and by a foreign loop. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "whole.h"
 
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "io/io.h"
-
-static const char *const any_port[] = {"/ip4/127.0.0.1/tcp/0"};
-
-struct told {
-    atomic_uint count;
-    int code;
-    sh_pid pid;
-    uint8_t value[64];
-    size_t value_n;
-};
-
-static void told_fn(void *ud, const struct sh_result *r)
-{
-    struct told *t = ud;
-    t->code = r->code;
-    t->pid = r->pid;
-    t->value_n = r->value.n < sizeof t->value ? r->value.n : sizeof t->value;
-    if (t->value_n) {
-        memcpy(t->value, r->value.p, t->value_n);
-    }
-    atomic_fetch_add(&t->count, 1);
-}
-
-static bool told_done(void *ud)
-{
-    return atomic_load(&((struct told *)ud)->count) > 0;
-}
-
-static sh_io *make(unsigned threads, bool listens)
-{
-    struct sh_io_config cfg;
-    sh_io_config_init(&cfg);
-    cfg.node.threads = threads;
-    cfg.node.listen = any_port;
-    cfg.node.listen_count = listens ? 1 : 0;
-    sh_io *io = NULL;
-    char why[SH_IO_WHY_MAX] = "";
-    assert_int_equal(sh_io_new(&cfg, &io, why), 0);
-    return io;
-}
+static const char any_port[] = "/ip4/127.0.0.1/tcp/0";
 
 static int counter_handle(void *ud, sh_cx *cx, void *state, int index, sh_span name, sh_span value)
 {
@@ -158,8 +111,8 @@ static void ask(sh_io *client, sh_pid pid, unsigned times)
 static void run_ask(unsigned server_threads, unsigned client_threads, unsigned exec)
 {
     struct served s;
-    sh_io *server = make(server_threads, true);
-    sh_io *client = make(client_threads, false);
+    sh_io *server = make(server_threads, any_port);
+    sh_io *client = make(client_threads, NULL);
     sh_pid pid = spawn(server, exec);
     serve(&s, server);
     dial(client, server);
@@ -199,7 +152,7 @@ static void test_ask_from_threads(void **state)
 {
     (void)state;
     for (unsigned threads = 0; threads < 2; threads++) {
-        sh_io *io = make(threads, false);
+        sh_io *io = make(threads, NULL);
         struct asker a = {io, spawn(io, threads)};
         pthread_t t[3];
         for (int i = 0; i < 3; i++) {
@@ -216,8 +169,8 @@ static void test_ask_from_threads(void **state)
 static void run_foreign(unsigned threads)
 {
     struct served s;
-    sh_io *server = make(1, true);
-    sh_io *client = make(threads, false);
+    sh_io *server = make(1, any_port);
+    sh_io *client = make(threads, NULL);
     sh_pid pid = spawn(server, 0);
     serve(&s, server);
     dial(client, server);
@@ -257,8 +210,8 @@ static void test_graceful_stop(void **state)
     (void)state;
     for (unsigned threads = 0; threads < 2; threads++) {
         struct served s;
-        sh_io *server = make(threads, true);
-        sh_io *client = make(threads, false);
+        sh_io *server = make(threads, any_port);
+        sh_io *client = make(threads, NULL);
         sh_pid pid = spawn(server, 0);
         serve(&s, server);
         dial(client, server);
@@ -279,8 +232,8 @@ static void test_free_with_traffic(void **state)
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
         struct served s;
-        sh_io *server = make(i & 1, true);
-        sh_io *client = make(i >> 1, false);
+        sh_io *server = make(i & 1, any_port);
+        sh_io *client = make(i >> 1, NULL);
         sh_pid pid = spawn(server, 0);
         serve(&s, server);
         dial(client, server);
@@ -307,8 +260,8 @@ static void test_names_of_hosts(void **state)
 {
     (void)state;
     struct served s;
-    sh_io *server = make(1, true);
-    sh_io *client = make(0, false);
+    sh_io *server = make(1, any_port);
+    sh_io *client = make(0, NULL);
     serve(&s, server);
     char addr[SH_ADDR_TEXT_MAX], named[SH_ADDR_TEXT_MAX + 16];
     assert_true(sh_io_address(server, 0, addr, sizeof addr) > 0);

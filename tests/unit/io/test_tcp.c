@@ -285,39 +285,20 @@ static void test_address_in_use(void **state)
     sh_io_free(b);
 }
 
-static void full_fn(void *ud, sh_node *n, uint64_t now_us)
-{
-    (void)now_us;
-    struct fake_conn *c = &n->conns[*(sh_conn_id *)ud];
-    c->full = !c->full;
-    if (!c->full) {
-        fake_action(n, (struct sh_node_action){.kind = SH_NODE_READ, .conn = *(sh_conn_id *)ud});
-    }
-}
-
 static void test_backpressure(void **state)
 {
     (void)state;
     struct pair p = pair_open();
-    sh_conn_id one = 1;
-    assert_int_equal(sh_io_inside(p.server, full_fn, &one), 0);
+    fake_full(p.server, 1);
     fake_send(p.client, p.conn, pattern, 1000);
     for (int i = 0; i < 20; i++) {
         sh_io_poll(p.client, 0, 0, NULL);
         sh_io_poll(p.server, 0, 0, NULL);
     }
     assert_int_equal(bad_recv.seen, 0); /* not even asked */
-    assert_int_equal(sh_io_inside(p.server, full_fn, &one), 0);
+    fake_full(p.server, 1);
     UNTIL(p.server, p.client, p.c->conns[p.conn].got_n == 1000);
     pair_close(&p);
-}
-
-static void close_fn(void *ud, sh_node *n, uint64_t now_us)
-{
-    (void)now_us;
-    sh_conn_id conn = *(sh_conn_id *)ud;
-    n->conns[conn].closing = true;
-    fake_action(n, (struct sh_node_action){.kind = SH_NODE_CLOSE, .conn = conn});
 }
 
 /* What was written before CLOSE arrives; a peer that does not read holds it for a second at most. */
@@ -326,14 +307,13 @@ static void test_close_lingers(void **state)
     (void)state;
     struct pair p = pair_open();
     fake_send(p.client, p.conn, pattern, 50000);
-    assert_int_equal(sh_io_inside(p.client, close_fn, &p.conn), 0);
+    fake_close(p.client, p.conn);
     UNTIL(p.server, p.client, p.c->closed == 1 && p.s->closed == 1);
     assert_int_equal(p.s->conns[1].total, 50000);
     pair_close(&p);
 
     p = pair_open();
-    sh_conn_id one = 1;
-    assert_int_equal(sh_io_inside(p.server, full_fn, &one), 0);
+    fake_full(p.server, 1);
     for (int i = 0; i < 8; i++) {
         fake_send(p.client, p.conn, pattern, FAKE_BUFFER / 8);
         sh_io_poll(p.client, 0, 0, NULL);
@@ -341,7 +321,7 @@ static void test_close_lingers(void **state)
     bad_send.fail = 1000000;
     bad_send.err = EAGAIN;
     fake_send(p.client, p.conn, "x", 1);
-    assert_int_equal(sh_io_inside(p.client, close_fn, &p.conn), 0);
+    fake_close(p.client, p.conn);
     assert_int_equal(sh_io_poll(p.client, 0, 0, NULL), 0);
     assert_int_equal(p.c->closed, 0);
     int64_t ms = sh_io_next_timeout_ms(p.client);
