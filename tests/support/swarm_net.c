@@ -113,6 +113,16 @@ void snet_listen(struct snet *n, unsigned i)
     sh_swarm_listening(n->node[i].swarm, &a, n->now_us);
 }
 
+void snet_start(struct snet *n, unsigned count, uint64_t seed, const char *const *protocols,
+                unsigned protocol_count,
+                void (*cfg)(struct snet *n, unsigned i, struct sh_swarm_config *c))
+{
+    snet_init(n, count, seed, protocols, protocol_count, cfg);
+    for (unsigned i = 0; i < count; i++) {
+        snet_listen(n, i);
+    }
+}
+
 int snet_dial(struct snet *n, unsigned from, unsigned to, bool keep, uint64_t call)
 {
     sh_addr a = snet_addr(n, to, true);
@@ -457,26 +467,44 @@ void snet_run(struct snet *n, uint64_t us)
     net_step(n);
 }
 
+/* In the log, at or behind *from. */
+static const struct snet_event *net_logged(const struct snet *n, unsigned node,
+                                           enum sh_swarm_event_kind kind, size_t *from)
+{
+    while (*from < n->log_count) {
+        const struct snet_event *e = &n->log[(*from)++];
+        if (e->node == node && e->kind == kind) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
 const struct snet_event *snet_until(struct snet *n, unsigned node, enum sh_swarm_event_kind kind,
                                     size_t *from, uint64_t limit_us)
 {
     uint64_t end_us = n->now_us + limit_us;
     for (;;) {
-        for (; *from < n->log_count; (*from)++) {
-            if (n->log[*from].node == node && n->log[*from].kind == kind) {
-                return &n->log[(*from)++];
-            }
+        const struct snet_event *e = net_logged(n, node, kind, from);
+        if (e) {
+            return e;
         }
         if (!net_advance(n, end_us)) {
             net_step(n);
-            for (; *from < n->log_count; (*from)++) {
-                if (n->log[*from].node == node && n->log[*from].kind == kind) {
-                    return &n->log[(*from)++];
-                }
-            }
-            return NULL;
+            return net_logged(n, node, kind, from);
         }
     }
+}
+
+const struct snet_event *snet_told(const struct snet *n, enum sh_swarm_event_kind kind,
+                                   uint64_t query)
+{
+    for (size_t i = 0; i < n->log_count; i++) {
+        if (n->log[i].kind == kind && n->log[i].query == query) {
+            return &n->log[i];
+        }
+    }
+    return NULL;
 }
 
 size_t snet_count(const struct snet *n, unsigned node, enum sh_swarm_event_kind kind, size_t from)

@@ -87,6 +87,10 @@ struct snet {
 void snet_init(struct snet *n, unsigned count, uint64_t seed, const char *const *protocols,
                unsigned protocol_count,
                void (*cfg)(struct snet *n, unsigned i, struct sh_swarm_config *c));
+/* The same, and all nodes listen. */
+void snet_start(struct snet *n, unsigned count, uint64_t seed, const char *const *protocols,
+                unsigned protocol_count,
+                void (*cfg)(struct snet *n, unsigned i, struct sh_swarm_config *c));
 void snet_fini(struct snet *n); /* checks that no memory is left */
 void snet_listen(struct snet *n, unsigned i);
 sh_addr snet_addr(const struct snet *n, unsigned i, bool with_peer);
@@ -96,6 +100,9 @@ void snet_run(struct snet *n, uint64_t us); /* lets so much time pass */
 /* Runs until an event of that kind at that node was logged at or behind *from (then *from is behind it). */
 const struct snet_event *snet_until(struct snet *n, unsigned node, enum sh_swarm_event_kind kind,
                                     size_t *from, uint64_t limit_us);
+/* The first event of that kind about that call or query, of whatever node; NULL: none was logged. */
+const struct snet_event *snet_told(const struct snet *n, enum sh_swarm_event_kind kind,
+                                   uint64_t query);
 size_t snet_count(const struct snet *n, unsigned node, enum sh_swarm_event_kind kind, size_t from);
 void snet_kill(struct snet *n, unsigned i);
 void snet_restart(struct snet *n, unsigned i);

@@ -20,10 +20,7 @@ enum { MS = 1000, SECOND = 1000000 };
 
 static void start(unsigned count)
 {
-    snet_init(&net, count, 17, PROTOCOLS, 1, NULL);
-    for (unsigned i = 0; i < count; i++) {
-        snet_listen(&net, i);
-    }
+    snet_start(&net, count, 17, PROTOCOLS, 1, NULL);
 }
 
 static struct sh_peer *peer_at(unsigned at, unsigned who)
@@ -239,16 +236,6 @@ static void call_nobody(uint64_t call)
     assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, call, net.now_us), 0);
 }
 
-static const struct snet_event *dialled(uint64_t call)
-{
-    for (size_t i = 0; i < net.log_count; i++) {
-        if (net.log[i].kind == SH_SWARM_DIALLED && net.log[i].query == call) {
-            return &net.log[i];
-        }
-    }
-    return NULL;
-}
-
 /* SH_DIALS_MAX dials under way, each for SH_DIAL_TIMEOUT_MS: the next is told so, and there is room when they end. */
 static void test_dials_in_all(void **state)
 {
@@ -263,14 +250,14 @@ static void test_dials_in_all(void **state)
     assert_int_equal(snet_count(&net, 0, SH_SWARM_DIALLED, 0), 0);
     call_nobody(SH_DIALS_MAX);
     snet_run(&net, 10 * MS);
-    assert_non_null(dialled(SH_DIALS_MAX));
-    assert_int_equal(dialled(SH_DIALS_MAX)->err, SH_E_LIMIT);
+    assert_non_null(snet_told(&net, SH_SWARM_DIALLED, SH_DIALS_MAX));
+    assert_int_equal(snet_told(&net, SH_SWARM_DIALLED, SH_DIALS_MAX)->err, SH_E_LIMIT);
     snet_run(&net, (SH_DIAL_TIMEOUT_MS - 25) * MS);
     assert_int_equal(conns_in(SH_CONNS_DIALLING), SH_DIALS_MAX);
     snet_run(&net, 10 * MS);
     assert_int_equal(conns_in(SH_CONNS_DIALLING), 0);
     for (unsigned i = 0; i < SH_DIALS_MAX; i++) {
-        assert_int_equal(dialled(i)->err, SH_E_TIMEOUT);
+        assert_int_equal(snet_told(&net, SH_SWARM_DIALLED, i)->err, SH_E_TIMEOUT);
     }
     call_nobody(1000);
     snet_run(&net, 10 * MS);

@@ -19,9 +19,7 @@ enum { MS = 1000, SECOND = 1000000 };
 
 static void start_pair(void)
 {
-    snet_init(&net, 2, 11, PROTOCOLS, 1, NULL);
-    snet_listen(&net, 0);
-    snet_listen(&net, 1);
+    snet_start(&net, 2, 11, PROTOCOLS, 1, NULL);
     assert_int_equal(snet_dial(&net, 0, 1, false, 1), 0);
     snet_run(&net, SECOND);
     assert_true(sh_swarm_is_connected(net.node[0].swarm, snet_peer(&net, 0, 1)));

@@ -53,13 +53,8 @@ static void start(unsigned count)
 
 static const struct snet_event *ended(uint64_t query)
 {
-    for (size_t i = 0; i < net.log_count; i++) {
-        bool end = net.log[i].kind == SH_SWARM_QUERY_DONE || net.log[i].kind == SH_SWARM_VALUE;
-        if (end && net.log[i].query == query) {
-            return &net.log[i];
-        }
-    }
-    return NULL;
+    const struct snet_event *done = snet_told(&net, SH_SWARM_QUERY_DONE, query);
+    return done ? done : snet_told(&net, SH_SWARM_VALUE, query);
 }
 
 /* SH_KAD_RESPONSE_TIMEOUT_MS without an answer, for what was sent and for what waits behind SH_KAD_SENT_MAX others. */

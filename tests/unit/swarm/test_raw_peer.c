@@ -507,16 +507,6 @@ static void find(const char *key, uint64_t query)
     assert_int_equal(sh_swarm_find(net.node[0].swarm, sh_span_str(key), query, net.now_us), 0);
 }
 
-static const struct snet_event *done(uint64_t query)
-{
-    for (size_t i = 0; i < net.log_count; i++) {
-        if (net.log[i].kind == SH_SWARM_QUERY_DONE && net.log[i].query == query) {
-            return &net.log[i];
-        }
-    }
-    return NULL;
-}
-
 /* A reset is the answer to the oldest request; those behind it go on a new stream, in order, at most twice. */
 static void test_reset_of_the_registry_stream(void **state)
 {
@@ -534,9 +524,9 @@ static void test_reset_of_the_registry_stream(void **state)
     for (unsigned round = 0; round < 2; round++) {
         raw->ops->reset(raw, kad->id, 0);
         pump();
-        assert_non_null(done(round + 1));
-        assert_int_equal(done(round + 1)->err, SH_E_UNREACHABLE);
-        assert_null(done(round + 2));
+        assert_non_null(snet_told(&net, SH_SWARM_QUERY_DONE, round + 1));
+        assert_int_equal(snet_told(&net, SH_SWARM_QUERY_DONE, round + 1)->err, SH_E_UNREACHABLE);
+        assert_null(snet_told(&net, SH_SWARM_QUERY_DONE, round + 2));
         struct seen *next = last_inbound();
         assert_ptr_not_equal(next, kad);
         kad = next;
@@ -548,12 +538,12 @@ static void test_reset_of_the_registry_stream(void **state)
     }
     raw_write(kad->id, sh_span_of("\x04\x08\x03\x50\x09", 5)); /* "c" is answered */
     pump();
-    assert_non_null(done(3));
-    assert_int_equal(done(3)->err, 0);
-    assert_null(done(4));
+    assert_non_null(snet_told(&net, SH_SWARM_QUERY_DONE, 3));
+    assert_int_equal(snet_told(&net, SH_SWARM_QUERY_DONE, 3)->err, 0);
+    assert_null(snet_told(&net, SH_SWARM_QUERY_DONE, 4));
     raw->ops->reset(raw, kad->id, 0);
     pump();
-    assert_non_null(done(4));
+    assert_non_null(snet_told(&net, SH_SWARM_QUERY_DONE, 4));
     assert_false(closed);
 }
 

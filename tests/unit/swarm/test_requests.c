@@ -21,10 +21,7 @@ enum { MS = 1000, SECOND = 1000000 };
 
 static void start(unsigned count)
 {
-    snet_init(&net, count, 31, PROTOCOLS, 1, NULL);
-    for (unsigned i = 0; i < count; i++) {
-        snet_listen(&net, i);
-    }
+    snet_start(&net, count, 31, PROTOCOLS, 1, NULL);
 }
 
 static struct sh_peer *peer_at(unsigned at, unsigned who)
