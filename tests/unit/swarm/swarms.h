@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "names.h"
 #include "swarm/internal.h"
 #include "swarm_net.h"
 
@@ -21,10 +22,7 @@ enum { MS = 1000, SECOND = 1000000 };
 static inline void start(unsigned count,
                          void (*cfg)(struct snet *, unsigned, struct sh_swarm_config *))
 {
-    snet_init(&net, count, 7, PROTOCOLS, 2, cfg);
-    for (unsigned i = 0; i < count; i++) {
-        snet_listen(&net, i);
-    }
+    snet_start(&net, count, 7, PROTOCOLS, 2, cfg);
 }
 
 static inline void connect_pair(void)
@@ -49,30 +47,13 @@ static inline void clients(struct snet *n, unsigned i, struct sh_swarm_config *c
     c->dht = i == 2 ? SH_DHT_CLIENT : SH_DHT_AUTO;
 }
 
-static inline sh_span registration(unsigned node, uint8_t *buf)
-{
-    const sh_peer_id *id = &net.node[node].id;
-    buf[0] = id->n;
-    memset(buf + 1, 0, 8);
-    memcpy(buf + 9, id->b, id->n);
-    memcpy(buf + 9 + id->n, "a::T", 4);
-    return sh_span_of(buf, 13u + id->n);
-}
-
-static inline sh_span value_key(unsigned node, const char *name, char *buf)
-{
-    char text[SH_PEER_ID_TEXT_MAX];
-    sh_peer_id_text(&net.node[node].id, text);
-    sprintf(buf, "%s:meta:%s", name, text);
-    return sh_span_str(buf);
-}
-
 static inline void publish(unsigned node, const char *name, uint64_t number)
 {
     uint8_t value[64];
     char key[400];
     assert_int_equal(sh_swarm_publish(net.node[node].swarm, sh_span_str(name),
-                                      value_key(node, name, key), registration(node, value), number,
+                                      value_key(&net.node[node].id, name, key),
+                                      registration(&net.node[node].id, 0, value), number,
                                       net.now_us),
                      0);
 }
@@ -99,7 +80,7 @@ static inline bool finds(unsigned who, const char *name, int holder)
     char key[400];
     at = net.log_count;
     assert_int_equal(sh_swarm_get(net.node[who].swarm, snet_peer(&net, who, (unsigned)holder),
-                                  value_key((unsigned)holder, name, key), 78, net.now_us),
+                                  value_key(&net.node[holder].id, name, key), 78, net.now_us),
                      0);
     const struct snet_event *v = snet_until(&net, who, SH_SWARM_VALUE, &at, 30 * SECOND);
     assert_non_null(v);

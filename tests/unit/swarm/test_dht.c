@@ -18,8 +18,8 @@ static void test_publish_alone_then_found(void **state)
     /* The holder forgets at once, so who asks it for the metadata gets none. */
     at = net.log_count;
     char key[400];
-    sh_swarm_get(net.node[1].swarm, snet_peer(&net, 1, 0), value_key(0, "lonely", key), 9,
-                 net.now_us);
+    sh_swarm_get(net.node[1].swarm, snet_peer(&net, 1, 0),
+                 value_key(&net.node[0].id, "lonely", key), 9, net.now_us);
     e = snet_until(&net, 1, SH_SWARM_VALUE, &at, SECOND);
     assert_non_null(e);
     assert_int_equal(e->err, SH_E_NOT_FOUND);
@@ -176,8 +176,8 @@ static void test_republished_and_expired(void **state)
     assert_true(finds(2, "long", 0));
     size_t at = net.log_count;
     char key[400];
-    sh_swarm_get(net.node[2].swarm, snet_peer(&net, 2, 1), value_key(0, "long", key), 9,
-                 net.now_us);
+    sh_swarm_get(net.node[2].swarm, snet_peer(&net, 2, 1), value_key(&net.node[0].id, "long", key),
+                 9, net.now_us);
     const struct snet_event *v = snet_until(&net, 2, SH_SWARM_VALUE, &at, SECOND);
     assert_non_null(v);
     assert_int_equal(v->err, 0); /* a replica has it too */

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "names.h"
 #include "swarm/internal.h"
 #include "swarm/peers.h"
 #include "swarm_net.h"
@@ -15,9 +16,7 @@ static struct snet net;
 /* The entry of an invented peer. */
 static int entry(unsigned number, struct sh_peer_ref *ref)
 {
-    sh_peer_id id;
-    uint8_t b[34] = {0x12, 0x20, (uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16)};
-    assert_int_equal(sh_peer_id_from_bytes(&id, sh_span_of(b, sizeof b)), 0);
+    sh_peer_id id = invented(number);
     return sh_swarm_peer(net.node[0].swarm, &id, ref);
 }
 

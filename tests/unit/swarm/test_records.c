@@ -1,12 +1,5 @@
 /* The record store: Kameo's rules, ends of life, and every bound. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
+#include "names.h"
 #include "swarm/records.h"
 
 enum { SECOND = 1000000 };
@@ -36,51 +29,26 @@ static int teardown(void **state)
     return quota.used == 0 && atomic_load(&mem.live_blocks) == 0 ? 0 : -1;
 }
 
-static sh_peer_id peer(unsigned i)
-{
-    sh_peer_id id;
-    uint8_t b[34] = {0x12, 0x20, (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16)};
-    assert_int_equal(sh_peer_id_from_bytes(&id, sh_span_of(b, sizeof b)), 0);
-    return id;
-}
-
-static sh_span value_of(const sh_peer_id *id, uint8_t *b)
-{
-    b[0] = id->n;
-    memset(b + 1, 7, 8);
-    memcpy(b + 9, id->b, id->n);
-    memcpy(b + 9 + id->n, "t::T", 4);
-    return sh_span_of(b, 13u + id->n);
-}
-
-static sh_span key_of(const char *name, const sh_peer_id *id, char *buf)
-{
-    char text[SH_PEER_ID_TEXT_MAX];
-    sh_peer_id_text(id, text);
-    sprintf(buf, "%s:meta:%s", name, text);
-    return sh_span_str(buf);
-}
-
 static void test_rules(void **state)
 {
     (void)state;
-    sh_peer_id a = peer(1), b = peer(2);
+    sh_peer_id a = invented(1), b = invented(2);
     char key[600], other[600];
     uint8_t value[100];
-    sh_span v = value_of(&a, value);
+    sh_span v = registration(&a, 7, value);
     assert_int_equal(sh_records_check_provider(sh_span_str("name"), &a, &a), 0);
     assert_int_equal(sh_records_check_provider(sh_span_str("name"), &a, &b),
                      SH_E_PROTO); /* somebody else's */
     assert_int_equal(sh_records_check_provider(sh_span_str(""), &a, &a), SH_E_PROTO);
     assert_int_equal(sh_records_check_provider(sh_span_str("\xff"), &a, &a), SH_E_PROTO);
-    assert_int_equal(sh_records_check_value(key_of("n", &a, key), v, &a), 0);
-    assert_int_equal(sh_records_check_value(key_of("n", &a, key), v, &b),
+    assert_int_equal(sh_records_check_value(value_key(&a, "n", key), v, &a), 0);
+    assert_int_equal(sh_records_check_value(value_key(&a, "n", key), v, &b),
                      SH_E_PROTO); /* replication is refused */
-    assert_int_equal(sh_records_check_value(key_of("", &a, key), v, &a), SH_E_PROTO);
-    assert_int_equal(sh_records_check_value(key_of("a:meta:b", &a, other), v, &a),
+    assert_int_equal(sh_records_check_value(value_key(&a, "", key), v, &a), SH_E_PROTO);
+    assert_int_equal(sh_records_check_value(value_key(&a, "a:meta:b", other), v, &a),
                      SH_E_PROTO); /* first mark counts */
     assert_int_equal(sh_records_check_value(sh_span_str("plain"), v, &a), SH_E_PROTO);
-    key_of("n", &a, key);
+    value_key(&a, "n", key);
     assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_none(), &a), SH_E_PROTO);
     for (size_t n = 0; n < 9u + a.n; n++) { /* the byte 26 alone stops a Kameo node */
         assert_int_equal(sh_records_check_value(sh_span_str(key), sh_span_take(v, n), &a),
@@ -95,19 +63,20 @@ static void test_rules(void **state)
 static void test_lives(void **state)
 {
     (void)state;
-    sh_peer_id a = peer(1), b = peer(2);
+    sh_peer_id a = invented(1), b = invented(2);
     char key[600];
     uint8_t value[100];
-    sh_span k = key_of("n", &a, key), name = sh_span_str("n");
+    sh_span k = value_key(&a, "n", key), name = sh_span_str("n");
     uint64_t now = SECOND;
-    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 0, now), 0);
+    assert_int_equal(sh_records_put_value(&r, k, registration(&a, 7, value), &a, 0, now), 0);
     assert_non_null(sh_records_value(&r, k, now + VALUE_TTL - 1));
     assert_null(sh_records_value(&r, k, now + VALUE_TTL));
-    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, 10, now),
+    assert_int_equal(sh_records_put_value(&r, k, registration(&a, 7, value), &a, 10, now),
                      0); /* replaced: shorter */
     assert_int_equal(r.value_count, 1);
     assert_null(sh_records_value(&r, k, now + 10 * SECOND));
-    assert_int_equal(sh_records_put_value(&r, k, value_of(&a, value), &a, UINT32_MAX, now), 0);
+    assert_int_equal(sh_records_put_value(&r, k, registration(&a, 7, value), &a, UINT32_MAX, now),
+                     0);
     assert_non_null(sh_records_value(&r, k, now + VALUE_TTL - 1));
     assert_null(sh_records_value(&r, k, now + VALUE_TTL)); /* never longer */
     assert_int_equal(sh_records_add_provider(&r, name, &a, NULL, 0, now), 0);
@@ -137,17 +106,17 @@ static void test_bounds(void **state)
     uint8_t value[100];
     sh_span name = sh_span_str("popular");
     for (unsigned i = 0; i < SH_KAD_PROVIDERS_MAX; i++) {
-        sh_peer_id id = peer(i);
+        sh_peer_id id = invented(i);
         assert_int_equal(sh_records_add_provider(&r, name, &id, NULL, 0, 1), 0);
     }
-    sh_peer_id late = peer(5000);
+    sh_peer_id late = invented(5000);
     assert_int_equal(sh_records_add_provider(&r, name, &late, NULL, 0, 1), SH_E_LIMIT);
-    sh_peer_id old = peer(3);
+    sh_peer_id old = invented(3);
     assert_int_equal(sh_records_add_provider(&r, name, &old, NULL, 0, 2),
                      0); /* who is in may stay */
     /* Who does not renew for SH_PROVIDER_STALE_MS gives its place to a newcomer, and only then. */
     uint64_t stale_us = 1 + SH_PROVIDER_STALE_MS * UINT64_C(1000);
-    sh_peer_id later = peer(5001);
+    sh_peer_id later = invented(5001);
     assert_int_equal(sh_records_add_provider(&r, name, &later, NULL, 0, stale_us), SH_E_LIMIT);
     assert_int_equal(sh_records_add_provider(&r, name, &later, NULL, 0, stale_us + 1), 0);
     /* One publisher cannot take all room. */
@@ -155,32 +124,33 @@ static void test_bounds(void **state)
     for (unsigned i = 0; i < SH_RECORD_PUBLISHER_MAX + 10; i++) {
         char n[32];
         sprintf(n, "n%u", i);
-        taken += sh_records_put_value(&r, key_of(n, &late, key), value_of(&late, value), &late, 0,
-                                      1) == 0
+        taken += sh_records_put_value(&r, value_key(&late, n, key), registration(&late, 7, value),
+                                      &late, 0, 1) == 0
                      ? 1u
                      : 0u;
     }
     assert_int_equal(taken, SH_RECORD_PUBLISHER_MAX);
-    sh_peer_id other = peer(6000);
-    assert_int_equal(
-        sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 1),
-        0);
+    sh_peer_id other = invented(6000);
+    assert_int_equal(sh_records_put_value(&r, value_key(&other, "x", key),
+                                          registration(&other, 7, value), &other, 0, 1),
+                     0);
     /* All together neither. */
     for (unsigned p = 7000; p < 7010; p++) {
-        sh_peer_id id = peer(p);
+        sh_peer_id id = invented(p);
         for (unsigned i = 0; i < 3000; i++) {
             char n[32];
             sprintf(n, "m%u", i);
-            sh_records_put_value(&r, key_of(n, &id, key), value_of(&id, value), &id, 0, 1);
+            sh_records_put_value(&r, value_key(&id, n, key), registration(&id, 7, value), &id, 0,
+                                 1);
         }
     }
     assert_int_equal(r.value_count, SH_RECORD_VALUES_MAX);
     quota.limit = quota.used; /* no memory: refused, what is there stays */
     assert_int_equal(sh_records_add_provider(&r, sh_span_str("new"), &other, NULL, 0, 3),
                      SH_E_LIMIT);
-    assert_int_equal(
-        sh_records_put_value(&r, key_of("x", &other, key), value_of(&other, value), &other, 0, 3),
-        SH_E_NOMEM);
+    assert_int_equal(sh_records_put_value(&r, value_key(&other, "x", key),
+                                          registration(&other, 7, value), &other, 0, 3),
+                     SH_E_NOMEM);
     assert_non_null(sh_records_value(&r, sh_span_str(key), 3));
     quota.limit = SIZE_MAX;
 }
@@ -189,25 +159,25 @@ static void test_bounds(void **state)
 static void test_sizes(void **state)
 {
     (void)state;
-    sh_peer_id a = peer(1);
+    sh_peer_id a = invented(1);
     char key[SH_KAD_KEY_MAX + 2], tail[200];
     uint8_t value[SH_KAD_VALUE_MAX + 1];
-    size_t tail_n = key_of("", &a, tail).n;
+    size_t tail_n = value_key(&a, "", tail).n;
     memset(key, 'k', sizeof key);
     assert_int_equal(sh_records_check_provider(sh_span_of(key, SH_KAD_KEY_MAX), &a, &a), 0);
     assert_int_equal(sh_records_check_provider(sh_span_of(key, SH_KAD_KEY_MAX + 1), &a, &a),
                      SH_E_PROTO);
     memset(value, 't', sizeof value);
-    value_of(&a, value);
+    registration(&a, 7, value);
     for (size_t over = 0; over < 2; over++) {
         size_t key_n = SH_KAD_KEY_MAX + over;
         memcpy(key + key_n - tail_n, tail, tail_n);
         sh_span k = sh_span_of(key, key_n), v = sh_span_of(value, SH_KAD_VALUE_MAX);
         assert_int_equal(sh_records_check_value(k, v, &a), over ? SH_E_PROTO : 0);
         v.n += over;
-        assert_int_equal(sh_records_check_value(key_of("n", &a, tail), v, &a),
+        assert_int_equal(sh_records_check_value(value_key(&a, "n", tail), v, &a),
                          over ? SH_E_PROTO : 0);
-        key_of("", &a, tail);
+        value_key(&a, "", tail);
     }
 }
 
@@ -218,17 +188,17 @@ static void test_provider_entries_in_all(void **state)
     (void)state;
     char name[16];
     const uint64_t first_us = 1, rest_us = 1000;
-    sh_peer_id old = peer(0), next = peer(SH_KAD_RECORDS_MAX);
+    sh_peer_id old = invented(0), next = invented(SH_KAD_RECORDS_MAX);
     sh_span alone = sh_span_str("alone");
     assert_int_equal(sh_records_add_provider(&r, alone, &old, NULL, 0, first_us), 0);
     for (unsigned i = 1; i < SH_KAD_RECORDS_MAX; i++) {
-        sh_peer_id id = peer(i);
+        sh_peer_id id = invented(i);
         sprintf(name, "n%u", i / SH_KAD_PROVIDERS_MAX);
         assert_int_equal(sh_records_add_provider(&r, sh_span_str(name), &id, NULL, 0, rest_us), 0);
     }
     assert_int_equal(r.provider_count, SH_KAD_RECORDS_MAX);
     const uint64_t stale_us = first_us + SH_PROVIDER_STALE_MS * UINT64_C(1000);
-    sh_peer_id third = peer(3);
+    sh_peer_id third = invented(3);
     assert_int_equal(sh_records_add_provider(&r, alone, &next, NULL, 0, stale_us), SH_E_LIMIT);
     assert_int_equal(sh_records_add_provider(&r, sh_span_str("new"), &next, NULL, 0, stale_us),
                      SH_E_LIMIT);
@@ -242,7 +212,7 @@ static void test_provider_entries_in_all(void **state)
 static void test_addresses(void **state)
 {
     (void)state;
-    sh_peer_id a = peer(1);
+    sh_peer_id a = invented(1);
     static const uint8_t good[] = {4, 192, 0, 2, 7, 6, 0x0f, 0xa1}, bad[] = {4, 1};
     uint8_t huge[200] = {0};
     sh_span addrs[] = {{bad, 2},  {good, 8}, {huge, 200}, {good, 8},
@@ -256,14 +226,15 @@ static void test_addresses(void **state)
 static void test_out_of_memory(void **state)
 {
     (void)state;
-    sh_peer_id a = peer(1);
+    sh_peer_id a = invented(1);
     char key[600];
     uint8_t value[100];
     for (size_t k = 1; k < 12; k++) {
         atomic_store(&mem.allocations, 0);
         atomic_store(&mem.fail_at, k);
         int one = sh_records_add_provider(&r, sh_span_str("n"), &a, NULL, 0, 1);
-        int two = sh_records_put_value(&r, key_of("n", &a, key), value_of(&a, value), &a, 0, 1);
+        int two =
+            sh_records_put_value(&r, value_key(&a, "n", key), registration(&a, 7, value), &a, 0, 1);
         atomic_store(&mem.fail_at, 0);
         assert_int_equal(one == 0, sh_records_provider(&r, sh_span_str("n"), 0, 1) != NULL);
         assert_int_equal(two == 0, sh_records_value(&r, sh_span_str(key), 1) != NULL);
