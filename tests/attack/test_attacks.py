@@ -21,6 +21,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests/support"))
+from lines import Program  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("SHOAL_BUILD_DIR") or ROOT / "build/dev")
 HOST, PEER = BUILD / "tests/attack_host", BUILD / "tests/attack_peer"
 MIB = 1 << 20
@@ -33,37 +36,15 @@ LIMITS = {name: int(value) for name, value in
           re.findall(r"^\s+(SH_\w+)\s*=\s*(\d+)\s*(?:,|/\*)", (ROOT / "core/base/sh_limits.h").read_text(), re.M)}
 
 
-class Lines:
+class Lines(Program):
     """A process that answers lines with lines of JSON."""
 
-    def __init__(self, *command, stderr=None, preexec=None):
-        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
-                                        bufsize=0, preexec_fn=preexec)
-        self.rest = b""
-
-    def line(self, patience_s=10):
-        end = time.monotonic() + patience_s
-        while b"\n" not in self.rest:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise AssertionError("no answer")
-            got = os.read(self.process.stdout.fileno(), 65536)
-            if not got:
-                raise AssertionError(f"ended with {self.process.wait()}")
-            self.rest += got
-        line, self.rest = self.rest.split(b"\n", 1)
-        return json.loads(line)
+    def answer(self, patience_s=10):
+        return json.loads(self.line(patience_s))
 
     def ask(self, words, patience_s=10):
-        self.process.stdin.write(words.encode() + b"\n")
-        return self.line(patience_s)
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.say(words)
+        return self.answer(patience_s)
 
 
 class Victim(Lines):
@@ -71,8 +52,8 @@ class Victim(Lines):
         def limits():
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
-        super().__init__(HOST, "victim", *options, stderr=log, preexec=limits)
-        ready = self.line()
+        super().__init__(HOST, "victim", *options, stderr=log, preexec_fn=limits)
+        ready = self.answer()
         self.address, self.peer = ready["address"], ready["peer"]
         self.refs = [ready[name].split("@")[0] for name in ("echo", "mute", "slot")]
         space = self.status("VmSize") + ADDRESS_SPACE
@@ -101,7 +82,7 @@ class Pair:
         self.victim = Victim(log, *options, nofile=nofile)
         self.honest = None if options else Lines(HOST, "honest", self.victim.address, stderr=log)
         if self.honest:
-            self.honest.line()
+            self.honest.answer()
         self.rest_fds, self.rest_rss = self.victim.fds(), self.victim.status("VmRSS")
         self.rest = self.victim.ask("peers")
 
@@ -144,12 +125,12 @@ def attacker_run(number, pair, seed):
             check(time.monotonic() < begun + ROW_S, f"the attacker has not ended after {ROW_S} s")
             if b"\n" not in peer.rest and not select.select([peer.process.stdout], [], [], 0.05)[0]:
                 continue
-            said = peer.line()
+            said = peer.answer()
             if "dial" in said:
                 code = pair.honest.ask("dial " + said["dial"], 40)["code"]
                 check(code != "ok", "the honest node took another peer for the one it dialled")
             elif "lookup" in said:
-                victim.process.stdin.write(f"lookup {said['lookup']}\n".encode())
+                victim.say(f"lookup {said['lookup']}")
             else:
                 return said, peak, (victim.cpu_s() - cpu) / max(time.monotonic() - begun, 0.001)
     finally:

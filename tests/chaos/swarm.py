@@ -9,6 +9,9 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+from lines import Program  # noqa: E402
+
 ROOT = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("SHOAL_BUILD_DIR") or ROOT / "build/dev")
 LANGUAGES = {
@@ -33,17 +36,16 @@ def until(found, what, patience_s=15, step_s=0.005):
     return got
 
 
-class Relay:
+class Relay(Program):
     """The relay's process, told what to do. Addresses: a /24 of loopback of its own, nodes at .1 on, their doors at .101 on."""
 
     def __init__(self, netns=()):
-        self.process = subprocess.Popen([*netns, sys.executable, str(HERE / "relay.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        super().__init__(*netns, sys.executable, HERE / "relay.py")
         self.net = f"127.{random.SystemRandom().randrange(16, 250)}.{random.SystemRandom().randrange(1, 250)}"
 
     def __call__(self, do, **fields):
-        self.process.stdin.write(json.dumps({"do": do, **fields}).encode() + b"\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
+        self.say(json.dumps({"do": do, **fields}))
+        answer = json.loads(self.line())
         assert "error" not in answer, answer
         return answer
 
@@ -64,12 +66,6 @@ class Relay:
 
     def cut(self, a, b, how="rst"):
         self("cut", **{"from": a, "to": b}, how=how)
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
 
 
 class Life:

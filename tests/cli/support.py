@@ -3,7 +3,6 @@ import atexit
 import json
 import os
 import pathlib
-import select
 import shutil
 import signal
 import subprocess
@@ -12,6 +11,9 @@ import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import lines  # noqa: E402
+
 ROOT = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("SHOAL_BUILD_DIR") or ROOT / "build/dev")
 SHOAL = str(BUILD / "bin/shoal")
@@ -34,23 +36,11 @@ def rows(*args):
     return status, [json.loads(line) for line in out.splitlines()]
 
 
-class Program:
-    """A program that goes on running; its lines are read as they come."""
+class Program(lines.Program):
+    """One that goes on running."""
 
     def __init__(self, *command, **named):
-        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **named)
-        self.rest = b""
-
-    def line(self):
-        while b"\n" not in self.rest:
-            if not select.select([self.process.stdout], [], [], PATIENCE_S)[0]:
-                raise AssertionError(f"no line within {PATIENCE_S} s; so far {self.rest!r}")
-            got = os.read(self.process.stdout.fileno(), 65536)
-            if not got:
-                raise AssertionError(f"ended without a line: {self.rest!r} {self.process.stderr.read()!r}")
-            self.rest += got
-        first, self.rest = self.rest.split(b"\n", 1)
-        return first.decode()
+        super().__init__(*command, stderr=subprocess.PIPE, **named)
 
     def line_with(self, word):
         while word not in (line := self.line()):
@@ -62,11 +52,6 @@ class Program:
         self.process.send_signal(number)
         _, said = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, said.decode()
-
-    def close(self):
-        if self.process.returncode is None:
-            self.process.kill()
-            self.process.communicate()
 
 
 def host_program():

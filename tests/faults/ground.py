@@ -8,7 +8,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "process"), str(HERE.parent / "chaos")]
-from swarm import Relay, now_us, until  # noqa: E402,F401
+from swarm import Program, Relay, now_us, until  # noqa: E402,F401
 from world import BUILD, Gone, Host, World  # noqa: E402,F401
 
 PEER_LOST, GONE = 4, 6
@@ -98,21 +98,20 @@ class Ground(World):
         return (a, b, *self.probe_of(a, b), link)
 
 
-class PacketLink:
+class PacketLink(Program):
     def __init__(self, names):
         if not os.path.exists("/dev/net/tun"):
             os.makedirs("/dev/net", exist_ok=True)
             os.mknod("/dev/net/tun", 0o20666, os.makedev(10, 200))
-        self.process = subprocess.Popen([sys.executable, str(HERE / "packets.py"), *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self.process.stdout.readline() == b"{}\n", "no packet link"
+        super().__init__(sys.executable, HERE / "packets.py", *names)
+        assert self.line() == "{}", "no packet link"
 
     def __call__(self, *sides, **policy):
         """The policy of packets sent by these sides (0: a, 1: b; both when none is given); the counters."""
         answer = None
         for side in sides or (0, 1):
-            self.process.stdin.write(json.dumps({"from": side, **policy}).encode() + b"\n")
-            self.process.stdin.flush()
-            answer = json.loads(self.process.stdout.readline())
+            self.say(json.dumps({"from": side, **policy}))
+            answer = json.loads(self.line())
         return answer
 
 
