@@ -1,30 +1,12 @@
 /* tests/torture/ends.c - scenarios of two nodes about deaths, references, handlers that ask on, and stopping. */
 #include "world.h"
 
-enum { OF_A = 1 << ON_A, OF_B = 1 << ON_B, BOTH = OF_A | OF_B };
-
-static shoal_pid watcher(struct world *w, shoal_node *node)
-{
-    shoal_pid pid = {0};
-    shoal_spawn_options o = {.struct_size = sizeof o, .user = w};
-    t_code(w, "spawn", shoal_spawn(node, &torture_type, &o, &pid));
-    return pid;
-}
-
-static shoal_bytes ref_of(struct world *w, shoal_node *node, shoal_pid pid, shoal_pack *p)
-{
-    shoal_pack_init(p, NULL, 0);
-    shoal_put_ref(p, node, pid);
-    t_code(w, "put_ref", shoal_pack_error(p));
-    return shoal_packed(p);
-}
-
 /* Watches that stand are told once, whichever node had no memory: of the death, or of the peer's. */
 static unsigned watch_far(struct world *w)
 {
     unsigned stand = 0;
     for (int i = 0; i < 6; i++) {
-        shoal_pid own = watcher(w, A(w));
+        shoal_pid own = t_watcher(w, A(w));
         if (own.actor) {
             int code = i % 2 ? shoal_link(A(w), own, w->far) : shoal_monitor(A(w), own, w->far);
             stand += t_code(w, "link or monitor", code) == 0;
@@ -72,7 +54,7 @@ static void run_gone(struct world *w)
 
 static void run_unlink(struct world *w)
 {
-    shoal_pid own = watcher(w, A(w));
+    shoal_pid own = t_watcher(w, A(w));
     if (!own.actor) {
         return;
     }
@@ -111,17 +93,17 @@ static void run_info(struct world *w)
 
 static void run_handlers(struct world *w)
 {
-    shoal_pid own = watcher(w, A(w));
+    shoal_pid own = t_watcher(w, A(w));
     shoal_pack p;
     if (!own.actor) {
         return;
     }
-    shoal_bytes ref = ref_of(w, A(w), w->far, &p);
+    shoal_bytes ref = t_ref(w, A(w), w->far, &p);
     t_ask(w, A(w), own, "relay", ref, 1500);
     t_ask(w, A(w), own, "forward", ref, 1500);
     t_ask(w, A(w), own, "find", shoal_nil(), 3000);
     shoal_pack_free(&p);
-    ref = ref_of(w, A(w), own, &p);
+    ref = t_ref(w, A(w), own, &p);
     t_ask(w, A(w), w->far, "relay", ref, 1500);
     t_ask(w, A(w), w->far, "forward", ref, 1500);
     t_ask(w, A(w), w->far, "find", shoal_nil(), 3000);
@@ -130,7 +112,7 @@ static void run_handlers(struct world *w)
 
 static void run_defer(struct world *w)
 {
-    shoal_pid on_b = watcher(w, B(w)), seen;
+    shoal_pid on_b = t_watcher(w, B(w)), seen;
     char text[160];
     if (!on_b.actor || shoal_pid_text(B(w), on_b, text, sizeof text) < 0 ||
         t_code(w, "parse", shoal_pid_parse(A(w), text, &seen)) < 0) {

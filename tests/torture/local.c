@@ -2,8 +2,6 @@
 #include "shoal_object.h"
 #include "world.h"
 
-enum { OF_A = 1 << ON_A, OF_B = 1 << ON_B };
-
 static void run_start(struct world *w)
 {
     B(w) = world_node(w, ON_B, NULL);
@@ -103,13 +101,7 @@ static void run_tell(struct world *w)
 
 static void run_ask(struct world *w)
 {
-    for (int i = 0; i < 12; i++) {
-        t_ask(w, B(w), w->pid[ON_B], "echo", t_bytes((size_t)i * 700), 0);
-    }
-    world_settle(w);
-    for (int i = 0; i < 20; i++) {
-        t_ask(w, B(w), w->pid[ON_B], "inc", shoal_nil(), 0);
-    }
+    t_asks(w, B(w), w->pid[ON_B], 12, 20);
 }
 
 static void run_ask_fails(struct world *w)
@@ -128,31 +120,20 @@ static void run_ask_fails(struct world *w)
 
 static void run_cancel(struct world *w)
 {
-    struct op *a = t_ask(w, B(w), w->pid[ON_B], "never", t_bytes(500), 60000);
-    struct op *b = t_ask(w, B(w), w->pid[ON_B], "inc", t_bytes(500), 60000);
-    struct op *c = t_lookup(w, B(w), "nobody", 60000);
-    struct op *d = t_done(w, B(w), w->pid[ON_B]);
+    struct op *ops[] = {
+        t_ask(w, B(w), w->pid[ON_B], "never", t_bytes(500), 60000),
+        t_ask(w, B(w), w->pid[ON_B], "inc", t_bytes(500), 60000),
+        t_lookup(w, B(w), "nobody", 60000),
+        t_done(w, B(w), w->pid[ON_B]),
+    };
     world_advance(w, 10 * MS);
-    struct op *ops[] = {a, b, c, d};
-    for (int i = 0; i < 4; i++) {
-        if (ops[i]->id > 0) {
-            (void)shoal_cancel(B(w), ops[i]->id);
-        }
-    }
+    t_cancel(B(w), ops, sizeof ops / sizeof *ops);
 }
 
 static void run_large(struct world *w)
 {
     t_ask(w, B(w), w->pid[ON_B], "large", shoal_nil(), 0);
     t_ask(w, B(w), w->pid[ON_B], "echo", t_bytes(250000), 0);
-}
-
-static shoal_pid watcher(struct world *w, shoal_node *node)
-{
-    shoal_pid pid = {0};
-    shoal_spawn_options o = {.struct_size = sizeof o, .user = w};
-    t_code(w, "spawn", shoal_spawn(node, &torture_type, &o, &pid));
-    return pid;
 }
 
 /* Who was told that a link or monitor stands hears of the death, once. */
@@ -164,7 +145,7 @@ static void run_deaths(struct world *w)
         return;
     }
     for (int i = 0; i < 6; i++) {
-        own[i] = watcher(w, B(w));
+        own[i] = t_watcher(w, B(w));
         if (own[i].actor) {
             int code =
                 i % 2 ? shoal_link(B(w), own[i], victim) : shoal_monitor(B(w), own[i], victim);
@@ -189,7 +170,7 @@ static void run_deaths(struct world *w)
 
 static void run_unlink(struct world *w)
 {
-    shoal_pid one = watcher(w, B(w)), two = watcher(w, B(w));
+    shoal_pid one = t_watcher(w, B(w)), two = t_watcher(w, B(w));
     if (!one.actor || !two.actor) {
         return;
     }
@@ -205,7 +186,7 @@ static void run_unlink(struct world *w)
 
 static void run_children(struct world *w)
 {
-    shoal_pid parent = watcher(w, B(w)), child;
+    shoal_pid parent = t_watcher(w, B(w)), child;
     shoal_spawn_options o = {.struct_size = sizeof o, .user = w, .parent = parent};
     if (!parent.actor) {
         return;
@@ -227,22 +208,14 @@ static void run_timers(struct world *w)
     world_advance(w, 200 * MS);
 }
 
-static shoal_bytes ref_of(struct world *w, shoal_node *node, shoal_pid pid, shoal_pack *p)
-{
-    shoal_pack_init(p, NULL, 0);
-    shoal_put_ref(p, node, pid);
-    t_code(w, "put_ref", shoal_pack_error(p));
-    return shoal_packed(p);
-}
-
 static void run_talk(struct world *w)
 {
-    shoal_pid other = watcher(w, B(w));
+    shoal_pid other = t_watcher(w, B(w));
     shoal_pack p;
     if (!other.actor) {
         return;
     }
-    shoal_bytes ref = ref_of(w, B(w), w->pid[ON_B], &p);
+    shoal_bytes ref = t_ref(w, B(w), w->pid[ON_B], &p);
     t_ask(w, B(w), other, "relay", ref, 1000);
     t_ask(w, B(w), other, "forward", ref, 1000);
     t_ask(w, B(w), other, "find", shoal_nil(), 3000);

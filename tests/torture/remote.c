@@ -1,8 +1,6 @@
 /* tests/torture/remote.c - scenarios of two nodes: each in turn is the one without memory. */
 #include "world.h"
 
-enum { OF_A = 1 << ON_A, OF_B = 1 << ON_B, BOTH = OF_A | OF_B };
-
 /* --- connections --- */
 
 static void run_dial(struct world *w)
@@ -109,13 +107,7 @@ static void run_ask_first(struct world *w)
 
 static void run_ask(struct world *w)
 {
-    for (int i = 0; i < 12; i++) {
-        t_ask(w, A(w), w->far, "echo", t_bytes((size_t)i * 700), 0);
-    }
-    world_settle(w);
-    for (int i = 0; i < 12; i++) {
-        t_ask(w, A(w), w->far, "inc", shoal_nil(), 0);
-    }
+    t_asks(w, A(w), w->far, 12, 12);
 }
 
 static void run_ask_fails(struct world *w)
@@ -160,11 +152,7 @@ static void run_cancel(struct world *w)
         t_drain(w, A(w), w->far),
     };
     world_advance(w, 20 * MS);
-    for (int i = 0; i < 5; i++) {
-        if (ops[i]->id > 0) {
-            (void)shoal_cancel(A(w), ops[i]->id);
-        }
-    }
+    t_cancel(A(w), ops, sizeof ops / sizeof *ops);
 }
 
 static void run_both_ways(struct world *w)

@@ -93,16 +93,6 @@ static void settle(struct world *w, const struct op *but)
     }
 }
 
-static void ended_once(struct world *w)
-{
-    for (unsigned i = 0; i < w->op_count; i++) {
-        struct op *op = &w->ops[i];
-        if (op->ends != (op->id > 0)) {
-            world_fail(w, "%s (%s) ended %d times", op->what, shoal_code_name(op->code), op->ends);
-        }
-    }
-}
-
 static bool far_known(struct world *w)
 {
     return w->node[0] && w->node[1] &&
@@ -168,7 +158,7 @@ static void run_stop(struct world *w)
 /* With memory: at home at once, of the other within the time that connections take to come back. */
 static void usable(struct world *w)
 {
-    ended_once(w);
+    world_ended_once(w);
     w->op_count = 0;
     w->k = 0; /* from here on nothing may be refused */
     for (enum victim v = ON_A; v < VICTIMS; v++) {
@@ -238,7 +228,7 @@ static unsigned long point(const struct real *s, enum victim victim, unsigned lo
     }
     shoal_node_free(A(w));
     shoal_node_free(B(w));
-    ended_once(w);
+    world_ended_once(w);
     for (int i = 0; i < 2; i++) {
         if (w->meter[i].live || w->meter[i].blocks) {
             world_fail(w, "%zu bytes in %zu blocks of %c are left", w->meter[i].live,

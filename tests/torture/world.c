@@ -130,6 +130,42 @@ struct op *t_node_stop(struct world *w, shoal_node *n, uint32_t ms)
     return op_began(w, op, shoal_node_stop(n, ms, op_end, op));
 }
 
+void t_asks(struct world *w, shoal_node *n, shoal_pid pid, int large, int small)
+{
+    for (int i = 0; i < large; i++) {
+        t_ask(w, n, pid, "echo", t_bytes((size_t)i * 700), 0);
+    }
+    world_settle(w);
+    for (int i = 0; i < small; i++) {
+        t_ask(w, n, pid, "inc", shoal_nil(), 0);
+    }
+}
+
+void t_cancel(shoal_node *n, struct op *const *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i]->id > 0) {
+            (void)shoal_cancel(n, ops[i]->id);
+        }
+    }
+}
+
+shoal_pid t_watcher(struct world *w, shoal_node *n)
+{
+    shoal_pid pid = {0};
+    shoal_spawn_options o = {.struct_size = sizeof o, .user = w};
+    t_code(w, "spawn", shoal_spawn(n, &torture_type, &o, &pid));
+    return pid;
+}
+
+shoal_bytes t_ref(struct world *w, shoal_node *n, shoal_pid pid, shoal_pack *p)
+{
+    shoal_pack_init(p, NULL, 0);
+    shoal_put_ref(p, n, pid);
+    t_code(w, "put_ref", shoal_pack_error(p));
+    return shoal_packed(p);
+}
+
 shoal_bytes t_bytes(size_t n)
 {
     static unsigned char big[1 << 19] = {0xc6};
@@ -199,10 +235,10 @@ void world_settle(struct world *w)
     }
 }
 
-static void check_ops(struct world *w)
+void world_ended_once(const struct world *w)
 {
     for (unsigned i = 0; i < w->op_count; i++) {
-        struct op *op = &w->ops[i];
+        const struct op *op = &w->ops[i];
         if (op->ends != (op->id > 0)) {
             world_fail(w, "%s (%s) ended %d times", op->what, shoal_code_name(op->code), op->ends);
         }
@@ -249,7 +285,7 @@ static void stage_set(struct world *w, enum stage stage)
 /* Memory is back: each node answers at once at home, and the other within the time that connections take to come back. */
 static void probe(struct world *w)
 {
-    check_ops(w);
+    world_ended_once(w);
     w->op_count = 0; /* room for what follows */
     for (unsigned i = 0; i < 2; i++) {
         shoal_pid pid;
@@ -312,14 +348,14 @@ static unsigned long point(const struct scenario *s, enum victim victim, unsigne
     if (k && !on && m->refused != 1) {
         world_fail(w, "the allocation was not asked for again: %lu refused", m->refused);
     }
-    check_ops(w);
+    world_ended_once(w);
     if (!s->ends) {
         probe(w);
     }
     shoal_node_free(A(w));
     shoal_node_free(B(w));
     shoal_sim_free(w->sim);
-    check_ops(w);
+    world_ended_once(w);
     for (unsigned i = 0; i < 2; i++) {
         if (w->meter[i].live || w->meter[i].blocks) {
             world_fail(w, "%zu bytes in %zu blocks of %c are left", w->meter[i].live,

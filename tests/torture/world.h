@@ -33,6 +33,7 @@ struct op {
 };
 
 enum victim { ON_A, ON_B, VICTIMS };
+enum { OF_A = 1 << ON_A, OF_B = 1 << ON_B, BOTH = OF_A | OF_B };
 
 struct world {
     const char *name; /* of the scenario, for messages */
@@ -69,7 +70,7 @@ struct scenario {
     const char *name;
     enum stage stage;
     void (*run)(struct world *w);
-    unsigned victims; /* bits: 1 << ON_A, 1 << ON_B */
+    unsigned victims; /* OF_A, OF_B */
     bool ends;        /* it stops or frees nodes: nothing is asked afterwards */
 };
 
@@ -83,6 +84,8 @@ shoal_node *world_node(struct world *w, enum victim which, const char *dial);
 void world_advance(struct world *w, uint64_t us);
 /* Virtual time until every call has ended. */
 void world_settle(struct world *w);
+/* Each call that began has one end, the others none. */
+void world_ended_once(const struct world *w);
 void world_fail(const struct world *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -100,6 +103,12 @@ struct op *t_stop(struct world *w, shoal_node *n, shoal_pid pid);
 struct op *t_drain(struct world *w, shoal_node *n, shoal_pid pid);
 struct op *t_info(struct world *w, shoal_node *n, const char *what, const char *peer);
 struct op *t_node_stop(struct world *w, shoal_node *n, uint32_t ms);
+/* Large and small ones, all answered. */
+void t_asks(struct world *w, shoal_node *n, shoal_pid pid, int large, int small);
+void t_cancel(shoal_node *n, struct op *const *ops, size_t count);
+/* An actor that counts deaths; or nobody. */
+shoal_pid t_watcher(struct world *w, shoal_node *n);
+shoal_bytes t_ref(struct world *w, shoal_node *n, shoal_pid pid, shoal_pack *p); /* lies in p */
 /* A code of a call without a callback: it must be one that want of memory may have. */
 int t_code(struct world *w, const char *what, int code);
 shoal_bytes t_bytes(size_t n); /* a value of n bytes */
