@@ -290,15 +290,6 @@ static void honest_find(shoal_node *node, const char *address, struct honest *h)
     shoal_result_free(r);
 }
 
-static const char *exported_ref(shoal_node *node, shoal_pid pid)
-{
-    shoal_pack p;
-    shoal_pack_init(&p, NULL, 0);
-    shoal_put_ref(&p, node, pid); /* exported */
-    shoal_pack_free(&p);
-    return host_ref(node, pid);
-}
-
 int main(int argc, char **argv)
 {
     const char *listen = "/ip4/127.0.0.1/tcp/0";
@@ -332,8 +323,8 @@ int main(int argc, char **argv)
         snprintf(out, sizeof out,
                  "{\"event\": \"ready\", \"peer\": \"%s\", \"address\": \"%s\", \"echo\": \"%s\", "
                  "\"mute\": \"%s\", \"slot\": \"%s\"}",
-                 peer, address, exported_ref(node, echo), exported_ref(node, mute),
-                 exported_ref(node, slot));
+                 peer, address, host_exported(node, echo), host_exported(node, mute),
+                 host_exported(node, slot));
         say(out);
     }
     serve(node, honest ? &h : NULL);

@@ -13,7 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { WORDS = 9, TEXT = 512, REF = 128, HELD = 4096, TICK_MS = 20, LATE_US = 20000 };
+enum { REF = 128, HELD = 4096, TICK_MS = 20, LATE_US = 20000 };
 
 struct call {
     char id[64];
@@ -32,21 +32,10 @@ static void say(const char *event, const char *format, ...)
     fflush(stdout);
 }
 
-static const char *text_of(shoal_bytes text)
-{
-    char *out = host_lent();
-    size_t n = text.len < TEXT - 1 ? text.len : TEXT - 1;
-    for (size_t i = 0; i < n; i++) {
-        char c = ((const char *)text.data)[i];
-        out[i] = c < ' ' || c == '"' || c == '\\' ? '?' : c;
-    }
-    out[n] = 0;
-    return out;
-}
-
 static const char *field_text(shoal_bytes value, const char *key)
 {
-    return text_of(shoal_field_text(value, key, ""));
+    shoal_bytes text = shoal_field_text(value, key, "");
+    return host_quoted(text.data, text.len);
 }
 
 static void say_end(const char *id, int64_t code, int delivery, const char *ref)
@@ -239,16 +228,12 @@ static void on_end(void *ud, const shoal_result *result)
 static int64_t spawn_command(shoal_node *node, char **word, struct call *call)
 {
     shoal_pid pid;
-    shoal_pack p;
     int code = shoal_spawn(node, &worker_type, NULL, &pid);
     if (code < 0) {
         return code;
     }
-    shoal_pack_init(&p, NULL, 0);
-    shoal_put_ref(&p, node, pid); /* its text goes to other processes: it is exported */
-    shoal_pack_free(&p);
-    say("born", "\"id\": \"%s\", \"at\": \"%s\", \"name\": \"%s\"", word[0], host_ref(node, pid),
-        word[2]);
+    say("born", "\"id\": \"%s\", \"at\": \"%s\", \"name\": \"%s\"", word[0],
+        host_exported(node, pid), word[2]);
     return shoal_register(node, pid, word[2], on_end, call);
 }
 
@@ -327,18 +312,11 @@ static void obey(shoal_node *node, char **word)
     }
 }
 
-static void line_obey(void *node, char *line)
-{
-    char *word[WORDS];
-    lines_words(line, word, WORDS);
-    obey(node, word);
-}
-
 /* False at the end of input. */
 static int input_turn(shoal_node *node)
 {
     static struct lines in;
-    return lines_read(&in, line_obey, node);
+    return lines_read(&in, obey, node);
 }
 
 static void on_event(void *ud, const char *event, shoal_bytes info)

@@ -9,7 +9,6 @@
 #include "host.h"
 #include <stdarg.h>
 
-enum { WORDS = 8 };
 static const int64_t said =
     INT64_MAX; /* of a command: its end is printed, or will be, without its call */
 
@@ -28,18 +27,6 @@ void host_say(const char *format, ...)
     printf("{\"t_us\": %lld, %s}\n", (long long)host_now_us(),
            text); /* one call: a line is whole, whatever thread writes it */
     fflush(stdout);
-}
-
-const char *host_quoted(const char *text, size_t len)
-{
-    char *out = host_lent();
-    size_t n = 0;
-    for (size_t i = 0; i < len && n < 2000; i++) {
-        unsigned char c = (unsigned char)text[i];
-        out[n++] = c < ' ' || c >= 127 || c == '"' || c == '\\' ? '?' : (char)c;
-    }
-    out[n] = 0;
-    return out;
 }
 
 static void quotes_put(char *out, const char *inner)
@@ -145,15 +132,12 @@ static void value_put(shoal_pack *p, shoal_node *node, const char *word)
 static int64_t spawn_command(shoal_node *node, char **word)
 {
     shoal_pid pid;
-    shoal_pack p;
     int code = probe_spawn(node, word[2][0] ? (uint32_t)strtoul(word[2], NULL, 10) : 0, &pid);
     if (code < 0) {
         return code;
     }
-    shoal_pack_init(&p, NULL, 0);
-    shoal_put_ref(&p, node, pid); /* its text goes to other processes: it is exported */
-    shoal_pack_free(&p);
-    host_say("\"id\": \"%s\", \"code\": \"ok\", \"ref\": \"%s\"", word[0], host_ref(node, pid));
+    host_say("\"id\": \"%s\", \"code\": \"ok\", \"ref\": \"%s\"", word[0],
+             host_exported(node, pid));
     return said;
 }
 
@@ -239,18 +223,11 @@ static void obey(shoal_node *node, char **word)
     }
 }
 
-static void line_obey(void *node, char *line)
-{
-    char *word[WORDS];
-    lines_words(line, word, WORDS);
-    obey(node, word);
-}
-
 /* False at the end of input. */
 static int input_turn(shoal_node *node)
 {
     static struct lines in;
-    return lines_read(&in, line_obey, node);
+    return lines_read(&in, obey, node);
 }
 
 int main(int argc, char **argv)

@@ -10,9 +10,6 @@
 /* Prints one line whole, with the time first; format makes the rest of a JSON object. */
 void host_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Text that fits between the quotes of a JSON string. Lent. */
-const char *host_quoted(const char *text, size_t len);
-
 /* Starts what the probes of this process share. */
 int probe_start(shoal_node *node);
 int probe_spawn(shoal_node *node, uint32_t mailbox, shoal_pid *pid);

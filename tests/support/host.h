@@ -39,6 +39,29 @@ static inline const char *host_ref(shoal_node *node, shoal_pid pid)
     return out;
 }
 
+/* The same of an actor of this node, whose text goes to other processes: it is exported. */
+static inline const char *host_exported(shoal_node *node, shoal_pid pid)
+{
+    shoal_pack p;
+    shoal_pack_init(&p, NULL, 0);
+    shoal_put_ref(&p, node, pid);
+    shoal_pack_free(&p);
+    return host_ref(node, pid);
+}
+
+/* Text that fits between the quotes of a JSON string. Lent. */
+static inline const char *host_quoted(const char *text, size_t len)
+{
+    char *out = host_lent();
+    size_t n = 0;
+    for (; n < len && n < HOST_LENT - 48; n++) {
+        unsigned char c = (unsigned char)text[n];
+        out[n] = c < ' ' || c >= 127 || c == '"' || c == '\\' ? '?' : (char)c;
+    }
+    out[n] = 0;
+    return out;
+}
+
 /* The options of a node, and what their lists lie in: not to be moved once filled. */
 struct host_options {
     shoal_node_config cfg;

@@ -2,17 +2,33 @@
 #ifndef TESTS_LINES_H
 #define TESTS_LINES_H
 
+#include <shoal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { LINES_WORDS = 16 };
 
 struct lines {
     char *text;
     size_t used, room;
 };
 
-/* Reads what is there and gives each whole line, without its end, to obey; false: the end of input. */
-static inline int lines_read(struct lines *in, void (*obey)(void *ud, char *line), void *ud)
+/* Takes a line apart; words that are not there are "". */
+static inline void lines_words(char *line, char *word[LINES_WORDS])
+{
+    char *rest = NULL;
+    for (int i = 0; i < LINES_WORDS; i++) {
+        word[i] = strtok_r(i ? NULL : line, " ", &rest);
+        if (!word[i]) {
+            word[i] = (char *)"";
+        }
+    }
+}
+
+/* Reads what is there and gives the words of each whole line to obey; false: the end of input. */
+static inline int lines_read(struct lines *in, void (*obey)(shoal_node *node, char **word),
+                             shoal_node *node)
 {
     if (in->room - in->used < 65536) {
         in->room = 2 * in->room + 65536 + 1;
@@ -29,25 +45,15 @@ static inline int lines_read(struct lines *in, void (*obey)(void *ud, char *line
     in->text[in->used] = 0;
     char *line = in->text, *end;
     while ((end = strchr(line, '\n'))) {
+        char *word[LINES_WORDS];
         *end = 0;
-        obey(ud, line);
+        lines_words(line, word);
+        obey(node, word);
         line = end + 1;
     }
     in->used = strlen(line);
     memmove(in->text, line, in->used);
     return 1;
-}
-
-/* The words of a line; those that are not there are "". */
-static inline void lines_words(char *line, char **word, int count)
-{
-    char *rest = NULL;
-    for (int i = 0; i < count; i++) {
-        word[i] = strtok_r(i ? NULL : line, " ", &rest);
-        if (!word[i]) {
-            word[i] = (char *)"";
-        }
-    }
 }
 
 #endif

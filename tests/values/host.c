@@ -7,7 +7,7 @@
 #include "notation.h"
 #include <stdio.h>
 
-enum { WORDS = 8, BIG_BYTES = 1200000 };
+enum { BIG_BYTES = 1200000 };
 
 /* ------------------------------------------------------------------ echo */
 
@@ -324,17 +324,15 @@ static void on_end(void *ud, const shoal_result *result)
     free(call);
 }
 
-static void line_obey(void *ud, char *line)
+static void obey(shoal_node *node, char **word)
 {
-    shoal_node *node = ud;
-    char *word[WORDS] = {0}, *rest = NULL;
     int n = 0;
-    while (n < WORDS && (word[n] = strtok_r(n ? NULL : line, " ", &rest))) {
+    while (n < LINES_WORDS && word[n][0]) {
         n++;
     }
     struct call *call = calloc(1, sizeof *call);
     call->node = node;
-    snprintf(call->id, sizeof call->id, "%s", n ? word[0] : "");
+    snprintf(call->id, sizeof call->id, "%s", word[0]);
     if (n == 3 && strcmp(word[1], "lookup") == 0) {
         shoal_lookup(node, word[2], 5000, on_end, call);
         return;
@@ -359,7 +357,7 @@ static void line_obey(void *ud, char *line)
 static int input_turn(shoal_node *node)
 {
     static struct lines in;
-    return lines_read(&in, line_obey, node);
+    return lines_read(&in, obey, node);
 }
 
 int main(int argc, char **argv)
