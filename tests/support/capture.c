@@ -1,31 +1,12 @@
 /* tests/support/capture.c - finds the recorded lines of a JSON file and reads their bytes. */
 #include "capture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include "base/text.h"
-
-static char *capture_read(const char *path)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    fseek(f, 0, SEEK_END);
-    long n = ftell(f);
-    rewind(f);
-    char *text = calloc(1, (size_t)n + 1);
-    assert_non_null(text);
-    assert_int_equal(fread(text, 1, (size_t)n, f), n);
-    fclose(f);
-    return text;
-}
+#include "file.h"
 
 void capture_load(struct capture *c, const char *path, const char *section)
 {
-    char *text = capture_read(path);
+    char *text = file_read(path);
     size_t cap = strlen(text);
     char key[64];
     snprintf(key, sizeof key, "\"%s\": [", section);

@@ -3,21 +3,14 @@
 #define SH_TESTS_VECTORS_H
 
 #include "../base/check.h"
+#include "file.h"
 
 /* The whole file with a NUL; free it. */
 static inline char *vectors_load(const char *name)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/vectors/%s", SHOAL_TESTS_DIR, name);
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        fail_msg("cannot read %s", path);
-    }
-    char *text = calloc(1, 1 << 16);
-    assert_non_null(text);
-    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
-    fclose(f);
-    return text;
+    return file_read(path);
 }
 
 /* The value of the line that starts with `name `. */

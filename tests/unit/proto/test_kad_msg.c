@@ -11,22 +11,8 @@
 #include "base/sh_limits.h"
 #include "base/text.h"
 #include "base/varint.h"
+#include "file.h"
 #include "proto/kad_msg.h"
-
-static char *read_file(const char *path, size_t *n)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    fseek(f, 0, SEEK_END);
-    *n = (size_t)ftell(f);
-    rewind(f);
-    char *text = malloc(*n + 1);
-    assert_non_null(text);
-    assert_int_equal(fread(text, 1, *n, f), *n);
-    text[*n] = 0;
-    fclose(f);
-    return text;
-}
 
 static void same_peers(const struct sh_kad_peer *a, unsigned na, const struct sh_kad_peer *b,
                        unsigned nb)
@@ -79,8 +65,7 @@ static void check_message(sh_span whole, bool reply)
 static void test_vectors(void **state)
 {
     (void)state;
-    size_t n;
-    char *text = read_file(SHOAL_TESTS_DIR "/vectors/kameo/registry_exchanges.json", &n);
+    char *text = file_read(SHOAL_TESTS_DIR "/vectors/kameo/registry_exchanges.json");
     unsigned seen = 0;
     static const char *const fields[] = {"\"request\": \"", "\"response\": \""};
     for (int f = 0; f < 2; f++) {
