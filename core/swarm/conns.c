@@ -15,15 +15,6 @@ enum {
     CONN_TOO_MANY = 0x1001,
 };
 
-void sh_text_copy(char *out, size_t cap, const char *text)
-{
-    size_t n = 0;
-    for (; text && text[n] && n + 1 < cap; n++) {
-        out[n] = text[n];
-    }
-    out[n] = 0;
-}
-
 /* Most are a tenth of what an address may be. */
 sh_addr sh_conns_addr(const struct sh_swarm_conn *c)
 {

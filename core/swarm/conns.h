@@ -30,6 +30,5 @@ void sh_conns_flush(struct sh_swarm *s, struct sh_swarm_conn *c);
 void sh_conns_alarm(struct sh_swarm *s, struct sh_swarm_conn *c);
 void sh_conns_free(struct sh_swarm *s, struct sh_swarm_conn *c);
 struct sh_swarm_conn *sh_peer_conn(const struct sh_peer *p); /* the oldest; NULL: not connected */
-void sh_text_copy(char *out, size_t cap, const char *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* swarm/internal.c - notes, alarms and charged memory: the tools the files of this layer share. */
+/* swarm/internal.c - notes, alarms, charged memory, texts: the tools the files of this layer share. */
 #include "swarm/internal.h"
 
 void sh_note_queue(struct sh_swarm *s, struct sh_note *n)
@@ -81,4 +81,13 @@ void sh_buf_free(struct sh_swarm *s, struct sh_buf *b)
         sh_swarm_give(s, b->b, b->cap);
     }
     memset(b, 0, sizeof *b);
+}
+
+void sh_text_copy(char *out, size_t cap, const char *text)
+{
+    size_t n = 0;
+    for (; text && text[n] && n + 1 < cap; n++) {
+        out[n] = text[n];
+    }
+    out[n] = 0;
 }

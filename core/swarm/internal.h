@@ -374,5 +374,6 @@ void sh_buf_free(struct sh_swarm *s, struct sh_buf *b);
 void *sh_swarm_take(struct sh_swarm *s,
                     size_t bytes); /* zeroed and charged; NULL: no memory, or over quota */
 void sh_swarm_give(struct sh_swarm *s, void *p, size_t bytes);
+void sh_text_copy(char *out, size_t cap, const char *text); /* cut to fit, with its NUL */
 
 #endif
