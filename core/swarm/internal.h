@@ -118,10 +118,12 @@ struct sh_peer {
     uint64_t next_start_us;
     uint64_t redial_us; /* held and lost: next job; UINT64_MAX: none planned */
     uint32_t redial_ms; /* its back-off */
+    /* its loss: loss.c */
     enum sh_loss loss;
     uint64_t lost_us; /* when the last connection went */
-    sh_list waiting;  /* DHT requests until it is connected */
-    unsigned asks;    /* all its DHT requests: waiting, queued or sent */
+    /* DHT requests: kad.c */
+    sh_list waiting; /* DHT requests until it is connected */
+    unsigned asks;   /* all its DHT requests: waiting, queued or sent */
 };
 
 /* --- conns.c --- */
@@ -184,7 +186,7 @@ struct sh_swarm_conn {
     unsigned kad_sent_count;
 };
 
-/* --- streams.c --- */
+/* --- streams.c, negotiate.c --- */
 enum sh_service { SH_SERVE_USER, SH_SERVE_IDENTIFY, SH_SERVE_PUSH, SH_SERVE_PING, SH_SERVE_KAD };
 enum sh_stream_state { SH_STREAM_NEGOTIATING, SH_STREAM_OPEN, SH_STREAM_OVER };
 
@@ -246,7 +248,7 @@ struct sh_dial_failure { /* ring of DIAL_FAILED events: may overflow, oldest are
     char text[96];
 };
 
-/* --- kad.c, query.c, publish.c --- */
+/* --- kad.c, routing.c, query.c, publish.c --- */
 enum sh_asker {
     SH_ASK_QUERY,
     SH_ASK_GET,

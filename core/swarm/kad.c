@@ -1,4 +1,4 @@
-/* swarm/kad.c - DHT requests, and the streams of both directions: who is routed to is in routing.c. */
+/* swarm/kad.c - DHT requests to peers, and the streams of both directions. */
 #include "swarm/kad.h"
 
 #include "base/varint.h"
