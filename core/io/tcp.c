@@ -9,8 +9,6 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "base/sh_assert.h"
-
 /* --- addresses --- */
 
 socklen_t sh_tcp_sockaddr(const struct sh_endpoint *ep, struct sockaddr_storage *out)

@@ -2,7 +2,6 @@
  *
  * A request's number towards swarm and remote is the actor number of its reply address: unique while the call is open,
  * so no table is kept here, and an answer that comes too late matches nothing. */
-#include "base/text.h"
 #include "node/internal.h"
 
 /* --- answers --- */

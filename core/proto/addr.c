@@ -2,7 +2,6 @@
  * it. */
 #include "proto/addr_internal.h"
 
-#include "base/sh_assert.h"
 #include "base/sh_limits.h"
 #include "base/text.h"
 

@@ -1,8 +1,8 @@
 /* proto/frame.c - the codec: one writer and one reader per frame type, in the order of docs/wire.md. */
 #include "proto/frame.h"
 
+#include "base/err.h"
 #include "base/mp.h"
-#include "base/pid.h"
 #include "base/text.h"
 #include "base/varint.h"
 

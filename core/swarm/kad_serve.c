@@ -1,5 +1,4 @@
 /* swarm/kad_serve.c - what we answer to other peers' DHT requests. */
-#include "swarm/conns.h"
 #include "swarm/kad.h"
 #include "swarm/peers.h"
 #include "swarm/publish.h"

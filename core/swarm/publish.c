@@ -4,7 +4,6 @@
 #include "crypto/hash.h"
 #include "swarm/alive.h"
 #include "swarm/kad.h"
-#include "swarm/peers.h"
 #include "swarm/query.h"
 
 enum { PUB_BACKOFF_MS = 1000, PUB_BACKOFF_MAX_MS = 60000, PUB_PACE_US = 2000 };

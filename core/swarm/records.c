@@ -1,7 +1,6 @@
 /* swarm/records.c - provider and value store. */
 #include "swarm/records.h"
 
-#include "base/sh_assert.h"
 #include "base/text.h"
 
 void sh_records_init(sh_records *r, const sh_mem *mem, sh_quota *quota, const sh_rng *rng)
