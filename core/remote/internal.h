@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "base/serial.h"
 #include "base/slab.h"
 #include "base/wheel.h"
 #include "remote/export.h"
@@ -82,6 +83,12 @@ struct sh_again_out {
     uint8_t name[SH_TELL_NAME_MAX];
 };
 
+/* By the place of an asker's address: where in r->calls its call was put last. */
+struct sh_askers {
+    uint32_t *call;
+    uint32_t cap;
+};
+
 struct sh_remote_item { /* an event waiting to be taken */
     sh_list link;
     size_t bytes; /* of the allocation */
@@ -113,8 +120,9 @@ struct sh_remote {
     sh_list dirty;
     sh_wheel wheel;
 
-    sh_slab wires;       /* struct sh_wire */
-    sh_slab calls;       /* struct native_call, of all sessions: an ask allocates nothing */
+    sh_slab wires; /* struct sh_wire */
+    sh_slab calls; /* struct native_call, of all sessions: an ask allocates nothing */
+    struct sh_askers askers[SH_RUNTIME_EXECS_MAX + 1]; /* of each executor, and wires */
     sh_map_u64 sessions; /* serial -> struct sh_rpeer *: whose TELL has come back */
     struct {
         uint32_t serial; /* 0: none */

@@ -17,12 +17,11 @@ static void native_maps_init(struct native *n)
     const sh_mem *mem = n->r->mem;
     uint64_t seed = n->r->seed;
     sh_map_u64_init(&n->targets, mem, seed, SIZE_MAX / 2);
-    sh_map_u64_init(&n->calls, mem, seed, SH_SESSION_CALLS_MAX);
-    sh_map_u64_init(&n->by_reply, mem, seed, SH_SESSION_CALLS_MAX);
+    sh_serial_init(&n->calls, mem, seed, SH_SESSION_CALLS_MAX);
     sh_map_bytes_init(&n->names_out, mem, seed, SH_INTERN_NAMES_MAX);
     sh_map_u64_init(&n->mine_out, mem, seed, SH_INTERN_ACTORS_MAX);
     sh_map_u64_init(&n->own, mem, seed, SH_SESSION_TARGETS_MAX);
-    sh_map_u64_init(&n->wire_by_call, mem, seed, SH_SESSION_CALLS_MAX);
+    sh_serial_init(&n->wire_by_call, mem, seed, SH_SESSION_CALLS_MAX);
     sh_list_init(&n->targets_all);
     sh_list_init(&n->ready);
     sh_list_init(&n->calls_all);
@@ -107,13 +106,12 @@ static void native_op_free(struct sh_rpeer *p)
     }
     native_targets_free(n);
     sh_map_u64_fini(&n->targets);
-    sh_map_u64_fini(&n->calls);
-    sh_map_u64_fini(&n->by_reply);
+    sh_serial_fini(&n->calls);
     sh_map_bytes_fini(&n->names_out);
     native_names_forget(n);
     sh_map_u64_fini(&n->mine_out);
     sh_map_u64_fini(&n->own);
-    sh_map_u64_fini(&n->wire_by_call);
+    sh_serial_fini(&n->wire_by_call);
     sh_map_u64_del(&r->sessions, n->serial, NULL);
     sh_quota_fini(&n->quota);
     sh_quota_give(r->quota, sizeof *n);
@@ -485,10 +483,9 @@ static void native_op_rest(struct sh_rpeer *p)
     }
     native_names_forget(n);
     sh_map_u64_rest(&n->targets);
-    sh_map_u64_rest(&n->calls);
-    sh_map_u64_rest(&n->by_reply);
+    sh_serial_rest(&n->calls);
     sh_map_u64_rest(&n->own);
-    sh_map_u64_rest(&n->wire_by_call);
+    sh_serial_rest(&n->wire_by_call);
 }
 
 static void native_op_unreachable(struct sh_rpeer *p, const char *text, uint64_t now_us)

@@ -48,6 +48,7 @@ struct native_name_out {
 /* A call of ours that waits for its REPLY. */
 struct native_call {
     sh_list link;
+    const struct native *owner;
     uint64_t call;
     uint64_t target;
     uint64_t watcher; /* WATCH */
@@ -118,7 +119,7 @@ struct native {
     sh_map_u64 targets;
     struct native_target *last_target; /* found last; NULL: none */
     sh_list targets_all, ready;
-    sh_map_u64 calls, by_reply;
+    sh_serial calls; /* number -> struct native_call * */
     sh_list calls_all;
     uint64_t last_call;
     sh_map_bytes names_out;
@@ -134,7 +135,7 @@ struct native {
     uint32_t wide;               /* of own: widened */
     sh_list own_all, due, wires, returned;
     uint32_t wires_open;
-    sh_map_u64 wire_by_call;
+    sh_serial wire_by_call;
     uint64_t last_call_in;
     struct native_name *names_in;
     uint64_t *yours_in, *mine_in;
@@ -195,10 +196,6 @@ struct native_target *native_target_of(struct native *n, uint64_t actor, bool ma
 void native_fail_waiting(struct native *n, int code,
                          const char *text); /* everything queued comes back, not sent */
 void native_fail_one(struct native *n, sh_msg *m, int code, const char *text);
-void native_fail_calls(struct native *n, int code,
-                       const char *text); /* open calls end as unknown */
-struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);
-void native_call_free(struct native *n, struct native_call *c);
 void native_send_watch(struct native *n, struct sh_watch *w, bool renewed);
 void native_out_reset(struct native *n);
 void native_queue(struct native *n, struct native_target *t, sh_msg *m);
@@ -221,6 +218,14 @@ void native_get_cancel(struct native *n, const struct sh_frame *f);
 const char *native_get_watch(struct native *n, const struct sh_frame *f);
 const char *native_get_unwatch(struct native *n, const struct sh_frame *f);
 const char *native_get_death(struct native *n, const struct sh_frame *f);
+
+/* native_open.c */
+struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);
+void native_call_free(struct native *n, struct native_call *c);
+struct native_call *native_call_of(struct native *n, sh_pid reply); /* an ask's; NULL: none */
+void native_fail_calls(struct native *n, int code,
+                       const char *text); /* open calls end as unknown */
+void native_askers_fini(sh_remote *r);
 
 /* native_again.c */
 void native_again_out(struct native *n, struct native_target *t, const sh_msg *m,

@@ -35,7 +35,7 @@ void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_res
     }
     native_frame(n, &f);
     w->answered = true;
-    sh_map_u64_del(&n->wire_by_call, w->call, NULL);
+    sh_serial_del(&n->wire_by_call, w->call);
     n->wires_open--;
     sh_list_remove(&w->link);
     if (w->in_runtime) {
@@ -140,7 +140,7 @@ static int native_drain_loss(struct native *n, uint64_t actor)
 const char *native_get_reply(struct native *n, const struct sh_frame *f)
 {
     uint64_t found;
-    if (!sh_map_u64_get(&n->calls, f->call, &found)) {
+    if (!sh_serial_get(&n->calls, f->call, &found)) {
         return NULL; /* to no open call: dropped */
     }
     struct native_call *c = sh_map_ptr(found);
@@ -265,7 +265,7 @@ void native_get_cancel(struct native *n, const struct sh_frame *f)
 {
     uint64_t actor;
     struct sh_msg_parts none = {.name = sh_span_none()};
-    if (!sh_map_u64_get(&n->wire_by_call, f->call, &actor)) {
+    if (!sh_serial_get(&n->wire_by_call, f->call, &actor)) {
         return; /* answered already: the REPLY is on its way */
     }
     struct sh_wire *w = sh_wire_of(n->r, actor);

@@ -108,8 +108,8 @@ void native_in_reset(struct native *n)
     n->tables_bytes = 0;
     n->names_in = NULL;
     n->yours_in = n->mine_in = NULL;
-    sh_map_u64_fini(&n->wire_by_call);
-    sh_map_u64_init(&n->wire_by_call, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
+    sh_serial_fini(&n->wire_by_call);
+    sh_serial_init(&n->wire_by_call, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
     n->wires_open = 0;
     n->last_call_in = 0;
     n->in_bytes = n->due_bytes = 0;
@@ -219,6 +219,10 @@ static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t m
     w->in_runtime = false;
     if (o) {
         native_widen(n, o, mailbox);
+    }
+    if (o && o->wider && o->used >= o->window / 2) {
+        native_credit_send(
+            n, o); /* asks come back by their replies: no credit is due that would tell it */
     }
     if (!w->answered) { /* its reply may come in this pump */
         w->returned = true;

@@ -202,7 +202,7 @@ struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint6
     if (!w) {
         return NULL;
     }
-    if (sh_map_u64_put(&n->wire_by_call, call, reply->actor) != 0) {
+    if (sh_serial_put(&n->wire_by_call, call, reply->actor) != 0) {
         sh_wire_free(n->r, w);
         return NULL;
     }
@@ -238,7 +238,7 @@ static void native_node_ask(struct native *n, struct native_own *o, const struct
                                  .value = f->value};
     if (!w || !sh_remote_emit(n->r, &ev)) {
         if (w) {
-            sh_map_u64_del(&n->wire_by_call, w->call, NULL);
+            sh_serial_del(&n->wire_by_call, w->call);
             n->wires_open--;
             sh_list_remove(&w->link);
             sh_wire_free(n->r, w);
@@ -266,7 +266,7 @@ static void native_accept(struct native *n, struct native_own *o, const struct s
         !ask || w ? sh_runtime_msg_new(n->r->rt, ask ? SH_MSG_ASK : SH_MSG_TELL, &parts) : NULL;
     if (!m) {
         if (w) {
-            sh_map_u64_del(&n->wire_by_call, w->call, NULL);
+            sh_serial_del(&n->wire_by_call, w->call);
             n->wires_open--;
             sh_list_remove(&w->link);
             sh_wire_free(n->r, w);

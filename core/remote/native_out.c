@@ -127,59 +127,6 @@ void native_fail_waiting(struct native *n, int code, const char *text)
     }
 }
 
-/* --- calls --- */
-
-struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target)
-{
-    uint32_t slot, generation;
-    void *object;
-    if (sh_slab_alloc(&n->r->calls, &slot, &generation, &object) != 0) {
-        return NULL;
-    }
-    struct native_call *c = object;
-    c->slot = slot;
-    c->generation = generation;
-    c->kind = kind;
-    c->reply = reply;
-    c->target = target;
-    c->call = n->last_call + 1;
-    bool by_reply = kind == SH_FRAME_ASK && !sh_pid_is_none(reply);
-    if (sh_map_u64_put(&n->calls, c->call, sh_map_of_ptr(c)) != 0 ||
-        (by_reply && sh_map_u64_put(&n->by_reply, reply.actor, sh_map_of_ptr(c)) != 0)) {
-        sh_map_u64_del(&n->calls, c->call, NULL);
-        sh_slab_free(&n->r->calls, slot, generation);
-        return NULL;
-    }
-    n->last_call = c->call;
-    sh_list_push_back(&n->calls_all, &c->link);
-    return c;
-}
-
-void native_call_free(struct native *n, struct native_call *c)
-{
-    uint64_t other;
-    sh_map_u64_del(&n->calls, c->call, NULL);
-    if (c->kind == SH_FRAME_ASK && sh_map_u64_get(&n->by_reply, c->reply.actor, &other) &&
-        sh_map_ptr(other) == c) {
-        sh_map_u64_del(&n->by_reply, c->reply.actor, NULL);
-    }
-    sh_list_remove(&c->link);
-    sh_slab_free(&n->r->calls, c->slot, c->generation);
-}
-
-void native_fail_calls(struct native *n, int code, const char *text)
-{
-    while (!sh_list_empty(&n->calls_all)) {
-        struct native_call *c = SH_CONTAINER(n->calls_all.next, struct native_call, link);
-        sh_pid reply = c->reply;
-        uint8_t kind = c->kind;
-        native_call_free(n, c);
-        if (kind != SH_FRAME_WATCH && !sh_pid_is_none(reply)) {
-            sh_remote_answer(n->r, reply, code, SH_UNKNOWN, text);
-        }
-    }
-}
-
 void native_out_reset(struct native *n)
 {
     native_again_out_drop(n);
@@ -538,11 +485,10 @@ void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
     struct native *n = p->native;
     struct native_target *t = n ? native_target_of(n, m->to.actor, false) : NULL;
     sh_msg *waiting = t ? native_unqueue(t, m->reply) : NULL;
-    uint64_t found;
+    const struct native_call *c = n && !waiting ? native_call_of(n, m->reply) : NULL;
     if (waiting) {
         native_fail_one(n, waiting, SH_E_CANCELLED, "cancelled");
-    } else if (n && sh_map_u64_get(&n->by_reply, m->reply.actor, &found)) {
-        struct native_call *c = sh_map_ptr(found);
+    } else if (c) {
         struct sh_frame f = {.type = SH_FRAME_CANCEL, .call = c->call};
         native_frame(n, &f);
     }

@@ -100,6 +100,7 @@ void sh_remote_free(sh_remote *r)
                   r->wires.count * sizeof(struct sh_wire)); /* those still in the runtime */
     sh_slab_fini(&r->wires);
     sh_slab_fini(&r->calls);
+    native_askers_fini(r);
     sh_map_u64_fini(&r->sessions);
     sh_mem_free(r->mem, r->peers, r->peers_cap * sizeof *r->peers);
     sh_mem_free(r->mem, r->admin, (r->admin_count ? r->admin_count : 1) * sizeof *r->admin);

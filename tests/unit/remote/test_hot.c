@@ -284,6 +284,65 @@ static void test_not_at_once_when_cut_short(void **state)
     h_free(h);
 }
 
+/* Who asked is found by his address, by nothing like it, and only while he waits. */
+static void test_asker_is_found(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(40, 2);
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    for (uint32_t i = 0; i < 20; i++) {
+        h_ask(h, 0, ab, "never", i, 100, NULL);
+    }
+    h_run(h, 60);
+    struct native *n = h->node[0].remote->peers[ab.node]->native;
+    sh_pid reply = sh_pid_none();
+    unsigned found = 0;
+    SH_LIST_FOREACH(it, &n->calls_all)
+    {
+        struct native_call *c = SH_CONTAINER(it, struct native_call, link);
+        reply = c->reply;
+        assert_ptr_equal(native_call_of(n, reply), c);
+        found++;
+    }
+    assert_int_equal(found, 20);
+    sh_pid younger = reply, stranger = reply, wire = reply;
+    younger.actor += UINT64_C(1) << 32; /* the same slot, used again */
+    stranger.node = 7;
+    wire.actor = sh_pid_actor(1, SH_WIRE_EXECUTOR, sh_pid_slot(reply.actor));
+    assert_null(native_call_of(n, younger));
+    assert_null(native_call_of(n, stranger));
+    assert_null(native_call_of(n, wire));
+    h_run(h, 400);
+    assert_null(native_call_of(n, reply));
+    h_free(h);
+}
+
+/* Asks give their windows back with their replies; who only asks is told of a wider window all the same. */
+static void test_asks_widen_the_window(void **state)
+{
+    (void)state;
+    struct harness *h = h_new(39, 2);
+    struct h_node *near = &h->node[0];
+    sh_pid ab = h_pid(h, 0, 1, h_spawn(h, 1));
+    for (uint32_t i = 0; i < 40; i++) {
+        h_ask(h, 0, ab, "n", i, 1000, NULL);
+    }
+    h_run(h, 60);
+    struct native *n = near->remote->peers[ab.node]->native;
+    assert_int_equal(native_target_of(n, ab.actor, false)->window,
+                     SH_TARGET_WINDOW_MAILBOXES * SH_MAILBOX_DEFAULT);
+    h->node[1].frozen = true;
+    for (uint32_t i = 0; i < 200; i++) {
+        h_ask(h, 0, ab, "n", i, 1000, NULL);
+    }
+    h_run(h, 10);
+    assert_int_equal(n->calls.count, 200);
+    h->node[1].frozen = false;
+    h_run(h, 60);
+    assert_int_equal(near->bad_peers + h->node[1].bad_peers, 0);
+    h_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +355,8 @@ int main(void)
         cmocka_unit_test(test_order_of_both),
         cmocka_unit_test(test_at_once_or_not),
         cmocka_unit_test(test_not_at_once_when_cut_short),
+        cmocka_unit_test(test_asker_is_found),
+        cmocka_unit_test(test_asks_widen_the_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

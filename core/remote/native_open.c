@@ -1,0 +1,99 @@
+/* remote/native_open.c - calls of ours that wait for their REPLY: found by number, and by who asked.
+ *
+ * An asker is found to take its ask back. It is looked for by the place of its address in a table of the remote, which
+ * says where its call was put last: whether it is still there, and his, the call itself says. So nothing is deleted. */
+#include "remote/native.h"
+
+enum { ASKERS_START = 16, ASKERS_WIRES = SH_RUNTIME_EXECS_MAX };
+
+/* Slots of an executor, or wires: each kind is numbered from 0 without gaps. */
+static struct sh_askers *askers_of(sh_remote *r, sh_pid reply)
+{
+    uint32_t exec = sh_pid_executor(reply.actor);
+    uint32_t kind = exec == SH_WIRE_EXECUTOR ? ASKERS_WIRES : exec & 0x3fu;
+    return kind <= ASKERS_WIRES ? &r->askers[kind] : NULL;
+}
+
+static bool askers_note(sh_remote *r, sh_pid reply, uint32_t call)
+{
+    struct sh_askers *a = askers_of(r, reply);
+    uint32_t at = sh_pid_slot(reply.actor);
+    uint32_t cap = a && a->cap ? a->cap : ASKERS_START;
+    while (cap <= at) {
+        cap *= 2;
+    }
+    if (a && cap > a->cap) {
+        uint32_t *more = sh_mem_resize(r->mem, a->call, a->cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return false;
+        }
+        memset(more + a->cap, 0, (cap - a->cap) * sizeof *more);
+        a->call = more;
+        a->cap = cap;
+    }
+    if (a) {
+        a->call[at] = call;
+    }
+    return a != NULL;
+}
+
+void native_askers_fini(sh_remote *r)
+{
+    for (int i = 0; i <= ASKERS_WIRES; i++) {
+        sh_mem_free(r->mem, r->askers[i].call, r->askers[i].cap * sizeof *r->askers[i].call);
+    }
+}
+
+struct native_call *native_call_of(struct native *n, sh_pid reply)
+{
+    const struct sh_askers *a = askers_of(n->r, reply);
+    uint32_t at = sh_pid_slot(reply.actor);
+    struct native_call *c = a && at < a->cap ? sh_slab_at(&n->r->calls, a->call[at]) : NULL;
+    return c && c->owner == n && c->kind == SH_FRAME_ASK && sh_pid_eq(c->reply, reply) ? c : NULL;
+}
+
+struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target)
+{
+    uint32_t slot, generation;
+    void *object;
+    if (sh_slab_alloc(&n->r->calls, &slot, &generation, &object) != 0) {
+        return NULL;
+    }
+    struct native_call *c = object;
+    c->owner = n;
+    c->slot = slot;
+    c->generation = generation;
+    c->kind = kind;
+    c->reply = reply;
+    c->target = target;
+    c->call = n->last_call + 1;
+    bool by_reply = kind == SH_FRAME_ASK && !sh_pid_is_none(reply);
+    if ((by_reply && !askers_note(n->r, reply, slot)) ||
+        sh_serial_put(&n->calls, c->call, sh_map_of_ptr(c)) != 0) {
+        sh_slab_free(&n->r->calls, slot, generation);
+        return NULL;
+    }
+    n->last_call = c->call;
+    sh_list_push_back(&n->calls_all, &c->link);
+    return c;
+}
+
+void native_call_free(struct native *n, struct native_call *c)
+{
+    sh_serial_del(&n->calls, c->call);
+    sh_list_remove(&c->link);
+    sh_slab_free(&n->r->calls, c->slot, c->generation);
+}
+
+void native_fail_calls(struct native *n, int code, const char *text)
+{
+    while (!sh_list_empty(&n->calls_all)) {
+        struct native_call *c = SH_CONTAINER(n->calls_all.next, struct native_call, link);
+        sh_pid reply = c->reply;
+        uint8_t kind = c->kind;
+        native_call_free(n, c);
+        if (kind != SH_FRAME_WATCH && !sh_pid_is_none(reply)) {
+            sh_remote_answer(n->r, reply, code, SH_UNKNOWN, text);
+        }
+    }
+}
