@@ -203,10 +203,11 @@ void native_end(struct native *n, const char *why)
     native_void(n);
     n->tries = paired ? 0 : n->tries + 1;
     n->said_bye = n->got_bye = false;
-    if (bye) { /* it said goodbye: no re-dial, and what it did not tell ends here */
+    if (bye || n->r->leaving) { /* no other session follows: what was not told ends here */
+        const char *text = bye ? "the peer has stopped" : "the node is stopping";
         n->retry_us = UINT64_MAX;
-        native_fail_waiting(n, SH_E_CLOSED, "the peer has stopped");
-        sh_watch_peer_lost(n->peer, sh_span_str("the peer has stopped"));
+        native_fail_waiting(n, SH_E_CLOSED, text);
+        sh_watch_peer_lost(n->peer, sh_span_str(text));
     } else {
         n->retry_us = 0;
     }
@@ -645,6 +646,8 @@ void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint6
         n->bye_until_us = now_us + SH_BYE_ANSWER_MS * 1000u;
     } else if (n->out) {
         native_end(n, "the node is stopping"); /* not paired: nobody is owed a word */
+    } else {
+        sh_watch_peer_lost(p, sh_span_str("the node is stopping"));
     }
     for (int i = 0; i < SH_SESSION_STREAMS_MAX; i++) { /* nor is a HELLO waited for so long */
         uint64_t until_us = now_us + SH_BYE_ANSWER_MS * 1000u;

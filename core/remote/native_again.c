@@ -44,7 +44,9 @@ static void again_write(const struct sh_again_out *a, sh_span value)
     uint8_t *at = r->scratch + r->scratch_n;
     *at = (uint8_t)(SH_TELL_HEAD + value.n);
     memcpy(at + 1, a->head, SH_TELL_HEAD);
-    memcpy(at + 1 + SH_TELL_HEAD, value.p, value.n);
+    if (value.n) {
+        memcpy(at + 1 + SH_TELL_HEAD, value.p, value.n);
+    }
     r->scratch_n += 1 + SH_TELL_HEAD + value.n;
     a->target->used++;
     a->target->tells_out++;

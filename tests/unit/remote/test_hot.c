@@ -252,7 +252,7 @@ static void test_at_once_or_not(void **state)
     h->node[1].frozen = false;
     h_run(h, 3000);
     assert_int_equal(h->node[1].seen_n, at_once + 2);
-    assert_true(sh_remote_tell(n->remote, ab, name, value, &full));
+    assert_true(sh_remote_tell(n->remote, ab, name, sh_span_none(), &full));
     sh_remote_goodbye(n->remote, 1000, sh_span_str("stopping"), h->now);
     assert_false(sh_remote_tell(n->remote, ab, name, value, &full));
     h_run(h, 60);
