@@ -100,21 +100,12 @@ end)
 
 test("what has ended is given back", function()
   with_node({}, function(node)
-    local function round()
-      for _ = 1, 300 do
-        local a = assert(node:spawn(A, ("x"):rep(1000)))
-        a:ask("echo", "y")
-        a:kill()
-        a:done()
-      end
-      collectgarbage()
-      collectgarbage()
-      return collectgarbage("count")
-    end
-    round()
-    local before = round()
-    local after = round()
-    ok(after < before + 100, ("%.0f KiB became %.0f KiB"):format(before, after))
+    t.given_back(100, 300, function()
+      local a = assert(node:spawn(A, ("x"):rep(1000)))
+      a:ask("echo", "y")
+      a:kill()
+      a:done()
+    end)
   end)
 end)
 
