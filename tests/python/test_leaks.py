@@ -211,31 +211,28 @@ PATHS = [handled, failed, full, killed, died, stopped, late, cancelled, unread, 
 VALUES = [lambda t: t, lambda t: [t, [t]], lambda t: {"k": t, "m": {1: (t, t)}}]
 
 
-@pytest.mark.parametrize("threads", [0, 1])
-@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.__name__)
-def test_path(path, threads):
+def nothing_is_left(path, threads, end):
     token = bytes(range(200))
     before = sys.getrefcount(token)
     for value in VALUES:
         node = shoal.Node(threads=threads, on_event=lambda event, info: None)
         path(node, node.spawn(Victim).wait(), value(token))
-        node._close()
+        end(node)
         del node
         gc.collect()
         assert sys.getrefcount(token) == before
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.__name__)
+def test_path(path, threads):
+    nothing_is_left(path, threads, shoal.Node._close)
 
 
 @pytest.mark.parametrize("path", [left, between, deferred], ids=lambda p: p.__name__)
 def test_forgotten_node(path):
     """A node that nobody holds any more, collected with its mailboxes full."""
-    token = bytes(range(200))
-    before = sys.getrefcount(token)
-    for value in VALUES:
-        node = shoal.Node(threads=1, on_event=lambda event, info: None)
-        path(node, node.spawn(Victim).wait(), value(token))
-        del node
-        gc.collect()
-        assert sys.getrefcount(token) == before
+    nothing_is_left(path, 1, lambda node: None)
 
 
 def test_on_a_loop():
