@@ -9,10 +9,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "process"), str(HERE.parent / "chaos")]
 from swarm import Program, Relay, now_us, until  # noqa: E402,F401
-from world import BUILD, Gone, Host, World  # noqa: E402,F401
+from world import BUILD, GONE, HANDLED, NOT_SENT, PEER_LOST, UNKNOWN, Gone, Host, World, downs, watcher_on  # noqa: E402,F401
 
-PEER_LOST, GONE = 4, 6
-NOT_SENT, UNKNOWN, HANDLED = 1, 2, 3
 TOLD_MS, CONFIRM_MS, CLOCK_MS = 250, 100, 40
 
 
@@ -113,19 +111,6 @@ class PacketLink(Program):
             self.say(json.dumps({"from": side, **policy}))
             answer = json.loads(self.line())
         return answer
-
-
-def downs(host, ref):
-    return [e for e in host.events if e["event"] == "down" and e["ref"] == ref]
-
-
-def watch(host, ref):
-    """A watcher of ref, surely known to its node: an ask behind it was answered."""
-    watcher = host.spawn()
-    assert host.ask(watcher, "watch", ref, 10000)["code"] == "ok"
-    end = host.ask(ref, "inc", ms=10000)
-    assert end["code"] == "ok", end
-    return watcher
 
 
 def asks_go_on(host, ref, seconds, every_s=0.05, ms=5000):

@@ -8,7 +8,7 @@ import sys
 import time
 
 from ground import (BUILD, CLOCK_MS, CONFIRM_MS, NOT_SENT, answered_again, asks_go_on, cpu_s,
-                    descriptors, downs, need_root, now_us, until, watch)
+                    descriptors, downs, need_root, now_us, until, watcher_on)
 
 
 def f14_full_mailbox(g):
@@ -39,7 +39,7 @@ def f16_hanging_handler(g):
     """A handler that waits holds its own actor only; one that blocks its thread makes asks end at their deadline, and is no death."""
     a, b, probe = g.pair("threads=1")
     other = b.spawn()
-    watch(a, probe)
+    watcher_on(a, probe)
     hanging = a.send("ask", probe, "work", 4000, 500)
     took = []
     for _ in range(20):
@@ -104,7 +104,7 @@ def f18_descriptors_gone(g):
     a = g.host(f"dial={b.address}")
     a.event("peer_up")
     probe, = g.probe_of(a, b)
-    watch(a, probe)
+    watcher_on(a, probe)
     port = int(b.address.split("/")[4])
     crowd = []
     for _ in range(200):
@@ -197,7 +197,7 @@ def f21_the_clock_of_the_wall_jumps(g):
     a.event("peer_up")
     probe, = g.probe_of(a, b)
     mute = b.spawn()
-    watch(a, probe)
+    watcher_on(a, probe)
     for real in (DAY_S, -DAY_S):
         begun = now_us()
         name = a.send("ask", mute, "mute", 0, 1000)
@@ -217,7 +217,7 @@ def a_day_at_once(g, both, *options):
     a = g.host(f"dial={b.address}", *options, env=clock.env if both else None)
     a.event("peer_up")
     probe, = g.probe_of(a, b)
-    watch(a, probe)
+    watcher_on(a, probe)
     waiting = a.send("ask", b.spawn(), "mute", 0, 60000)
     a.settle(0.2)
     clock.move(monotonic_s=DAY_S)
@@ -259,7 +259,7 @@ def f21b_clocks_a_day_apart(g):
     a = g.host(f"dial={b.address}")
     a.event("peer_up")
     probe, = g.probe_of(a, b)
-    watch(a, probe)
+    watcher_on(a, probe)
     begun = now_us()
     assert a.ask(b.spawn(), "mute", ms=500)["code"] == "timeout"
     assert 495 <= (now_us() - begun) / 1000 <= 500 + CONFIRM_MS + CLOCK_MS
@@ -269,7 +269,7 @@ def f21b_clocks_a_day_apart(g):
 def f22_no_processor(g):
     """Nodes at nice 19 beside four spinners for 12 s: no death, every ask ends in time as far as the node was run."""
     a, b, probe = g.pair()
-    watch(a, probe)
+    watcher_on(a, probe)
     for host in (a, b):
         os.setpriority(os.PRIO_PROCESS, host.pid, 19)
     for _ in range(4):
@@ -291,7 +291,7 @@ def f23_ports_gone(g):
     a = g.host("listen=/ip4/127.0.0.1/tcp/4002", f"dial={b.address}", prefix=inside)
     a.event("peer_up")
     probe, = g.probe_of(a, b)
-    watch(a, probe)
+    watcher_on(a, probe)
     taker = subprocess.Popen([*inside, sys.executable, "-c", "import socket, sys\nheld = []\nfor _ in range(9):\n  s = socket.socket()\n"
                               "  try:\n    s.connect(('127.0.0.1', 4001)); held.append(s)\n  except OSError as e:\n    print(e, len(held), flush=True); break\n"
                               "sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

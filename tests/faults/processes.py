@@ -3,7 +3,7 @@ import random
 import signal
 import time
 
-from ground import (CLOCK_MS, CONFIRM_MS, GONE, NOT_SENT, PEER_LOST, TOLD_MS, UNKNOWN, answered_again, descriptors, downs, now_us, until, watch)
+from ground import (CLOCK_MS, CONFIRM_MS, GONE, NOT_SENT, PEER_LOST, TOLD_MS, UNKNOWN, answered_again, descriptors, downs, now_us, until, watcher_on)
 
 
 def f01_kill_9_of_the_callee(g):
@@ -13,7 +13,7 @@ def f01_kill_9_of_the_callee(g):
         a, b, probe = g.pair(f"threads={number % 2}")
         mute = b.spawn()
         assert a.ask(mute, "inc")["code"] == "ok"
-        watch(a, probe)
+        watcher_on(a, probe)
         asks = [a.send("ask", mute, "mute", 0, 8000) for _ in range(50)]
         assert a.ask(probe, "inc")["code"] == "ok"  # those before it are there
         a.settle(0.05)
@@ -42,7 +42,7 @@ def f02_kill_9_of_the_caller(g):
         a = g.host(f"dial={b.address}")
         a.event("peer_up")
         for _ in range(20):
-            watch(a, probe)
+            watcher_on(a, probe)
         for _ in range(100):
             a.send("ask", mute, "mute", 0, 60000)
         assert a.ask(probe, "inc")["code"] == "ok"
@@ -60,10 +60,10 @@ def f02_kill_9_of_the_caller(g):
 def f03_sigstop_for_30_s(g):
     """Unreachable by peer_timeout, told once; then a clean rejoin, in which nothing runs twice or after its not_sent."""
     a, b, probe = g.pair()
-    watch(a, probe)
+    watcher_on(a, probe)
     here = a.spawn()
     a.ok("register", here, "here")
-    watch(b, b.ok("lookup", "here", 5000)["ref"])
+    watcher_on(b, b.ok("lookup", "here", 5000)["ref"])
     runs = 1
     b.stopped()
     stopped_us = now_us()
@@ -88,7 +88,7 @@ def f03_sigstop_for_30_s(g):
 def f13_a_peer_that_does_not_read(g):
     """What is queued for it is bounded; then it is given up, and all that it did not get is told."""
     a, b, probe = g.pair("peer_timeout_ms=3000")
-    watch(a, probe)
+    watcher_on(a, probe)
     before = a.rss_kib()
     b.stopped()
     flood = a.send("tells", probe, 0, 10**9, 1000, 0)
@@ -115,7 +115,7 @@ def f24_the_same_address_with_a_new_key(g):
     a.event("peer_up")
     for again in range(2):
         old, = g.probe_of(a, b, f"probe{again}")
-        watch(a, old)
+        watcher_on(a, old)
         old_peer, killed_us = b.peer, b.kill()
         b = g.again(1, "b", places)
         assert b.peer != old_peer

@@ -1,7 +1,7 @@
 """F4-F12, F26, F27: links that are cut, one-way, lossy, slow, thin, flapping or spoil bytes; some packet by packet (root), some by relay."""
 import time
 
-from ground import PEER_LOST, UNKNOWN, answered_again, asks_go_on, downs, now_us, watch
+from ground import PEER_LOST, UNKNOWN, answered_again, asks_go_on, downs, now_us, watcher_on
 
 
 def both_watch(g, a, b, probe):
@@ -9,20 +9,20 @@ def both_watch(g, a, b, probe):
     here = a.spawn()
     a.ok("register", here, "here")
     found = b.ok("lookup", "here", 10000, patience_s=20)["ref"]
-    watch(a, probe)
-    watch(b, found)
+    watcher_on(a, probe)
+    watcher_on(b, found)
     return found
 
 
-def f04_full_partition(g):
-    """Nothing passes either way (packets): noticed within peer_timeout (10 s), both sides agree; healed within 30 s."""
-    a, b, probe, link = g.apart()
+def part_and_heal(g, sides, within_ms, what, *options):
+    """Packets of these sides vanish: both nodes notice, are told once, and are whole again within 30 s."""
+    a, b, probe, link = g.apart(*options)
     here = both_watch(g, a, b, probe)
-    link(black=True)
+    link(*sides, black=True)
     cut_us = now_us()
     took = [(host.event("down", ref=ref, patience_s=15)["t_us"] - cut_us) / 1000 for host, ref in ((a, probe), (b, here))]
-    g.measured("noticed after", f"{took[0]:.0f} and {took[1]:.0f}", " ms")
-    assert max(took) <= 10000 + 500, took
+    g.measured(what, f"{took[0]:.0f} and {took[1]:.0f}", " ms")
+    assert max(took) <= within_ms + 500, took
     link()
     healed = [answered_again(a, probe, 30), answered_again(b, here, 30)]
     g.measured("healed after", max(healed), " s")
@@ -30,18 +30,13 @@ def f04_full_partition(g):
     assert len(downs(a, probe)) == 1 and len(downs(b, here)) == 1
 
 
+def f04_full_partition(g):
+    """Nothing passes either way (packets): noticed within peer_timeout (10 s), both sides agree; healed within 30 s."""
+    part_and_heal(g, (), 10000, "noticed after")
+
+
 def one_way(g, side):
-    a, b, probe, link = g.apart("peer_timeout_ms=3000")
-    here = both_watch(g, a, b, probe)
-    link(side, black=True)
-    cut_us = now_us()
-    took = [(host.event("down", ref=ref, patience_s=15)["t_us"] - cut_us) / 1000 for host, ref in ((a, probe), (b, here))]
-    g.measured(f"from {'ab'[side]} cut: noticed after", f"{took[0]:.0f} and {took[1]:.0f}", " ms")
-    assert max(took) <= 2 * 3000 + 500, took
-    link()
-    g.measured("healed after", max(answered_again(a, probe, 30), answered_again(b, here, 30)), " s")
-    a.settle(0.3), b.settle(0.1)
-    assert len(downs(a, probe)) == 1 and len(downs(b, here)) == 1
+    part_and_heal(g, (side,), 2 * 3000, f"from {'ab'[side]} cut: noticed after", "peer_timeout_ms=3000")
 
 
 def f05_one_way_partition(g):
@@ -61,7 +56,7 @@ def f06_partial_partition(g):
     c.event("peer_up")
     a.ok("dial", c.address)
     of_c, = g.probe_of(a, c, "ofc")
-    watch(a, probe), watch(a, of_c), watch(c, probe)
+    watcher_on(a, probe), watcher_on(a, of_c), watcher_on(c, probe)
     g.relay.pair("a", "b", mode="stall")
     down = a.event("down", ref=probe, patience_s=8)
     assert down["kind"] == PEER_LOST, down
@@ -163,7 +158,7 @@ def f10_thin_link(g):
     a, b, probe, link = g.apart()
     other = b.spawn()
     assert a.ask(other, "inc")["code"] == "ok"
-    watch(a, probe)
+    watcher_on(a, probe)
     link(rate=125000, room=16)
     before = a.rss_kib()
     flood = a.send("tells", probe, 1, 10**9, 1000, 0)
@@ -207,7 +202,7 @@ def f11_spoilt_bytes(g):
 def f12_half_open(g):
     """The peer dies behind a link that passes nothing, so no reset comes: noticed within peer_timeout; not sent after that."""
     a, b, probe, link = g.apart("peer_timeout_ms=3000")
-    watch(a, probe)
+    watcher_on(a, probe)
     link(black=True)
     b.kill()
     cut_us = now_us()

@@ -8,27 +8,14 @@ import sys
 import time
 import traceback
 
-from world import HOST, Gone, World
+from world import GONE, HOST, PEER_LOST, Gone, World
 
 SEED = int(os.environ.get("SHOAL_SEED", "1"))
 DEATH_TOLD_MS = 250
 CONFIRM_MS = 100  # what an ask may take beyond its deadline
 SCHEDULING_MS = 40  # what a busy machine may add to our own clock readings
-PEER_LOST, GONE, RESTARTED = 4, 6, (4, 6)
-NOT_SENT, UNKNOWN = 1, 2
+RESTARTED = (PEER_LOST, GONE)
 figures = {}
-
-
-def downs(host, ref):
-    return [e for e in host.events if e["event"] == "down" and e["ref"] == ref]
-
-
-def watcher_on(host, ref):
-    """A probe that monitors ref, and surely is known to: an ask behind the monitor has been answered."""
-    watcher = host.spawn()
-    assert host.ask(watcher, "watch", ref)["code"] == "ok"
-    assert host.ask(ref, "inc")["code"] == "ok"
-    return watcher
 
 
 def main(tests):

@@ -3,7 +3,8 @@ import signal
 import socket
 import time
 
-from running import downs, figures, watcher_on, DEATH_TOLD_MS, GONE, NOT_SENT, PEER_LOST, RESTARTED, main
+from running import figures, DEATH_TOLD_MS, RESTARTED, main
+from world import GONE, NOT_SENT, PEER_LOST, downs, watcher_on
 
 
 def death_is_told(world, *options):

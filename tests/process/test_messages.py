@@ -2,7 +2,8 @@
 import random
 import time
 
-from running import figures, CONFIRM_MS, SCHEDULING_MS, SEED, UNKNOWN, main
+from running import figures, CONFIRM_MS, SCHEDULING_MS, SEED, main
+from world import UNKNOWN
 
 
 def ask_to_the_stopped_ends(world, *options):

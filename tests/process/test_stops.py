@@ -1,7 +1,8 @@
 """A graceful stop answers what was accepted, returns the rest, and ends in time."""
 import time
 
-from running import downs, figures, watcher_on, UNKNOWN, main
+from running import figures, main
+from world import UNKNOWN, downs, watcher_on
 
 
 def graceful_stop_answers(world, *options):

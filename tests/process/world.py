@@ -13,6 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("SHOAL_BUILD_DIR") or ROOT / "build/dev")
 HOST = BUILD / "tests/process_host"
 PATIENCE_S = 15
+PEER_LOST, GONE = 4, 6  # kinds of a death
+NOT_SENT, UNKNOWN, HANDLED = 1, 2, 3  # delivery of an ask that failed
 
 
 class Gone(Exception):
@@ -122,6 +124,19 @@ class Host:
             self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+def downs(host, ref):
+    return [e for e in host.events if e["event"] == "down" and e["ref"] == ref]
+
+
+def watcher_on(host, ref):
+    """A probe that monitors ref, surely known to ref's node: an ask behind the monitor was answered."""
+    watcher = host.spawn()
+    for asked, name, value in ((watcher, "watch", ref), (ref, "inc", 0)):
+        end = host.ask(asked, name, value, 10000)
+        assert end["code"] == "ok", end
+    return watcher
 
 
 class World:
