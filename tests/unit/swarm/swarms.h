@@ -12,6 +12,7 @@
 
 #include "names.h"
 #include "swarm/internal.h"
+#include "swarm/peers.h"
 #include "swarm_net.h"
 
 static const char *const PROTOCOLS[] = {"/test/one/1.0.0", "/test/two/1.0.0"};
@@ -23,6 +24,12 @@ static inline void start(unsigned count,
                          void (*cfg)(struct snet *, unsigned, struct sh_swarm_config *))
 {
     snet_start(&net, count, 7, PROTOCOLS, 2, cfg);
+}
+
+/* What node `at` keeps of node `who`. */
+static inline struct sh_peer *peer_at(unsigned at, unsigned who)
+{
+    return sh_peers_at(net.node[at].swarm, snet_peer(&net, at, who));
 }
 
 static inline void connect_pair(void)

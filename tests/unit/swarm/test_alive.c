@@ -1,21 +1,9 @@
 /* A connection on which nothing happens: when it comes to rest, what is given back then, and how it waits for memory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "swarms.h"
 
-#include <cmocka.h>
+enum { KEPT = 4 * SH_BLOCKS_RESTING };
 
-#include "swarm/internal.h"
-#include "swarm/peers.h"
-#include "swarm_net.h"
-
-static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
-static struct snet net;
-
-enum { MS = 1000, SECOND = 1000000, KEPT = 4 * SH_BLOCKS_RESTING };
-
-static struct sh_swarm_conn *start(void)
+static struct sh_swarm_conn *connected(void)
 {
     snet_init(&net, 2, 51, PROTOCOLS, 1, NULL);
     snet_listen(&net, 1);
@@ -56,7 +44,7 @@ static void keep_blocks(sh_block_pool *pool)
 static void test_rest(void **state)
 {
     (void)state;
-    const struct sh_swarm_conn *c = start();
+    const struct sh_swarm_conn *c = connected();
     sh_block_pool *pool = &net.node[0].pool;
     assert_true(c->resting);
     keep_blocks(pool);
@@ -133,7 +121,7 @@ static bool turn(uint64_t now_us)
 static void test_no_block_to_read_into(void **state)
 {
     (void)state;
-    const struct sh_swarm_conn *c = start();
+    const struct sh_swarm_conn *c = connected();
     struct sh_swarm *s = net.node[0].swarm;
     size_t room;
     while (net.node[0].pool.free_count > 0) {

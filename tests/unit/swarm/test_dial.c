@@ -1,32 +1,8 @@
 /* Dials of one peer: how many at once and how far apart, who is ended when one has won, and when an address that
  * failed is tried again. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "swarm/dial.h"
-#include "swarm/internal.h"
 #include "swarm/kad.h"
-#include "swarm/peers.h"
-#include "swarm_net.h"
-
-static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
-static struct snet net;
-
-enum { MS = 1000, SECOND = 1000000 };
-
-static void start(unsigned count)
-{
-    snet_start(&net, count, 17, PROTOCOLS, 1, NULL);
-}
-
-static struct sh_peer *peer_at(unsigned at, unsigned who)
-{
-    return sh_peers_at(net.node[at].swarm, snet_peer(&net, at, who));
-}
+#include "swarms.h"
 
 /* Node 0 is told that p is at the place of node `port`; far: by an address of another network. */
 static void tell_addr(struct sh_peer *p, unsigned port, bool far)
@@ -55,7 +31,7 @@ static void test_stagger_and_eight_at_once(void **state)
     (void)state;
     for (int far = 0; far < 2; far++) {
         uint64_t gap_us = far ? 250 * MS : 30 * MS;
-        start(14);
+        start(14, NULL);
         struct sh_peer *p = peer_at(0, 1);
         for (unsigned i = 2; i < 14; i++) {
             snet_cut(&net, 0, i, true);
@@ -84,7 +60,7 @@ static void test_stagger_and_eight_at_once(void **state)
 static void test_learnt_while_dialling(void **state)
 {
     (void)state;
-    start(3);
+    start(3, NULL);
     size_t at = 0;
     struct sh_peer *p = peer_at(0, 1);
     snet_cut(&net, 0, 2, true);
@@ -105,7 +81,7 @@ static void test_learnt_while_dialling(void **state)
 static void test_eight_at_once_without_a_pause(void **state)
 {
     (void)state;
-    start(14);
+    start(14, NULL);
     struct sh_peer *p = peer_at(0, 1);
     snet_dial(&net, 0, 1, false, 1);
     snet_run(&net, SECOND);
@@ -120,7 +96,7 @@ static void test_eight_at_once_without_a_pause(void **state)
     assert_int_equal(conns_in(SH_CONNS_DIALLING), SH_DIALS_PER_PEER_MAX);
     assert_int_equal(p->in_flight, SH_DIALS_PER_PEER_MAX);
     snet_fini(&net);
-    start(14);
+    start(14, NULL);
     struct sh_swarm *s = net.node[0].swarm;
     struct sh_swarm_action act;
     sh_addr name, addrs[13];
@@ -139,7 +115,7 @@ static void test_eight_at_once_without_a_pause(void **state)
 /* Addresses of node 1: one where the dial never ends (node 2), one where the handshake does not (node 3). */
 static struct sh_peer *two_that_hang(void)
 {
-    start(4);
+    start(4, NULL);
     snet_cut(&net, 0, 2, true);
     snet_pause(&net, 3);
     struct sh_peer *p = peer_at(0, 1);
@@ -204,7 +180,7 @@ static size_t tries(struct sh_peer *p, bool want)
 static void test_back_off_of_an_address(void **state)
 {
     (void)state;
-    start(2);
+    start(2, NULL);
     struct sh_peer *p = peer_at(0, 1);
     snet_kill(&net, 1);
     tell_addr(p, 1, false);
@@ -240,7 +216,7 @@ static void call_nobody(uint64_t call)
 static void test_dials_in_all(void **state)
 {
     (void)state;
-    start(2);
+    start(2, NULL);
     snet_cut(&net, 0, 1, true);
     for (unsigned i = 0; i < SH_DIALS_MAX; i++) {
         call_nobody(i);
@@ -269,7 +245,7 @@ static void test_dials_in_all(void **state)
 static void test_calls_in_all(void **state)
 {
     (void)state;
-    start(1);
+    start(1, NULL);
     sh_addr a = snet_addr(&net, 40, false);
     for (unsigned i = 0; i < SH_CALLS_MAX; i++) {
         assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, i, net.now_us), 0);
@@ -317,7 +293,7 @@ static unsigned take_failures(unsigned first)
 static void test_failures_not_taken(void **state)
 {
     (void)state;
-    start(1);
+    start(1, NULL);
     fail_by_hand(0, SH_DIAL_FAILURES_MAX);
     assert_int_equal(take_failures(0), SH_DIAL_FAILURES_MAX);
     fail_by_hand(100, 100 + SH_DIAL_FAILURES_MAX + 5);
@@ -343,7 +319,7 @@ static void test_longest_pause(void **state)
     (void)state;
     const uint64_t pause_us = SH_KEEP_BACKOFF_MAX_MS * UINT64_C(1000);
     for (int held = 0; held < 2; held++) {
-        start(2);
+        start(2, NULL);
         assert_int_equal(snet_dial(&net, 0, 1, !held, 1), 0);
         snet_run(&net, SECOND);
         if (held) {

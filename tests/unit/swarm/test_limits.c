@@ -1,21 +1,6 @@
 /* What others can make a swarm hold is bounded: each test runs into one line of base/sh_limits.h. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "swarm/internal.h"
 #include "swarm/kad.h"
-#include "swarm/peers.h"
-#include "swarm_net.h"
-
-static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
-static struct snet net;
-
-enum { MS = 1000, SECOND = 1000000 };
+#include "swarms.h"
 
 static void start_pair(void)
 {
@@ -152,7 +137,7 @@ static void test_pending_inbound(void **state)
 }
 
 /* 64 publications share their keys: the maps of keys are far from full. */
-static int publish(struct sh_swarm *s, unsigned number)
+static int publish_one(struct sh_swarm *s, unsigned number)
 {
     char key[16], value_key[24];
     snprintf(key, sizeof key, "n%u", number / 64);
@@ -168,12 +153,12 @@ static void test_publications(void **state)
     snet_init(&net, 1, 15, PROTOCOLS, 1, NULL);
     struct sh_swarm *s = net.node[0].swarm;
     for (unsigned i = 0; i < SH_PUBLICATIONS_MAX; i++) {
-        assert_int_equal(publish(s, i), 0);
+        assert_int_equal(publish_one(s, i), 0);
     }
-    assert_int_equal(publish(s, SH_PUBLICATIONS_MAX), SH_E_LIMIT);
+    assert_int_equal(publish_one(s, SH_PUBLICATIONS_MAX), SH_E_LIMIT);
     sh_swarm_withdraw(s, 9);
-    assert_int_equal(publish(s, SH_PUBLICATIONS_MAX), 0);
-    assert_int_equal(publish(s, 9), SH_E_LIMIT);
+    assert_int_equal(publish_one(s, SH_PUBLICATIONS_MAX), 0);
+    assert_int_equal(publish_one(s, 9), SH_E_LIMIT);
     snet_fini(&net);
 }
 

@@ -1,33 +1,13 @@
 /* What bounds a look-up and its requests: how long, and how many providers it tells of. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "swarm/internal.h"
 #include "swarm/kad.h"
-#include "swarm/peers.h"
 #include "swarm/routing.h"
-#include "swarm_net.h"
-
-static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
-static struct snet net;
-
-enum { MS = 1000, SECOND = 1000000 };
+#include "swarms.h"
 
 /* Nobody takes silence for death here. */
 static void patient(struct snet *n, unsigned i, struct sh_swarm_config *c)
 {
     (void)n, (void)i;
     c->peer_timeout_us = 600 * (uint64_t)SECOND;
-}
-
-static struct sh_peer *peer_at(unsigned at, unsigned who)
-{
-    return sh_peers_at(net.node[at].swarm, snet_peer(&net, at, who));
 }
 
 /* Node `at` knows node `who` as a server of the DHT. */
@@ -40,7 +20,7 @@ static void knows(unsigned at, unsigned who)
 }
 
 /* Node 0 is no server, so nobody learns of it, and nobody looks itself up: each knows whom it was told of. */
-static void start(unsigned count)
+static void start_apart(unsigned count)
 {
     snet_init(&net, count, 17, PROTOCOLS, 1, patient);
     for (unsigned i = 0; i < count; i++) {
@@ -62,7 +42,7 @@ static void test_request_without_answer(void **state)
 {
     (void)state;
     for (unsigned before = 0; before < 60; before += 50) {
-        start(2);
+        start_apart(2);
         snet_dial(&net, 0, 1, false, 1);
         snet_run(&net, SECOND);
         struct sh_swarm *s = net.node[0].swarm;
@@ -89,7 +69,7 @@ static void test_query_as_a_whole(void **state)
 {
     (void)state;
     enum { COUNT = 21 };
-    start(COUNT);
+    start_apart(COUNT);
     net.latency_us = 230 * MS;
     for (unsigned i = 0; i + 1 < COUNT; i++) {
         knows(i, i + 1);
@@ -133,7 +113,7 @@ static void test_providers_told(void **state)
         {2 * SH_LOOKUP_PATHS, 40, 40, SH_QUERY_FOUND_MAX},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        start(1 + rows[i].nodes);
+        start_apart(1 + rows[i].nodes);
         keeps(0, "name", rows[i].own);
         for (unsigned k = 1; k <= rows[i].nodes; k++) {
             knows(0, k);
@@ -146,7 +126,7 @@ static void test_providers_told(void **state)
         snet_fini(&net);
     }
     /* One path alone, of three nodes with more than its share. */
-    start(4);
+    start_apart(4);
     for (unsigned k = 1; k < 4; k++) {
         keeps(k, "name", 40);
     }

@@ -1,33 +1,8 @@
 /* What a swarm asks of peers besides look-ups: who they are, until it is known; whether they are still there, before
  * others take their places; and requests whose owners end. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "swarm/internal.h"
-#include "swarm/peers.h"
 #include "swarm/query.h"
 #include "swarm/routing.h"
-#include "swarm_net.h"
-
-static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
-static struct snet net;
-
-enum { MS = 1000, SECOND = 1000000 };
-
-static void start(unsigned count)
-{
-    snet_start(&net, count, 31, PROTOCOLS, 1, NULL);
-}
-
-static struct sh_peer *peer_at(unsigned at, unsigned who)
-{
-    return sh_peers_at(net.node[at].swarm, snet_peer(&net, at, who));
-}
+#include "swarms.h"
 
 /* --- identify --- */
 
@@ -38,7 +13,7 @@ static void test_identify_is_asked_until_it_is_known(void **state)
     (void)state;
     for (size_t k = 1; k < 130; k++) {
         for (int for_a_while = 0; for_a_while < 2; for_a_while++) {
-            start(2);
+            start(2, NULL);
             atomic_store(&net.node[0].mem.allocations, 0);
             atomic_store(for_a_while ? &net.node[0].mem.fail_from : &net.node[0].mem.fail_at, k);
             snet_dial(&net, 1, 0, true, 1);
@@ -64,7 +39,7 @@ static void test_push_lost_for_want_of_memory(void **state)
 {
     (void)state;
     for (size_t k = 2; k < 6; k++) {
-        start(2);
+        start(2, NULL);
         snet_dial(&net, 0, 1, false, 1);
         snet_run(&net, SECOND);
         struct sh_peer *p = peer_at(0, 1);
@@ -127,7 +102,7 @@ static void test_the_oldest_contact_is_asked_first(void **state)
 {
     (void)state;
     unsigned first = 0, second = 0;
-    start(8);
+    start(8, NULL);
     struct sh_swarm *s = net.node[0].swarm;
     for (unsigned i = 1; i < 8; i++) { /* two nodes of the same bucket */
         for (unsigned k = 1; k < i; k++) {
@@ -186,7 +161,7 @@ static void test_an_owner_ends(void **state)
 {
     (void)state;
     char name[16];
-    start(2);
+    start(2, NULL);
     snet_dial(&net, 0, 1, false, 1);
     snet_run(&net, SECOND);
     struct sh_swarm *s = net.node[0].swarm;

@@ -1,27 +1,7 @@
 /* Many streams at once over one connection, opened by both sides in the same turn. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "swarms.h"
 
-#include <cmocka.h>
-
-#include "swarm_net.h"
-
-enum { SECOND = 1000000, STREAMS = 200, BYTES = 4096 };
-
-static const char *const PROTOCOLS[] = {"/test/one/1.0.0"};
-static struct snet net;
-
-static void connect_pair(void)
-{
-    size_t at = 0;
-    snet_init(&net, 2, 11, PROTOCOLS, 1, NULL);
-    snet_listen(&net, 1);
-    assert_int_equal(snet_dial(&net, 0, 1, false, 1), 0);
-    assert_non_null(snet_until(&net, 0, SH_SWARM_PEER_UP, &at, SECOND));
-    snet_run(&net, SECOND);
-}
+enum { STREAMS = 200, BYTES = 4096 };
 
 static size_t bytes_at(unsigned node, size_t from)
 {
@@ -53,6 +33,7 @@ static void test_both_ways(void **state)
 {
     (void)state;
     connect_pair();
+    snet_run(&net, SECOND);
     size_t from = net.log_count;
     open_many(0, false);
     open_many(1, false);
@@ -90,6 +71,7 @@ static void test_no_room_for_answers(void **state)
     (void)state;
     for (int end = 0; end < 2; end++) {
         connect_pair();
+        snet_run(&net, SECOND);
         size_t from = net.log_count;
         snet_pause(&net, 1);
         open_many(0, end);
