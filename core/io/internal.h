@@ -140,14 +140,16 @@ int sh_io_until_ms(uint64_t deadline_us,
 void sh_io_changed(struct sh_io *io); /* a uv handle was started, stopped or closed */
 /* Input, turns, actions, writes; bounded. more: do not sleep. look: all descriptors, however lately that was. */
 void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out);
-uint64_t sh_io_deadline(struct sh_io *io); /* of node, listeners, lingering, names */
-bool sh_io_may_sleep(struct sh_io *io);    /* nothing is left and wakes come from now on */
+uint64_t sh_io_deadline(struct sh_io *io,
+                        uint64_t now_us); /* of node, listeners, lingering, names */
+bool sh_io_may_sleep(struct sh_io *io);   /* nothing is left and wakes come from now on */
 void sh_io_actions(struct sh_io *io, uint64_t now_us);
 /* [any] Enters the loop however long it takes; false: was inside already. */
 bool sh_io_enter(struct sh_io *io, uint64_t token);
 void sh_io_let_pass(struct sh_io *io); /* [any] not inside: gives threads that wait their chance */
 /* [any] Blocks on x's descriptor until it is readable or the deadline; spins first after traffic. sh_exec_sleep was true. */
-void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us);
+void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us,
+                 uint64_t now_us);
 
 /* listen.c */
 void sh_tcp_listen(struct sh_io *io, uint64_t listener, const struct sh_endpoint *ep,

@@ -117,11 +117,11 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
     io->input = 0;
 }
 
-uint64_t sh_io_deadline(struct sh_io *io)
+uint64_t sh_io_deadline(struct sh_io *io, uint64_t now_us)
 {
     uint64_t first = sh_node_deadline(io->node);
     uint64_t tcp = sh_tcp_deadline(io);
-    uint64_t dns = sh_dns_deadline(io, io->calls.now_us());
+    uint64_t dns = sh_dns_deadline(io, now_us);
     uint64_t listen = sh_listen_deadline(io);
     first = tcp < first ? tcp : first;
     first = listen < first ? listen : first;
@@ -200,12 +200,12 @@ static bool io_spin(struct sh_io *io, struct sh_exec *x, struct pollfd *p, uint6
     return false;
 }
 
-void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us)
+void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us,
+                 uint64_t now_us)
 {
     bool loop = x == io->loop;
     unsigned exec = sh_exec_index(x);
     struct pollfd p = {.fd = loop ? uv_backend_fd(&io->uv) : io->host_fd, .events = POLLIN};
-    uint64_t now_us = io->calls.now_us();
     uint64_t until_us = traffic_us + io_spin_us(io, exec);
     if (io_spin(io, x, &p, until_us < deadline_us ? until_us : deadline_us, &now_us)) {
         return;

@@ -30,9 +30,9 @@ static void io_host_slice(struct sh_io *io, bool look, struct sh_node_work *out)
     }
 }
 
-static uint64_t io_host_deadline(struct sh_io *io)
+static uint64_t io_host_deadline(struct sh_io *io, uint64_t now_us)
 {
-    return io->threaded ? sh_exec_deadline(io->host) : sh_io_deadline(io);
+    return io->threaded ? sh_exec_deadline(io->host) : sh_io_deadline(io, now_us);
 }
 
 static bool io_host_may_sleep(struct sh_io *io)
@@ -91,12 +91,12 @@ static bool io_round(struct sh_io *io, struct io_round *r, uint64_t token)
         return true;
     }
     bool sleep = !work.more && io_host_may_sleep(io);
-    uint64_t deadline_us = sleep ? io_host_deadline(io) : 0;
+    uint64_t deadline_us = sleep ? io_host_deadline(io, now_us) : 0;
     uint64_t traffic_us = io->threaded ? io->host_traffic_us : io->traffic_us;
     sh_exec_leave(io->host, token);
     if (sleep) {
         deadline_us = r->until_us < deadline_us ? r->until_us : deadline_us;
-        sh_io_block(io, io->host, traffic_us, deadline_us);
+        sh_io_block(io, io->host, traffic_us, deadline_us, now_us);
     } else {
         sh_io_let_pass(io);
     }
@@ -226,12 +226,13 @@ int64_t sh_io_next_timeout_ms(sh_io *io)
         return -1;
     }
     io_host_enter(io, token);
-    uint64_t deadline_us = io_host_deadline(io);
+    uint64_t now_us = io->calls.now_us();
+    uint64_t deadline_us = io_host_deadline(io, now_us);
     if (!io_host_may_sleep(io)) {
         deadline_us = 0;
     }
     sh_exec_leave(io->host, token);
-    return sh_io_until_ms(deadline_us, io->calls.now_us());
+    return sh_io_until_ms(deadline_us, now_us);
 }
 
 uint32_t sh_io_backlog(sh_io *io)

@@ -13,7 +13,8 @@ static void *thread_main(void *ud)
         (void)sh_io_enter(io, token);
         sh_io_slice(io, look, &work);
         bool sleep = !work.more && sh_io_may_sleep(io);
-        uint64_t deadline_us = sleep ? sh_io_deadline(io) : 0;
+        uint64_t now_us = sleep ? io->calls.now_us() : 0;
+        uint64_t deadline_us = sleep ? sh_io_deadline(io, now_us) : 0;
         uint64_t traffic_us = io->traffic_us;
         sh_exec_leave(io->loop, token);
         /* Asked after the slice, which may have eaten the wake that came with it; before it sleeps. Pairs with the
@@ -23,7 +24,7 @@ static void *thread_main(void *ud)
         }
         sh_io_let_pass(io);
         if (sleep) {
-            sh_io_block(io, io->loop, traffic_us, deadline_us);
+            sh_io_block(io, io->loop, traffic_us, deadline_us, now_us);
         }
         look = sleep; /* the slices of one burst share a look */
     }
