@@ -14,7 +14,7 @@ SUITES = ("unit", "abi", "torture", "sim", "attack")
 # Nothing a remote can grow, or prolong: why no test runs into it.
 SIZES = {
     "SH_MESSAGE_INLINE_BYTES": "an assertion of the compiler holds it: core/actor/msg.h",
-    "SH_GATE_ADDRS": "buckets of a table that is there from the start",
+    "SH_GATER_ADDRS": "buckets of a table that is there from the start",
     "SH_REPUBLISH_MS": "how often this node tells its own names",
     "SH_BOOTSTRAP_MS": "how often this node looks itself up",
     "SH_PAUSE_MS": "about this node's own clock: who comes so late has stood still",

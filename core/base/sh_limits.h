@@ -91,7 +91,7 @@ enum {
     SH_HANDSHAKES_ADDR_PER_S = 256,  /* ... and lasting: 4 % of a core */
     SH_HANDSHAKES_BURST = 4096,      /* the same for all addresses together ... */
     SH_HANDSHAKES_PER_S = 2048,      /* ... 35 % of a core */
-    SH_GATE_ADDRS = 1024,            /* buckets for addresses; two that collide share one */
+    SH_GATER_ADDRS = 1024,           /* buckets for addresses; two that collide share one */
     SH_DIALS_PER_PEER_MAX = 8,       /* addresses tried at once: go and rust */
     SH_DIALS_MAX = 160,              /* in all: go */
     SH_STREAM_NEGOTIATING_MAX =
@@ -100,7 +100,7 @@ enum {
     SH_LISTEN_MAX = 16,             /* own addresses, and announced ones */
     SH_DIAL_TIMEOUT_MS = 5000,      /* one address: go's for private ones */
     SH_DIAL_FAILURES_MAX = 32,      /* dial_failed events not yet taken */
-    SH_CALLS_MAX = 1024,            /* dials of addresses asked for by the user */
+    SH_USER_DIALS_MAX = 1024,       /* dials of addresses asked for by the user */
     SH_KEEP_BACKOFF_MAX_MS = 60000, /* dials to keep, and held peers */
     SH_LOOKUP_PATHS = 4,          /* disjoint ones of a query: S/Kademlia; 20 % liars, all found */
     SH_LOOKUP_NODES_MAX = 128,    /* candidates of one query: six times k, a share for each path */
@@ -121,7 +121,7 @@ enum {
     SH_PUBLISH_EVERYONE_MAX = 256,  /* so few names are sent to every DHT peer that connects */
     SH_PUBLICATIONS_MAX = 65536,    /* own names */
     SH_BOOTSTRAP_MS = 600000,       /* self lookup: go refreshes every 10 min */
-    SH_LINK_REST_MS = 100,          /* so long idle, a connection gives back its cipher contexts */
+    SH_CONN_REST_MS = 100,          /* so long idle, a connection gives back its cipher contexts */
     SH_PAUSE_MS = 500,              /* so late a deadline means that this node stood still */
     SH_NO_BLOCK_MS = 10,            /* no block to read into: the connection rests this long */
     SH_PING_STREAMS_MAX = 4,        /* of one connection: js keeps two */

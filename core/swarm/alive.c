@@ -61,7 +61,7 @@ static uint64_t alive_ping(struct sh_swarm *s, struct sh_swarm_conn *c)
 /* An idle connection holds the least it can; when it is due to, or UINT64_MAX. */
 static uint64_t alive_rest(struct sh_swarm *s, struct sh_swarm_conn *c)
 {
-    uint64_t rest_us = c->heard_us + SH_LINK_REST_MS * UINT64_C(1000);
+    uint64_t rest_us = c->heard_us + SH_CONN_REST_MS * UINT64_C(1000);
     if (s->now_us < rest_us) {
         c->resting = false;
         return rest_us;

@@ -112,7 +112,7 @@ int sh_swarm_dial(sh_swarm *s, const sh_addr *addr, bool keep, uint64_t call, ui
     {
         count++;
     }
-    if (err == 0 && count >= SH_CALLS_MAX) {
+    if (err == 0 && count >= SH_USER_DIALS_MAX) {
         err = SH_E_LIMIT;
     }
     if (err == 0 && e.has_peer) {

@@ -92,7 +92,7 @@ int sh_gater_pass(struct sh_swarm *s, const sh_addr *remote)
         return SH_E_LIMIT;
     }
     if (ip) {
-        uint64_t at = sh_hash_bytes(s->gater.seed, sh_span_of(e.ip, host_n)) % SH_GATE_ADDRS;
+        uint64_t at = sh_hash_bytes(s->gater.seed, sh_span_of(e.ip, host_n)) % SH_GATER_ADDRS;
         if (!gater_take(&s->gater.of_addr[at], s->now_us, SH_HANDSHAKES_ADDR_BURST,
                         SH_HANDSHAKES_ADDR_PER_S)) {
             return SH_E_LIMIT;

@@ -27,7 +27,7 @@ struct sh_gater_bucket {
 typedef struct sh_gater {
     uint64_t seed;
     struct sh_gater_bucket all;
-    struct sh_gater_bucket of_addr[SH_GATE_ADDRS];
+    struct sh_gater_bucket of_addr[SH_GATER_ADDRS];
 } sh_gater;
 
 int sh_gater_init(struct sh_swarm *s, const struct sh_swarm_config *cfg);

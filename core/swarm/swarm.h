@@ -110,7 +110,7 @@ bool sh_swarm_action(sh_swarm *s, struct sh_swarm_action *out);
 enum sh_swarm_event_kind {
     SH_SWARM_PEER_UP,   /* first connection to peer is secured: addr */
     SH_SWARM_PEER_DOWN, /* last connection to peer is gone: err, text. Not a death. */
-    SH_SWARM_PEER_REST, /* a connection to peer was idle for SH_LINK_REST_MS: give back what can be made again */
+    SH_SWARM_PEER_REST, /* a connection to peer was idle for SH_CONN_REST_MS: give back what can be made again */
     SH_SWARM_PEER_LOST, /* a held peer is dead: every address it was reached at refuses, or nothing accepted and
                              it did not return in closed_grace (4 RTT if longer), or silence for peer_timeout.
                              Once per loss; the hold stays. */

@@ -39,7 +39,7 @@ static void keep_blocks(sh_block_pool *pool)
     assert_int_equal(pool->free_count, KEPT);
 }
 
-/* SH_LINK_REST_MS of silence, then it holds the least it can; of the pool's blocks two go each time one comes to rest,
+/* SH_CONN_REST_MS of silence, then it holds the least it can; of the pool's blocks two go each time one comes to rest,
  * down to SH_BLOCKS_RESTING. */
 static void test_rest(void **state)
 {
@@ -52,7 +52,7 @@ static void test_rest(void **state)
         uint64_t heard_us = hear(c);
         assert_false(c->resting);
         size_t awake = atomic_load(&net.node[0].mem.live_bytes);
-        snet_run(&net, heard_us + (SH_LINK_REST_MS - 1) * MS - net.now_us);
+        snet_run(&net, heard_us + (SH_CONN_REST_MS - 1) * MS - net.now_us);
         assert_false(c->resting);
         assert_int_equal(pool->free_count, left);
         snet_run(&net, 2 * MS);

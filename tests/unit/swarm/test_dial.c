@@ -241,20 +241,20 @@ static void test_dials_in_all(void **state)
     snet_fini(&net);
 }
 
-/* SH_CALLS_MAX dials asked for: those beyond are refused at the call, until some were told how they ended. */
-static void test_calls_in_all(void **state)
+/* SH_USER_DIALS_MAX dials asked for: those beyond are refused at the call, until some were told how they ended. */
+static void test_user_dials_in_all(void **state)
 {
     (void)state;
     start(1, NULL);
     sh_addr a = snet_addr(&net, 40, false);
-    for (unsigned i = 0; i < SH_CALLS_MAX; i++) {
+    for (unsigned i = 0; i < SH_USER_DIALS_MAX; i++) {
         assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, i, net.now_us), 0);
     }
-    assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, SH_CALLS_MAX, net.now_us),
+    assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, SH_USER_DIALS_MAX, net.now_us),
                      SH_E_LIMIT);
     snet_run(&net, SECOND);
-    assert_int_equal(snet_count(&net, 0, SH_SWARM_DIALLED, 0), SH_CALLS_MAX);
-    assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, SH_CALLS_MAX, net.now_us), 0);
+    assert_int_equal(snet_count(&net, 0, SH_SWARM_DIALLED, 0), SH_USER_DIALS_MAX);
+    assert_int_equal(sh_swarm_dial(net.node[0].swarm, &a, false, SH_USER_DIALS_MAX, net.now_us), 0);
     snet_fini(&net);
 }
 
@@ -355,7 +355,7 @@ int main(void)
         cmocka_unit_test(test_their_dial_wins),
         cmocka_unit_test(test_back_off_of_an_address),
         cmocka_unit_test(test_dials_in_all),
-        cmocka_unit_test(test_calls_in_all),
+        cmocka_unit_test(test_user_dials_in_all),
         cmocka_unit_test(test_failures_not_taken),
         cmocka_unit_test(test_longest_pause),
     };
