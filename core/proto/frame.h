@@ -1,19 +1,14 @@
 /* proto/frame.h - the frames of the native actor wire, /shoal/actor/1.0.0.
  *
- * Shape    pure codec: struct sh_frame <-> bytes, and a reader that cuts a stream into frames.
- * Input    stream bytes in any split.   Output  whole frames, decoded in place: spans point into the
- *          bytes given, or into the reader's one gathering buffer.
- * Limits   length, names, texts, table entries and the value's depth are checked here; windows, calls
- *          and the meaning of table entries are the session's.
- * Memory   encoding fills a caller's buffer. A frame cut by the end of the input is gathered by the
- *          reader in one allocation charged to its quota; between frames it holds SH_FRAME_SMALL of it at
- *          most, and nothing after a rest.
+ * Shape    pure codec: struct sh_frame <-> bytes. What cuts a stream into frames is frame_reader.h.
+ * Input    one whole frame.   Output  the same decoded in place: spans point into the bytes given.
+ * Limits   names, texts, table entries and the value's depth are checked here; windows, calls and the
+ *          meaning of table entries are the session's.
+ * Memory   encoding fills a caller's buffer.
  * Threads  confined.   Spec  docs/wire.md */
 #ifndef SH_PROTO_FRAME_H
 #define SH_PROTO_FRAME_H
 
-#include "base/mem.h"
-#include "base/quota.h"
 #include "base/sh_limits.h"
 #include "base/span.h"
 
@@ -21,7 +16,6 @@ enum {
     SH_FRAME_VERSION = 1,
     SH_FRAME_PREFIX_MAX = 4,  /* bytes of a length: up to 2^28 */
     SH_FRAME_HEAD_MAX = 2048, /* everything but the value: two texts, one name, numbers */
-    SH_FRAME_SMALL = 96       /* most frames: so much is kept for the next one that is cut */
 };
 
 enum sh_frame_type {
@@ -95,37 +89,5 @@ int sh_frame_put(const struct sh_frame *f, void *buf, size_t cap);
 /* Reads one frame, type byte first. 0; 1: a type we do not know, to be skipped; SH_E_PROTO: malformed.
  * Spans of out point into body. Of a TELL or ASK only the fields that docs/wire.md lists for it are set. */
 int sh_frame_decode(sh_span body, struct sh_frame *out);
-
-/* --- frame_reader.c: cuts a stream into frames --- */
-
-typedef struct sh_frame_reader {
-    const sh_mem *mem;
-    sh_quota *quota;
-    uint8_t *cut;        /* gathers a frame cut by the end of the input; NULL: none is */
-    uint32_t cut_bytes;  /* of the allocation */
-    uint32_t length_max; /* longer frames are malformed; may be raised between calls */
-    uint32_t need;       /* length of the frame being gathered; 0: none */
-    uint32_t have;
-    uint8_t prefix[4]; /* a length cut by the end of the input */
-    uint8_t prefix_n;
-    bool given; /* the gathered frame was handed out and is dropped by the next call */
-    int err;    /* sticky */
-} sh_frame_reader;
-
-void sh_frame_reader_init(sh_frame_reader *r, const sh_mem *mem, sh_quota *quota,
-                          uint32_t length_max);
-void sh_frame_reader_fini(sh_frame_reader *r);
-void sh_frame_reader_rest(
-    sh_frame_reader *r); /* idle for now: holds nothing but a frame that is cut */
-
-/* No frame is cut: the next byte is the first of a frame. */
-static inline bool sh_frame_reader_between(const sh_frame_reader *r)
-{
-    return (r->need == 0 || r->given) && r->prefix_n == 0 && r->err == 0;
-}
-
-/* Takes bytes from the front of *in. 1: *body is a frame, valid until the next call and as long as the input;
- * 0: the input is used up; < 0, from now on: SH_E_PROTO, SH_E_LIMIT (quota), SH_E_NOMEM. */
-int sh_frame_reader_next(sh_frame_reader *r, sh_span *in, sh_span *body);
 
 #endif

@@ -1,4 +1,7 @@
 /* proto/frame_reader.c - cuts a stream into frames: lengths, and what was cut by the end of the input. */
+#include "proto/frame_reader.h"
+
+#include "base/err.h"
 #include "base/varint.h"
 #include "proto/frame.h"
 

@@ -10,6 +10,7 @@
 #define SH_REMOTE_NATIVE_H
 
 #include "proto/frame.h"
+#include "proto/frame_reader.h"
 #include "remote/internal.h"
 
 enum {

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "proto/frame.h"
+#include "proto/frame_reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "base/text.h"
 #include "proto/frame.h"
+#include "proto/frame_reader.h"
 
 #define ACTOR UINT64_C(0x0000000700000001)
 #define OTHER UINT64_C(0x1122334400000002)

@@ -5,6 +5,7 @@
 #include "harness.h"
 
 #include "proto/frame.h"
+#include "proto/frame_reader.h"
 #include "remote/native.h"
 
 struct puppet {
