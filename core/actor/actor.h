@@ -6,7 +6,7 @@
 #ifndef SH_ACTOR_ACTOR_H
 #define SH_ACTOR_ACTOR_H
 
-#include "actor/executor.h"
+#include "actor/internal.h"
 
 enum {
     SH_A_QUEUED = 1u << 0,   /* in the run queue, or in its step */

@@ -1,6 +1,6 @@
 /* actor/event.c - what the node tells its user: undelivered, actor_failed, stalled. They are messages on their
  * way to the loop; equal ones that meet in the queue become one with a count. */
-#include "actor/executor.h"
+#include "actor/internal.h"
 
 static void event_send(sh_exec *x, enum sh_runtime_event_kind kind, sh_pid pid, sh_span name,
                        sh_span text, int code, uint64_t count)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "actor/executor.h"
+#include "actor/internal.h"
 
 enum { SEEN_MAX = 4096 };
 

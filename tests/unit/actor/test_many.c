@@ -1,7 +1,7 @@
 /* Thousands of watches on one actor and of asks in one mailbox, given back one by one: a few steps for each. */
 #include "fixture.h"
 
-#include "actor/executor.h"
+#include "actor/internal.h"
 
 enum { MANY = 16384, PEER = 3, PEER_CHECK = 9 };
 

@@ -1,12 +1,12 @@
-/* actor/executor.h - inside an executor: what its files share. Not for other layers.
+/* actor/internal.h - what the files of this layer share: the executor, the runtime, the ways of messages.
  *
  * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
  *          inside; the only fields other threads touch are the atomics under "shared".
  * Files    executor.c turns; post.c routes; cross.c between executors; spawn.c, actor.c life; ask.c, room.c slots;
  *          cx.c, cx_calls.c what handlers do; object.c; timer.c; links.c; event.c; outside.c calls from
  *          outside; runtime.c the rest of the interface. */
-#ifndef SH_ACTOR_EXECUTOR_H
-#define SH_ACTOR_EXECUTOR_H
+#ifndef SH_ACTOR_INTERNAL_H
+#define SH_ACTOR_INTERNAL_H
 
 #include "actor/gate.h"
 #include "actor/inbox.h"
