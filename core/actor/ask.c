@@ -1,4 +1,4 @@
-/* actor/ask.c - slots of calls: deadline, withdrawal, and the one end of each. Room is in room.c. */
+/* actor/ask.c - slots of calls: deadline, withdrawal, and the one end of each. Those that wait for room: ask_wait.c. */
 #include "actor/ask.h"
 
 #define CALL_SLOT UINT64_C(0x7fffffffffffffff) /* a call id is a slot's id without its top bit */
@@ -137,7 +137,7 @@ static int ask_post(sh_exec *x, sh_slot *s, sh_msg *m)
     int rc = blocked ? SH_E_MAILBOX_FULL
                      : sh_post_gate(x, s->target, sh_msg_queued_bytes(m), true, &gated);
     if (rc == SH_E_MAILBOX_FULL) {
-        return sh_room_wait(x, s, m);
+        return sh_ask_wait(x, s, m);
     }
     if (rc == 0) {
         m->flags |= gated ? SH_MSG_GATED : 0;
@@ -298,7 +298,7 @@ static void slot_withdraw(sh_exec *x, sh_slot *s, int code, bool wait)
 {
     int delivery = SH_NOT_SENT;
     if (s->state == SH_SLOT_WAITING) {
-        sh_exec_release(x, sh_room_leave(x, s));
+        sh_exec_release(x, sh_ask_unwait(x, s));
     } else if (s->kind == SH_SLOT_REQUEST) {
         struct sh_msg_parts none = {0};
         sh_msg *m = sh_exec_msg(x, SH_MSG_REQUEST, sh_exec_pid(x, 0), sh_pid_none(), &none);
@@ -366,7 +366,7 @@ void sh_ask_close_all(sh_exec *x)
         }
         int delivery = s->state == SH_SLOT_WAITING ? SH_NOT_SENT : SH_UNKNOWN;
         if (s->state == SH_SLOT_WAITING) {
-            sh_exec_release(x, sh_room_leave(x, s));
+            sh_exec_release(x, sh_ask_unwait(x, s));
         }
         sh_slot_end(x, s, SH_E_CLOSED, delivery);
     }

@@ -59,21 +59,21 @@ void sh_ask_arrive(sh_exec *x, sh_msg *m); /* REPLY or DOWN to a slot; takes m *
 void sh_ask_deadline(sh_exec *x, struct sh_due *due);
 /* Ends it without a reply in hand: the completion's memory was reserved. */
 void sh_slot_end(sh_exec *x, sh_slot *s, int code, int delivery);
+void sh_ask_run(sh_exec *x, sh_slot *s);      /* the continuation */
+void sh_ask_cancel_cx(sh_exec *x, sh_cx *cx); /* all asks of a context of a dying actor */
+void sh_ask_close_all(sh_exec *x);            /* at free: from outside, CLOSED */
+void sh_msg_to_result(const sh_msg *m, struct sh_result *r);
+
+/* --- ask_wait.c --- */
+int sh_ask_wait(sh_exec *x, sh_slot *s, sh_msg *m); /* 0: it has m; LIMIT */
+sh_msg *sh_ask_unwait(sh_exec *x, sh_slot *s);      /* its message, taken back */
+bool sh_ask_blocked(sh_exec *x, sh_pid to); /* an ask of this executor waits for that gate */
+void sh_ask_go_first(sh_exec *x, sh_pid to);
+void sh_ask_rescan(sh_exec *x); /* try those that wait for room */
 
 /* --- fast.c --- */
 int sh_tell_object_fast(sh_exec *x, sh_pid to, sh_pid from, const char *name,
                         const sh_object *object);
 bool sh_fast_reply(sh_exec *x, sh_pid reply, sh_span value);
-
-/* --- room.c --- */
-int sh_room_wait(sh_exec *x, sh_slot *s, sh_msg *m); /* 0: it has m; LIMIT */
-sh_msg *sh_room_leave(sh_exec *x, sh_slot *s);       /* its message, taken back */
-bool sh_ask_blocked(sh_exec *x, sh_pid to); /* an ask of this executor waits for that gate */
-void sh_ask_go_first(sh_exec *x, sh_pid to);
-void sh_ask_rescan(sh_exec *x);               /* try those that wait for room */
-void sh_ask_run(sh_exec *x, sh_slot *s);      /* the continuation */
-void sh_ask_cancel_cx(sh_exec *x, sh_cx *cx); /* all asks of a context of a dying actor */
-void sh_ask_close_all(sh_exec *x);            /* at free: from outside, CLOSED */
-void sh_msg_to_result(const sh_msg *m, struct sh_result *r);
 
 #endif

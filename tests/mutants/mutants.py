@@ -89,7 +89,7 @@ MUTANTS = [
     Mutant("inbox-order", "a chain from another thread is taken newest first", "core/actor/inbox.c",
            "        m->next = turned;\n        turned = m;\n        m = next;", "        if (turned) {\n            m->next = turned->next;\n            turned->next = m;\n        } else {\n            m->next = NULL;\n            turned = m;\n        }\n        m = next;",
            ("test_actor_parts", "test_actor_runtime", "test_stress_actor_threads")),
-    Mutant("room-order", "a tell overtakes an ask that waits for room", "core/actor/room.c",
+    Mutant("room-order", "a tell overtakes an ask that waits for room", "core/actor/ask_wait.c",
            "    return sh_map_u64_get(&x->waits, wait_key(to), NULL);", "    (void)x, (void)to;\n    return false;", ACTOR),
     Mutant("unlink-one-side", "a link that was taken back still kills the one who took it back", "core/actor/links.c",
            "    sh_msg *m = link || watched ? sh_exec_msg(", "    sh_msg *m = watched ? sh_exec_msg(", ACTOR),

@@ -1,4 +1,4 @@
-/* actor/room.c - asks that wait for room: in order behind the gate of their target, one queue each. */
+/* actor/ask_wait.c - asks that wait for room: in order behind the gate of their target, one queue each. */
 #include "actor/ask.h"
 
 struct sh_wait {
@@ -17,7 +17,7 @@ bool sh_ask_blocked(sh_exec *x, sh_pid to)
     return sh_map_u64_get(&x->waits, wait_key(to), NULL);
 }
 
-int sh_room_wait(sh_exec *x, sh_slot *s, sh_msg *m)
+int sh_ask_wait(sh_exec *x, sh_slot *s, sh_msg *m)
 {
     uint64_t key = wait_key(s->target);
     uint64_t found = 0;
@@ -42,7 +42,7 @@ int sh_room_wait(sh_exec *x, sh_slot *s, sh_msg *m)
 }
 
 /* Takes its message back. */
-sh_msg *sh_room_leave(sh_exec *x, sh_slot *s)
+sh_msg *sh_ask_unwait(sh_exec *x, sh_slot *s)
 {
     struct sh_wait *w = s->at;
     sh_msg *m = s->m;
@@ -69,7 +69,7 @@ static void wait_try(sh_exec *x, struct sh_wait *w)
             return;
         }
         more = w->slots.next != w->slots.prev; /* w goes with its last slot */
-        sh_msg *m = sh_room_leave(x, s);
+        sh_msg *m = sh_ask_unwait(x, s);
         if (rc) {
             sh_exec_release(x, m);
             sh_slot_end(x, s, rc, SH_NOT_SENT);
@@ -101,7 +101,7 @@ void sh_ask_go_first(sh_exec *x, sh_pid to)
         sh_slot *s = SH_CONTAINER(it, sh_slot, wait);
         next = it->next == &w->slots ? NULL : it->next; /* w goes with its last slot */
         if (!s->cx) {
-            sh_exec_send(x, sh_room_leave(x, s));
+            sh_exec_send(x, sh_ask_unwait(x, s));
         }
     }
 }
