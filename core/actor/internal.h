@@ -2,9 +2,9 @@
  *
  * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
  *          inside; the only fields other threads touch are the atomics under "shared".
- * Files    executor.c turns; post.c routes; cross.c between executors; spawn.c, actor.c life; ask.c, ask_wait.c slots;
- *          cx.c, cx_calls.c what handlers do; object.c; timer.c; links.c; event.c; outside.c calls from
- *          outside; runtime.c the rest of the interface. */
+ * Files    executor.c turns; post.c routes; cross.c between executors; spawn.c, actor.c life; ask.c, ask_wait.c
+ *          slots; cx.c, cx_calls.c what handlers do; object.c; timer.c; links.c; event.c; outside.c,
+ *          outside_send.c calls from outside; runtime.c the rest of the interface. */
 #ifndef SH_ACTOR_INTERNAL_H
 #define SH_ACTOR_INTERNAL_H
 

@@ -2,7 +2,7 @@
  *
  * Invariant: an object is its sender's until the call returned well; then either its ptr is taken, once, or the
  * end of its message makes that message a callback of this executor, which drops it: user code runs there only. */
-#include "actor/ask.h"
+#include "actor/outside.h"
 
 bool sh_object_here(const sh_exec *x, sh_pid to)
 {
@@ -105,4 +105,57 @@ void *sh_cx_object(sh_cx *cx)
 void *sh_result_object(const struct sh_result *result)
 {
     return result->carrier ? object_take(sh_msg_object(result->carrier)) : NULL;
+}
+
+/* --- from outside handlers --- */
+
+/* The host executor, if the caller is in it or can enter it now. */
+static struct sh_place place_host(sh_runtime *rt, uint64_t token, sh_pid to)
+{
+    struct sh_place p = sh_place_take(rt, token, sh_runtime_host(rt));
+    if (p.x && !sh_object_here(p.x, to)) {
+        sh_place_give(p, token);
+        p.x = NULL;
+    }
+    return p;
+}
+
+int sh_runtime_tell_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
+                           const sh_object *object)
+{
+    struct sh_msg_parts parts = {.name = name, .object = object};
+    struct sh_place p = place_host(rt, token, to);
+    if (!p.x) {
+        return SH_E_UNSUPPORTED;
+    }
+    int rc = sh_post_tell(p.x, to, sh_pid_none(), &parts);
+    sh_place_give(p, token);
+    return rc;
+}
+
+int sh_runtime_tell_object_fast(sh_runtime *rt, uint64_t token, sh_pid to, const char *name,
+                                const sh_object *object)
+{
+    struct sh_place p = sh_place_take(rt, token, sh_runtime_host(rt));
+    if (!p.x) {
+        return SH_E_MORE;
+    }
+    int rc = sh_tell_object_fast(p.x, to, sh_pid_none(), name, object);
+    sh_place_give(p, token);
+    return rc;
+}
+
+int64_t sh_runtime_ask_object(sh_runtime *rt, uint64_t token, sh_pid to, sh_span name,
+                              const sh_object *object, uint64_t deadline_us, sh_call_fn *done,
+                              void *ud)
+{
+    struct sh_msg_parts parts = {.name = name, .object = object};
+    struct sh_waiter w = {.done = done, .ud = ud};
+    struct sh_place p = rt->ended ? (struct sh_place){NULL, false} : place_host(rt, token, to);
+    if (!p.x) {
+        return rt->ended ? SH_E_CLOSED : SH_E_UNSUPPORTED;
+    }
+    int64_t rc = sh_ask_begin(p.x, &w, to, sh_pid_none(), &parts, deadline_us);
+    sh_place_give(p, token);
+    return rc;
 }
