@@ -161,6 +161,11 @@ static inline bool native_active(const struct native *n)
 {
     return n->out && n->out_open && n->out_paired && n->active >= 0;
 }
+/* No new message or watch goes out. */
+static inline bool native_closed(const struct native *n)
+{
+    return n->said_bye || n->got_bye || n->r->leaving;
+}
 /* A message may be encoded now, if its window has room. */
 static inline bool native_flows(const struct native *n)
 {
@@ -197,28 +202,34 @@ struct native_target *native_target_of(struct native *n, uint64_t actor, bool ma
 void native_fail_waiting(struct native *n, int code,
                          const char *text); /* everything queued comes back, not sent */
 void native_fail_one(struct native *n, sh_msg *m, int code, const char *text);
-void native_send_watch(struct native *n, struct sh_watch *w, bool renewed);
 void native_out_reset(struct native *n);
 void native_queue(struct native *n, struct native_target *t, sh_msg *m);
 void native_reply_frame(struct native *n, sh_msg *m);
-void native_death(struct native *n, sh_msg *m);
 
 void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
-void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us);
-void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link,
-                       uint64_t now_us);
 
 /* native_calls.c */
 const char *native_get_reply(struct native *n, const struct sh_frame *f);
 const char *native_get_credit(struct native *n, const struct sh_frame *f);
 const char *native_get_lost(struct native *n, const struct sh_frame *f);
 const char *native_get_drain(struct native *n, const struct sh_frame *f);
-void native_watch_undo(struct native *n, const struct sh_wire *w);
 void native_get_cancel(struct native *n, const struct sh_frame *f);
+
+/* native_watch.c */
+void native_send_watch(struct native *n, struct sh_watch *w, bool renewed);
+void native_watch_reply(struct native *n, const struct native_call *c, const struct sh_frame *f);
+void native_watch_answered(struct native *n, const struct sh_wire *w,
+                           int code); /* by the runtime, to a WATCH of the peer */
+void native_watch_undo(struct native *n, const struct sh_wire *w);
+void native_death(struct native *n, sh_msg *m);
+void native_post_death(struct native *n, sh_msg *m);
 const char *native_get_watch(struct native *n, const struct sh_frame *f);
 const char *native_get_unwatch(struct native *n, const struct sh_frame *f);
 const char *native_get_death(struct native *n, const struct sh_frame *f);
+void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us);
+void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link,
+                       uint64_t now_us);
 
 /* native_open.c */
 struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);

@@ -1,4 +1,4 @@
-/* remote/native_calls.c - frames of the peer about calls: replies both ways, credits, losses, drains, cancels, watches.
+/* remote/native_calls.c - frames of the peer about calls: replies both ways, credits, losses, drains, cancels.
  *
  * Handlers as in native_in.c: NULL, or why the frame breaks the protocol. */
 #include "base/text.h"
@@ -50,46 +50,6 @@ void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh
     native_wire_answer(p->native, w, result);
 }
 
-static bool native_inject_watch(struct native *n, enum sh_msg_kind kind, uint64_t target,
-                                uint64_t watcher, bool link, sh_pid reply)
-{
-    struct sh_msg_parts none = {.name = sh_span_none()};
-    sh_msg *m = sh_runtime_msg_new(n->r->rt, kind, &none);
-    if (!m) {
-        return false;
-    }
-    m->to = sh_remote_own(n->r, target);
-    m->from = sh_rpeer_pid(n->peer, watcher);
-    m->reply = reply;
-    m->flags |= link ? SH_MSG_LINK : 0;
-    sh_runtime_inject(n->r->rt, m);
-    return true;
-}
-
-static void native_watch_forget(struct native *n, uint64_t target, uint64_t watcher, bool link)
-{
-    sh_held_drop(n->peer, target, watcher);
-    struct sh_watch *w = link ? sh_watch_find(n->peer, watcher, target) : NULL;
-    if (w) {
-        sh_watch_drop(n->peer, w);
-    }
-}
-
-/* The runtime's answer to a WATCH of the peer: what it did not take is not held. */
-static void native_watch_answered(struct native *n, const struct sh_wire *w, int code)
-{
-    if (code != 0) {
-        native_watch_forget(n, w->target, w->watcher, w->linked);
-    }
-}
-
-/* The session ended before the runtime had answered: the watch is undone, the peer sends it again. */
-void native_watch_undo(struct native *n, const struct sh_wire *w)
-{
-    native_watch_answered(n, w, SH_E_UNREACHABLE);
-    native_inject_watch(n, SH_MSG_UNWATCH, w->target, w->watcher, w->linked, sh_pid_none());
-}
-
 void native_reply_frame(struct native *n, sh_msg *m)
 {
     struct sh_wire *w = sh_wire_of(n->r, m->to.actor);
@@ -111,21 +71,6 @@ void native_reply_frame(struct native *n, sh_msg *m)
 }
 
 /* --- replies, theirs to us --- */
-
-static void native_watch_reply(struct native *n, const struct native_call *c,
-                               const struct sh_frame *f)
-{
-    struct sh_watch *w = sh_watch_find(n->peer, c->target, c->watcher);
-    if (!w || w->call != c->call) {
-        return;
-    }
-    w->call = 0;
-    if (f->code == 0) {
-        w->confirmed = true;
-    } else {
-        sh_watch_fire(n->peer, w, SH_GONE, f->text, sh_pid_none());
-    }
-}
 
 static int native_drain_loss(struct native *n, uint64_t actor)
 {
@@ -224,7 +169,7 @@ const char *native_get_lost(struct native *n, const struct sh_frame *f)
     return NULL;
 }
 
-/* --- drains, cancels, watches --- */
+/* --- drains, cancels --- */
 
 const char *native_get_drain(struct native *n, const struct sh_frame *f)
 {
@@ -277,125 +222,4 @@ void native_get_cancel(struct native *n, const struct sh_frame *f)
         m->reply = sh_rpeer_pid(n->peer, actor);
         sh_runtime_inject(n->r->rt, m);
     }
-}
-
-static void native_take_watch(struct native *n, uint64_t call, uint64_t target, uint64_t watcher,
-                              bool link)
-{
-    sh_pid reply;
-    uint32_t index;
-    int err =
-        link ? sh_watch_add_link(n->peer, watcher, target) : sh_held_add(n->peer, target, watcher);
-    struct sh_wire *w = err ? NULL : native_wire(n, SH_WIRE_WATCH, call, target, &reply, &index);
-    if (w) {
-        w->watcher = watcher;
-        w->linked = link;
-    }
-    if (w && native_inject_watch(n, SH_MSG_WATCH, target, watcher, link, reply)) {
-        return;
-    }
-    if (w) {
-        struct sh_result res = {
-            .code = SH_E_LIMIT, .delivery = SH_NOT_SENT, .text = sh_span_str("no memory")};
-        native_watch_answered(n, w, SH_E_LIMIT);
-        native_wire_answer(n, w, &res);
-    } else {
-        if (!err) {
-            native_watch_forget(n, target, watcher, link);
-        }
-        native_reply(n, call, false, SH_E_LIMIT, SH_NOT_SENT, "too many watches or open calls");
-    }
-}
-
-/* A renewed link that is not held here: undone, which is silent, or ended with all others when the peer was given up. */
-static void native_link_ended(struct native *n, uint64_t target, uint64_t watcher)
-{
-    bool lost = n->peer->gave_up;
-    struct sh_frame end = {.type = lost ? SH_FRAME_DEATH : SH_FRAME_UNWATCH};
-    struct sh_frame_who theirs = {.kind = SH_WHO_ACTOR, .actor = watcher};
-    if (watcher == 0) {
-        return;
-    }
-    if (lost) {
-        end.target = native_mine(n, target);
-        end.other = theirs;
-        end.kind = SH_PEER_LOST;
-        end.text = sh_span_str("the peer had given this one up");
-    } else {
-        end.target = theirs;
-        end.other = native_mine(n, target);
-        end.flags = SH_FRAME_WATCH_LINK;
-    }
-    native_frame(n, &end);
-}
-
-const char *native_get_watch(struct native *n, const struct sh_frame *f)
-{
-    uint64_t target, watcher;
-    const char *why = native_next_call(n, f->call);
-    if (why || !native_actor(&f->target, n->yours_in, n->yours_in_cap, &target) ||
-        !native_actor(&f->other, n->mine_in, n->mine_in_cap, &watcher)) {
-        return why ? why : NATIVE_NOT_INTERNED;
-    }
-    bool link = (f->flags & SH_FRAME_WATCH_LINK) != 0,
-         renewed = (f->flags & SH_FRAME_WATCH_RENEWED) != 0;
-    if (n->said_bye) {
-        native_reply(n, f->call, false, SH_E_CLOSED, SH_NOT_SENT, "the node is stopping");
-        return NULL;
-    }
-    struct sh_watch *held = link ? sh_watch_find(n->peer, watcher, target) : NULL;
-    bool have = link ? held && held->linked : sh_held_find(n->peer, target, watcher);
-    if (have) { /* its death would have told: it lives */
-        if (held) {
-            held->confirmed = true;
-        }
-        native_reply(n, f->call, false, 0, 0, "");
-    } else if (link && renewed && sh_runtime_alive(n->r->rt, sh_remote_own(n->r, target))) {
-        native_link_ended(n, target, watcher);
-        native_reply(n, f->call, false, 0, 0, "");
-    } else if (target == 0 || !sh_export_has(&n->r->exports, target)) {
-        native_reply(n, f->call, false, SH_E_REFUSED, SH_NOT_SENT, "not exported");
-    } else {
-        native_take_watch(n, f->call, target, watcher, link && watcher);
-    }
-    sh_remote_touch(n->peer);
-    return NULL;
-}
-
-const char *native_get_unwatch(struct native *n, const struct sh_frame *f)
-{
-    uint64_t target, watcher;
-    if (!native_actor(&f->target, n->yours_in, n->yours_in_cap, &target) ||
-        !native_actor(&f->other, n->mine_in, n->mine_in_cap, &watcher)) {
-        return NATIVE_NOT_INTERNED;
-    }
-    bool link = (f->flags & SH_FRAME_WATCH_LINK) != 0;
-    struct sh_watch *w = link ? sh_watch_find(n->peer, watcher, target) : NULL;
-    bool had = sh_held_drop(n->peer, target, watcher);
-    if (w && w->linked) {
-        sh_watch_drop(n->peer, w);
-        had = true;
-    }
-    if (had) {
-        native_inject_watch(n, SH_MSG_UNWATCH, target, watcher, link, sh_pid_none());
-    }
-    sh_remote_touch(n->peer);
-    return NULL;
-}
-
-const char *native_get_death(struct native *n, const struct sh_frame *f)
-{
-    uint64_t dead, watcher;
-    sh_pid cause;
-    if (!native_actor(&f->target, n->mine_in, n->mine_in_cap, &dead) ||
-        !native_actor(&f->other, n->yours_in, n->yours_in_cap, &watcher) ||
-        !native_pid(n, &f->cause, &cause)) {
-        return NATIVE_NOT_INTERNED;
-    }
-    struct sh_watch *w = sh_watch_find(n->peer, dead, watcher);
-    if (w) {
-        sh_watch_fire(n->peer, w, f->kind, f->text, cause);
-        sh_remote_touch(n->peer);
-    }
-    return NULL;
 }

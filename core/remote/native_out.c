@@ -292,18 +292,6 @@ static void native_drain(struct native *n, struct native_target *t, sh_msg *m)
     native_done(n, m);
 }
 
-void native_death(struct native *n, sh_msg *m)
-{
-    struct sh_frame f = {.type = SH_FRAME_DEATH,
-                         .kind = m->why > SH_GONE ? SH_GONE : m->why,
-                         .text = sh_utf8_cut(sh_msg_text(m), SH_TEXT_MAX),
-                         .target = native_mine(n, m->from.actor),
-                         .other = native_yours(n, m->to.actor),
-                         .cause = native_who(n, m->reply)};
-    native_frame(n, &f);
-    native_done(n, m);
-}
-
 static bool native_has_room(const struct native *n, const struct native_target *t, const sh_msg *m)
 {
     if (!native_flows(n)) {
@@ -384,11 +372,6 @@ void native_kick(struct native *n, uint64_t now_us)
 
 /* --- operations --- */
 
-static bool native_closed(const struct native *n)
-{
-    return n->said_bye || n->got_bye || n->r->leaving;
-}
-
 static void native_post(struct native *n, sh_msg *m, uint64_t now_us)
 {
     bool order = m->kind == SH_MSG_STOP || m->kind == SH_MSG_KILL;
@@ -411,26 +394,6 @@ static void native_post(struct native *n, sh_msg *m, uint64_t now_us)
     }
     native_queue(n, t, m);
     native_want(n, now_us);
-}
-
-/* A death waits behind the messages of its pair; without a session it is kept for the next one. */
-static void native_post_death(struct native *n, sh_msg *m)
-{
-    uint64_t dead = m->from.actor, watcher = m->to.actor;
-    struct sh_watch *w = sh_watch_find(n->peer, watcher, dead);
-    bool known = sh_held_drop(n->peer, dead, watcher);
-    if (w && w->linked) {
-        sh_watch_drop(n->peer, w);
-        known = true;
-    }
-    struct native_target *t = known ? native_target_of(n, watcher, !native_active(n)) : NULL;
-    if (known && native_active(n) && (!t || !t->queue.head)) {
-        native_death(n, m);
-    } else if (known && t) {
-        native_queue(n, t, m);
-    } else {
-        native_done(n, m);
-    }
 }
 
 void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
@@ -493,55 +456,4 @@ void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us)
         native_frame(n, &f);
     }
     sh_runtime_msg_done(p->r->rt, m);
-}
-
-void native_send_watch(struct native *n, struct sh_watch *w, bool renewed)
-{
-    struct native_call *c = native_call_new(n, SH_FRAME_WATCH, sh_pid_none(), w->target);
-    if (!c) {
-        w->call = 0;
-        n->broken = true; /* the next session sends it again */
-        return;
-    }
-    c->watcher = w->watcher;
-    w->call = c->call;
-    uint32_t flags =
-        (w->linked ? SH_FRAME_WATCH_LINK : 0u) | (renewed ? SH_FRAME_WATCH_RENEWED : 0u);
-    struct sh_frame f = {.type = SH_FRAME_WATCH,
-                         .call = c->call,
-                         .target = native_yours(n, w->target),
-                         .other = native_mine(n, w->watcher),
-                         .flags = flags};
-    native_frame(n, &f);
-}
-
-void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us)
-{
-    struct native *n = native_of(p);
-    if (!n) {
-        sh_watch_fire(p, w, SH_GONE, sh_span_str("no memory"), sh_pid_none());
-    } else if (n->unsupported || native_closed(n)) {
-        const char *text =
-            n->unsupported ? "the peer speaks no native wire" : "the node is stopping";
-        sh_watch_fire(p, w, SH_GONE, sh_span_str(text), sh_pid_none());
-    } else if (native_active(n)) {
-        native_send_watch(n, w, false);
-    } else {
-        native_want(n, now_us); /* sent when the session is up */
-    }
-    sh_remote_touch(p);
-}
-
-void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link,
-                       uint64_t now_us)
-{
-    (void)now_us;
-    struct native *n = p->native;
-    if (n && native_active(n)) {
-        struct sh_frame f = {.type = SH_FRAME_UNWATCH,
-                             .target = native_yours(n, target),
-                             .other = native_mine(n, watcher),
-                             .flags = link ? SH_FRAME_WATCH_LINK : 0u};
-        native_frame(n, &f);
-    }
 }
