@@ -77,18 +77,6 @@ struct native *native_of(struct sh_rpeer *p)
     return n;
 }
 
-static void native_targets_free(struct native *n)
-{
-    native_again_out_drop(n);
-    while (!sh_list_empty(&n->targets_all)) {
-        struct native_target *t = SH_CONTAINER(n->targets_all.next, struct native_target, all);
-        sh_list_remove(&t->all);
-        sh_list_remove(&t->ready);
-        sh_mem_free(n->r->mem, t, sizeof *t);
-        n->last_target = NULL;
-    }
-}
-
 static void native_op_free(struct sh_rpeer *p)
 {
     struct native *n = p->native;

@@ -194,25 +194,29 @@ struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cau
 void native_name(struct native *n, struct sh_frame *f, sh_span name);
 void native_names_forget(struct native *n); /* those sent lately */
 
-/* native_out.c */
-void native_done(struct native *n, sh_msg *m);
-void native_ungate(struct native *n, sh_msg *m);     /* its room in the queue is free, it stays */
-void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
+/* native_targets.c */
 struct native_target *native_target_of(struct native *n, uint64_t actor, bool make);
+void native_targets_free(struct native *n);
+void native_queue(struct native *n, struct native_target *t, sh_msg *m);
+sh_msg *native_unqueue(struct native_target *t, sh_pid reply); /* a call's; NULL: none waits */
+void native_ungate(struct native *n, sh_msg *m); /* its room in the queue is free, it stays */
+void native_done(struct native *n, sh_msg *m);
+void native_fail_one(struct native *n, sh_msg *m, int code, const char *text);
 void native_fail_waiting(struct native *n, int code,
                          const char *text); /* everything queued comes back, not sent */
-void native_fail_one(struct native *n, sh_msg *m, int code, const char *text);
 void native_out_reset(struct native *n);
-void native_queue(struct native *n, struct native_target *t, sh_msg *m);
-void native_reply_frame(struct native *n, sh_msg *m);
+int native_drain_loss(struct native *n, uint64_t actor); /* 0: none since the last drain */
+const char *native_get_credit(struct native *n, const struct sh_frame *f);
+const char *native_get_lost(struct native *n, const struct sh_frame *f);
 
+/* native_out.c */
+void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
 void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 
 /* native_calls.c */
+void native_reply_frame(struct native *n, sh_msg *m);
 const char *native_get_reply(struct native *n, const struct sh_frame *f);
-const char *native_get_credit(struct native *n, const struct sh_frame *f);
-const char *native_get_lost(struct native *n, const struct sh_frame *f);
 const char *native_get_drain(struct native *n, const struct sh_frame *f);
 void native_get_cancel(struct native *n, const struct sh_frame *f);
 

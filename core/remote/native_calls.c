@@ -1,4 +1,4 @@
-/* remote/native_calls.c - frames of the peer about calls: replies both ways, credits, losses, drains, cancels.
+/* remote/native_calls.c - frames of the peer about calls: replies both ways, drains, cancels.
  *
  * Handlers as in native_in.c: NULL, or why the frame breaks the protocol. */
 #include "base/text.h"
@@ -72,16 +72,6 @@ void native_reply_frame(struct native *n, sh_msg *m)
 
 /* --- replies, theirs to us --- */
 
-static int native_drain_loss(struct native *n, uint64_t actor)
-{
-    struct native_target *t = native_target_of(n, actor, false);
-    int loss = t ? t->loss : 0;
-    if (t) {
-        t->loss = 0;
-    }
-    return loss;
-}
-
 const char *native_get_reply(struct native *n, const struct sh_frame *f)
 {
     uint64_t found;
@@ -126,45 +116,6 @@ const char *native_get_reply(struct native *n, const struct sh_frame *f)
     native_call_free(n, c);
     if (!nobody && sh_runtime_reply(n->r->rt, n->r->token, reply, &res) != 0) {
         sh_remote_answer(n->r, reply, SH_E_LIMIT, SH_UNKNOWN, "no memory for the reply");
-    }
-    return NULL;
-}
-
-const char *native_get_credit(struct native *n, const struct sh_frame *f)
-{
-    uint64_t actor;
-    if (!native_actor(&f->target, n->mine_in, n->mine_in_cap, &actor)) {
-        return NATIVE_NOT_INTERNED;
-    }
-    struct native_target *t = native_target_of(n, actor, false);
-    if (!t || f->messages > t->used || f->bytes > n->bytes_used ||
-        f->messages - f->asks > t->tells_out || f->wider > SH_TARGET_WINDOW_MAX - t->window) {
-        return "credit for more than was sent";
-    }
-    t->used -= (uint32_t)f->messages;
-    t->tells_out -= (uint32_t)(f->messages - f->asks);
-    t->window += (uint32_t)f->wider;
-    n->bytes_used -= f->bytes;
-    if (t->queue.head && sh_list_empty(&t->ready)) {
-        sh_list_push_back(&n->ready, &t->ready);
-    }
-    sh_remote_touch(n->peer);
-    return NULL;
-}
-
-const char *native_get_lost(struct native *n, const struct sh_frame *f)
-{
-    uint64_t actor;
-    sh_span name;
-    if (!native_actor(&f->target, n->mine_in, n->mine_in_cap, &actor) ||
-        !native_name_of(n, f, &name)) {
-        return NATIVE_NOT_INTERNED;
-    }
-    struct native_target *t = native_target_of(n, actor, false);
-    if (t && f->count) {
-        t->loss = t->loss ? t->loss : (int8_t)f->code;
-        sh_runtime_lost(n->r->rt, sh_rpeer_pid(n->peer, actor), name, (uint32_t)f->count, f->code,
-                        f->text);
     }
     return NULL;
 }
