@@ -214,9 +214,14 @@ void native_kick(struct native *n, uint64_t now_us); /* sends what has room now 
 void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 
-/* native_calls.c */
+/* native_calls_in.c */
+const char *native_next_call(struct native *n, uint64_t call); /* NULL, or it is out of turn */
+struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint64_t target,
+                            sh_pid *reply, uint32_t *index);
+void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res);
+void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
+                  const char *text); /* to a call that is no wire */
 void native_reply_frame(struct native *n, sh_msg *m);
-const char *native_get_reply(struct native *n, const struct sh_frame *f);
 const char *native_get_drain(struct native *n, const struct sh_frame *f);
 void native_get_cancel(struct native *n, const struct sh_frame *f);
 
@@ -235,12 +240,13 @@ void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us);
 void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link,
                        uint64_t now_us);
 
-/* native_open.c */
+/* native_calls_out.c */
 struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);
 void native_call_free(struct native *n, struct native_call *c);
 struct native_call *native_call_of(struct native *n, sh_pid reply); /* an ask's; NULL: none */
 void native_fail_calls(struct native *n, int code,
                        const char *text); /* open calls end as unknown */
+const char *native_get_reply(struct native *n, const struct sh_frame *f);
 void native_askers_fini(sh_remote *r);
 
 /* native_again.c */
@@ -267,13 +273,7 @@ bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_
                   uint64_t *actor); /* 0: nobody */
 bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid);
 bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *name);
-const char *native_next_call(struct native *n, uint64_t call); /* NULL, or it is out of turn */
-void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
-                  const char *text);
-struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint64_t target,
-                            sh_pid *reply, uint32_t *index);
 void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
-void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res);
 void native_in_reset(struct native *n);
 
 /* native_credit.c */

@@ -112,27 +112,6 @@ bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid)
 
 /* --- messages --- */
 
-const char *native_next_call(struct native *n, uint64_t call)
-{
-    if (call != n->last_call_in + 1) {
-        return "a call out of turn";
-    }
-    n->last_call_in = call;
-    return NULL;
-}
-
-void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
-                  const char *text)
-{
-    struct sh_frame f = {.type = SH_FRAME_REPLY,
-                         .call = call,
-                         .flags = returns ? SH_FRAME_REPLY_RETURNS : 0u,
-                         .code = code,
-                         .delivery = (uint8_t)delivery,
-                         .text = code ? sh_span_str(text) : sh_span_none()};
-    native_frame(n, &f);
-}
-
 static void native_refuse(struct native *n, struct native_own *o, const struct sh_frame *f,
                           sh_span name, uint32_t cost, int code, const char *text)
 {
@@ -192,26 +171,6 @@ static int native_order(struct native *n, const struct sh_frame *f, bool stop)
     m->from = sh_pid_none();
     sh_runtime_inject(n->r->rt, m);
     return 0;
-}
-
-struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint64_t target,
-                            sh_pid *reply, uint32_t *index)
-{
-    struct sh_wire *w =
-        n->wires_open < SH_SESSION_CALLS_MAX ? sh_wire_new(n->r, n->peer, reply, index) : NULL;
-    if (!w) {
-        return NULL;
-    }
-    if (sh_serial_put(&n->wire_by_call, call, reply->actor) != 0) {
-        sh_wire_free(n->r, w);
-        return NULL;
-    }
-    w->kind = kind;
-    w->call = call;
-    w->target = target;
-    n->wires_open++;
-    sh_list_push_back(&n->wires, &w->link);
-    return w;
 }
 
 /* Asks to the node itself: stop and kill are done here, the rest is the node's to answer. */

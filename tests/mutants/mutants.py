@@ -149,7 +149,7 @@ MUTANTS = [
     Mutant("serial-lost", "a call that is still open when the ring comes round is forgotten", "core/base/serial.c",
            "        int rc = sh_map_u64_put(&s->old, slot->number, slot->value);", "        int rc = 0;",
            ("test_base_serial", "sim")),
-    Mutant("asker-mistaken", "a withdrawn ask takes back another's", "core/remote/native_open.c",
+    Mutant("asker-mistaken", "a withdrawn ask takes back another's", "core/remote/native_calls_out.c",
            " && sh_pid_eq(c->reply, reply) ? c : NULL;", " ? c : NULL;", HOT),
     Mutant("paused-awake", "a connection that is not read keeps its node awake", "core/io/tcp.c",
            "if (++t->unread >= SH_IO_UNREAD_MAX)", "if (false)", ("test_io_hot",)),

@@ -1,10 +1,54 @@
-/* remote/native_calls.c - frames of the peer about calls: replies both ways, drains, cancels.
+/* remote/native_calls_in.c - calls of the peer that wait for our REPLY: begun, answered, drained, cancelled.
  *
- * Handlers as in native_in.c: NULL, or why the frame breaks the protocol. */
+ * A call is a struct sh_wire until it is answered and its message has come back. Handlers as in native_in.c: NULL, or
+ * why the frame breaks the protocol. */
 #include "base/text.h"
 #include "remote/native.h"
 
-/* --- replies, ours to them --- */
+/* --- begun --- */
+
+const char *native_next_call(struct native *n, uint64_t call)
+{
+    if (call != n->last_call_in + 1) {
+        return "a call out of turn";
+    }
+    n->last_call_in = call;
+    return NULL;
+}
+
+struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint64_t target,
+                            sh_pid *reply, uint32_t *index)
+{
+    struct sh_wire *w =
+        n->wires_open < SH_SESSION_CALLS_MAX ? sh_wire_new(n->r, n->peer, reply, index) : NULL;
+    if (!w) {
+        return NULL;
+    }
+    if (sh_serial_put(&n->wire_by_call, call, reply->actor) != 0) {
+        sh_wire_free(n->r, w);
+        return NULL;
+    }
+    w->kind = kind;
+    w->call = call;
+    w->target = target;
+    n->wires_open++;
+    sh_list_push_back(&n->wires, &w->link);
+    return w;
+}
+
+/* --- answered --- */
+
+void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
+                  const char *text)
+{
+    struct sh_frame f = {.type = SH_FRAME_REPLY,
+                         .call = call,
+                         .flags = returns ? SH_FRAME_REPLY_RETURNS : 0u,
+                         .code = code,
+                         .delivery = (uint8_t)delivery,
+                         .text = code ? sh_span_str(text) : sh_span_none()};
+    native_frame(n, &f);
+}
 
 void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res)
 {
@@ -70,57 +114,7 @@ void native_reply_frame(struct native *n, sh_msg *m)
     sh_runtime_msg_done(n->r->rt, m);
 }
 
-/* --- replies, theirs to us --- */
-
-const char *native_get_reply(struct native *n, const struct sh_frame *f)
-{
-    uint64_t found;
-    if (!sh_serial_get(&n->calls, f->call, &found)) {
-        return NULL; /* to no open call: dropped */
-    }
-    struct native_call *c = sh_map_ptr(found);
-    if (f->flags & SH_FRAME_REPLY_RETURNS) {
-        struct native_target *t = native_target_of(n, c->target, false);
-        if (c->kind != SH_FRAME_ASK || !t || t->used <= t->tells_out || n->bytes_used < c->cost) {
-            return "a window returned twice";
-        }
-        t->used--;
-        n->bytes_used -= c->cost;
-        if (t->queue.head && sh_list_empty(&t->ready)) {
-            sh_list_push_back(&n->ready, &t->ready);
-        }
-        sh_remote_touch(n->peer);
-    }
-    struct sh_result res = {.code = f->code,
-                            .delivery = f->code ? f->delivery : SH_HANDLED,
-                            .text = f->text,
-                            .type = f->type_text,
-                            .value = f->value};
-    if (c->kind == SH_FRAME_WATCH) {
-        native_watch_reply(n, c, f);
-    } else if (c->kind == SH_FRAME_DRAIN) {
-        int loss = native_drain_loss(n, c->target);
-        if (loss && !res.code) {
-            res.code = loss;
-            res.delivery = SH_UNKNOWN;
-            res.text = sh_span_str("a tell before it was lost");
-        }
-    }
-    sh_pid reply = c->reply;
-    bool nobody = sh_pid_is_none(reply);
-    if (nobody && c->kind == SH_FRAME_ASK &&
-        f->code) { /* a stop or kill: nobody waits for its end */
-        sh_runtime_lost(n->r->rt, sh_rpeer_pid(n->peer, 0), sh_span_str("stop"), 1, f->code,
-                        f->text);
-    }
-    native_call_free(n, c);
-    if (!nobody && sh_runtime_reply(n->r->rt, n->r->token, reply, &res) != 0) {
-        sh_remote_answer(n->r, reply, SH_E_LIMIT, SH_UNKNOWN, "no memory for the reply");
-    }
-    return NULL;
-}
-
-/* --- drains, cancels --- */
+/* --- DRAIN and CANCEL --- */
 
 const char *native_get_drain(struct native *n, const struct sh_frame *f)
 {

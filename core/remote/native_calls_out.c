@@ -1,4 +1,4 @@
-/* remote/native_open.c - calls of ours that wait for their REPLY: found by number, and by who asked.
+/* remote/native_calls_out.c - calls of ours that wait for their REPLY: found by number, and by who asked.
  *
  * An asker is found to take its ask back. It is looked for by the place of its address in a table of the remote, which
  * says where its call was put last: whether it is still there, and his, the call itself says. So nothing is deleted. */
@@ -96,4 +96,52 @@ void native_fail_calls(struct native *n, int code, const char *text)
             sh_remote_answer(n->r, reply, code, SH_UNKNOWN, text);
         }
     }
+}
+
+const char *native_get_reply(struct native *n, const struct sh_frame *f)
+{
+    uint64_t found;
+    if (!sh_serial_get(&n->calls, f->call, &found)) {
+        return NULL; /* to no open call: dropped */
+    }
+    struct native_call *c = sh_map_ptr(found);
+    if (f->flags & SH_FRAME_REPLY_RETURNS) {
+        struct native_target *t = native_target_of(n, c->target, false);
+        if (c->kind != SH_FRAME_ASK || !t || t->used <= t->tells_out || n->bytes_used < c->cost) {
+            return "a window returned twice";
+        }
+        t->used--;
+        n->bytes_used -= c->cost;
+        if (t->queue.head && sh_list_empty(&t->ready)) {
+            sh_list_push_back(&n->ready, &t->ready);
+        }
+        sh_remote_touch(n->peer);
+    }
+    struct sh_result res = {.code = f->code,
+                            .delivery = f->code ? f->delivery : SH_HANDLED,
+                            .text = f->text,
+                            .type = f->type_text,
+                            .value = f->value};
+    if (c->kind == SH_FRAME_WATCH) {
+        native_watch_reply(n, c, f);
+    } else if (c->kind == SH_FRAME_DRAIN) {
+        int loss = native_drain_loss(n, c->target);
+        if (loss && !res.code) {
+            res.code = loss;
+            res.delivery = SH_UNKNOWN;
+            res.text = sh_span_str("a tell before it was lost");
+        }
+    }
+    sh_pid reply = c->reply;
+    bool nobody = sh_pid_is_none(reply);
+    if (nobody && c->kind == SH_FRAME_ASK &&
+        f->code) { /* a stop or kill: nobody waits for its end */
+        sh_runtime_lost(n->r->rt, sh_rpeer_pid(n->peer, 0), sh_span_str("stop"), 1, f->code,
+                        f->text);
+    }
+    native_call_free(n, c);
+    if (!nobody && sh_runtime_reply(n->r->rt, n->r->token, reply, &res) != 0) {
+        sh_remote_answer(n->r, reply, SH_E_LIMIT, SH_UNKNOWN, "no memory for the reply");
+    }
+    return NULL;
 }
