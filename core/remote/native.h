@@ -187,12 +187,22 @@ void native_frame_large(struct native *n, const struct sh_frame *f,
 void native_write_backlog(struct native *n);
 void native_scratch_flush(sh_remote *r);
 void native_backlog_drop(struct native *n);
+
+/* native_intern.c */
+#define NATIVE_NOT_INTERNED "an empty table entry"
 struct sh_frame_who native_target_who(struct native *n, struct native_target *t); /* interns it */
 struct sh_frame_who native_mine(struct native *n, uint64_t actor);
 struct sh_frame_who native_yours(struct native *n, uint64_t actor);
 struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cause, whose ever */
 void native_name(struct native *n, struct sh_frame *f, sh_span name);
 void native_names_forget(struct native *n); /* those sent lately */
+void native_intern_out_reset(struct native *n);
+const char *native_get_intern(struct native *n, const struct sh_frame *f);
+bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_t cap,
+                  uint64_t *actor); /* 0: nobody */
+bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid);
+bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *name);
+void native_intern_in_reset(struct native *n);
 
 /* native_targets.c */
 struct native_target *native_target_of(struct native *n, uint64_t actor, bool make);
@@ -268,17 +278,12 @@ static inline void native_again_out_drop(struct native *n)
 }
 
 /* native_in.c */
-#define NATIVE_NOT_INTERNED "an empty table entry"
-bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_t cap,
-                  uint64_t *actor); /* 0: nobody */
-bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid);
-bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *name);
 void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
-void native_in_reset(struct native *n);
 
 /* native_credit.c */
 struct native_own *native_own_of(struct native *n, uint64_t actor);
 struct native_own *native_own_find(struct native *n, uint64_t actor); /* NULL: none */
+void native_in_reset(struct native *n);
 void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
 void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
 void native_credits_all(struct native *n);              /* however little that is */

@@ -95,19 +95,7 @@ void native_in_reset(struct native *n)
             sh_wire_free(n->r, w);
         }
     }
-    for (size_t i = 0; i < n->names_in_cap; i++) {
-        if (n->names_in[i].text) {
-            sh_mem_free(n->r->mem, n->names_in[i].text, n->names_in[i].n);
-        }
-    }
-    sh_mem_free(n->r->mem, n->names_in, n->names_in_cap * sizeof *n->names_in);
-    sh_mem_free(n->r->mem, n->yours_in, n->yours_in_cap * sizeof *n->yours_in);
-    sh_mem_free(n->r->mem, n->mine_in, n->mine_in_cap * sizeof *n->mine_in);
-    n->names_in_cap = n->yours_in_cap = n->mine_in_cap = 0;
-    sh_quota_give(&n->quota, n->tables_bytes);
-    n->tables_bytes = 0;
-    n->names_in = NULL;
-    n->yours_in = n->mine_in = NULL;
+    native_intern_in_reset(n);
     sh_serial_fini(&n->wire_by_call);
     sh_serial_init(&n->wire_by_call, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
     n->wires_open = 0;

@@ -181,12 +181,7 @@ void native_out_reset(struct native *n)
     }
     n->bytes_used = 0;
     n->last_call = 0;
-    n->yours_count = 0;
-    sh_map_bytes_fini(&n->names_out);
-    sh_map_bytes_init(&n->names_out, n->r->mem, n->r->seed, SH_INTERN_NAMES_MAX);
-    native_names_forget(n);
-    sh_map_u64_fini(&n->mine_out);
-    sh_map_u64_init(&n->mine_out, n->r->mem, n->r->seed, SH_INTERN_ACTORS_MAX);
+    native_intern_out_reset(n);
 }
 
 const char *native_get_credit(struct native *n, const struct sh_frame *f)

@@ -1,10 +1,8 @@
-/* remote/native_write.c - the native session's bytes out, and the tables of its writing side.
+/* remote/native_write.c - the native session's bytes out: frames encoded, and taken by the stream.
  *
  * Frames are encoded into the remote's scratch, which the stream takes in one piece; what it does not take waits in the
  * session's backlog. While bytes wait there no message is encoded, only control frames are. */
 #include "remote/native.h"
-
-/* --- bytes --- */
 
 void native_backlog_drop(struct native *n)
 {
@@ -184,118 +182,4 @@ void native_frame_large(struct native *n, const struct sh_frame *f, sh_msg *m)
     n->part = m;
     n->part_at = 0;
     (void)native_write_part(n);
-}
-
-/* --- tables --- */
-
-static void native_intern(struct native *n, uint8_t table, uint32_t entry, uint64_t actor,
-                          sh_span name)
-{
-    struct sh_frame f = {.type = SH_FRAME_INTERN,
-                         .table = table,
-                         .entry = entry,
-                         .name = name,
-                         .target = {.kind = SH_WHO_ACTOR, .actor = actor}};
-    native_frame(n, &f);
-}
-
-static struct native_name_out *native_name_late(struct native *n, sh_span name)
-{
-    bool fits = n->names_late && name.n - 1 < NATIVE_NAME_CACHED_MAX;
-    return fits ? &n->names_late[(name.n + name.p[0]) % NATIVE_NAMES_CACHED] : NULL;
-}
-
-void native_names_forget(struct native *n)
-{
-    sh_mem_free(n->r->mem, n->names_late, NATIVE_NAMES_CACHED * sizeof *n->names_late);
-    n->names_late = NULL;
-}
-
-void native_name(struct native *n, struct sh_frame *f, sh_span name)
-{
-    uint64_t entry;
-    struct native_name_out *late = native_name_late(n, name);
-    f->name = name;
-    if (late && late->n == name.n && memcmp(late->text, name.p, name.n) == 0) {
-        f->name_known = true;
-        f->name_entry = late->entry;
-        return;
-    }
-    f->name_known = sh_map_bytes_get(&n->names_out, name, &entry);
-    if (!f->name_known) {
-        entry = n->names_out.count;
-        if (entry >= SH_INTERN_NAMES_MAX || sh_map_bytes_put(&n->names_out, name, entry) != 0) {
-            return; /* the table is full: as text */
-        }
-        native_intern(n, SH_TABLE_NAMES, (uint32_t)entry, 0, name);
-        f->name_known = true;
-    }
-    f->name_entry = (uint32_t)entry;
-    if (!n->names_late) { /* without memory it is hashed each time */
-        n->names_late = sh_mem_array(n->r->mem, NATIVE_NAMES_CACHED, sizeof *n->names_late);
-        late = native_name_late(n, name);
-    }
-    if (late) {
-        late->entry = f->name_entry;
-        late->n = (uint8_t)name.n;
-        memcpy(late->text, name.p, name.n);
-    }
-}
-
-struct sh_frame_who native_mine(struct native *n, uint64_t actor)
-{
-    uint64_t entry;
-    if (actor == 0) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    if (!sh_map_u64_get(&n->mine_out, actor, &entry)) {
-        entry = n->mine_out.count;
-        if (entry >= SH_INTERN_ACTORS_MAX || sh_map_u64_put(&n->mine_out, actor, entry) != 0) {
-            return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
-        }
-        native_intern(n, SH_TABLE_MINE, (uint32_t)entry, actor, sh_span_none());
-    }
-    return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = (uint32_t)entry};
-}
-
-/* Only targets of messages have an entry: what is sent to again and again. */
-struct sh_frame_who native_yours(struct native *n, uint64_t actor)
-{
-    if (actor == 0) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    struct native_target *t = native_target_of(n, actor, false);
-    if (t && t->entry != NATIVE_NO_ENTRY) {
-        return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = t->entry};
-    }
-    return (struct sh_frame_who){.kind = SH_WHO_ACTOR, .actor = actor};
-}
-
-struct sh_frame_who native_target_who(struct native *n, struct native_target *t)
-{
-    if (t->actor && t->entry == NATIVE_NO_ENTRY && n->yours_count < SH_INTERN_ACTORS_MAX) {
-        t->entry = n->yours_count++;
-        native_intern(n, SH_TABLE_YOURS, t->entry, t->actor, sh_span_none());
-    }
-    if (t->entry != NATIVE_NO_ENTRY) {
-        return (struct sh_frame_who){.kind = SH_WHO_ENTRY, .entry = t->entry};
-    }
-    return native_yours(n, t->actor);
-}
-
-struct sh_frame_who native_who(struct native *n, sh_pid pid)
-{
-    if (sh_pid_is_none(pid) || sh_pid_is_slot(pid) || pid.actor == 0) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    if (pid.node == 0) {
-        return native_mine(n, pid.actor);
-    }
-    struct sh_peer_ref ref = {pid.node, pid.check};
-    const sh_peer_id *id = sh_swarm_peer_id(n->r->swarm, ref);
-    if (!id) {
-        return (struct sh_frame_who){.kind = SH_WHO_NOBODY};
-    }
-    return (struct sh_frame_who){
-        .kind = SH_WHO_THIRD, .actor = pid.actor, .peer = sh_peer_id_span(id)};
 }
