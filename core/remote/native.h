@@ -1,5 +1,4 @@
-/* remote/native.h - the session over /shoal/actor/1.0.0; shared by native.c (streams, pairing, life), native_out.c
- * (windows, encoding) and native_in.c (decoding, windows of the peer, credit).
+/* remote/native.h - the session over /shoal/actor/1.0.0: what its files share, each under its name.
  *
  * Shape    one struct per peer with something open or waiting. `out` is our stream, `in` the peer's; both paired make
  *          the session. Queues per target outlive it; windows, tables and calls do not.
@@ -14,6 +13,7 @@
 #include "remote/internal.h"
 
 enum {
+    NATIVE_RESET_CODE = 0, /* resets carry no meaning on this protocol */
     NATIVE_NO_ENTRY = UINT32_MAX,
     NATIVE_TARGETS_KEPT =
         65536,            /* windows of a peer's actors remembered; idle ones are forgotten then */
@@ -151,11 +151,7 @@ struct native *native_of(struct sh_rpeer *p); /* made if there is none; NULL: no
 void native_end(struct native *n, const char *why);
 /* Malformed bytes: ends the connection and tells. n may have no session afterwards. */
 void native_malformed(struct native *n, sh_conn_id conn, const char *why);
-void native_hello(struct native *n, struct native_in *in, const struct sh_frame *f,
-                  uint64_t now_us);
-void native_want(struct native *n, uint64_t now_us); /* something waits: open, or dial */
 void native_arm(struct native *n);
-void native_started(struct native *n, uint64_t now_us);
 void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint64_t now_us);
 static inline bool native_active(const struct native *n)
 {
@@ -179,6 +175,16 @@ static inline bool native_window_has(const struct native *n, const struct native
     return t->used < t->window &&
            (n->bytes_used == 0 || n->bytes_used + bytes <= SH_SESSION_WINDOW);
 }
+
+/* native_streams.c */
+void native_want(struct native *n, uint64_t now_us); /* something waits: open, or dial */
+void native_in_drop(struct native *n, int i, bool reset);
+void native_out_drop(struct native *n, bool reset);
+void native_hello(struct native *n, struct native_in *in, const struct sh_frame *f,
+                  uint64_t now_us);
+void native_started(struct native *n, uint64_t now_us);
+void native_op_data(struct sh_rpeer *p, const struct sh_swarm_event *ev, uint64_t now_us);
+void native_op_closed(struct sh_rpeer *p, const struct sh_swarm_event *ev, uint64_t now_us);
 
 /* native_write.c */
 void native_frame(struct native *n, const struct sh_frame *f);

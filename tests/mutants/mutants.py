@@ -115,7 +115,7 @@ MUTANTS = [
            "    } else if (!o->exported && !sh_export_has(&n->r->exports, actor)) {", "    } else if (!o->exported && actor == 1) {", NATIVE),
     Mutant("admin-open", "anybody may stop our actors", "core/remote/native_in.c",
            "    bool found = r->admin_all;", "    bool found = true;", NATIVE + ("test_abi_two_nodes",)),
-    Mutant("watch-forgotten", "watches are not sent again after a lost connection", "core/remote/native.c",
+    Mutant("watch-forgotten", "watches are not sent again after a lost connection", "core/remote/native_streams.c",
            "        if (w->call == 0 && !n->broken) {", "        if (w->call == 0 && !n->broken && !w->confirmed) {", NATIVE),
     Mutant("death-to-one", "of several watchers of one remote actor only the first is told", "core/remote/watch.c",
            "    while (!sh_list_empty(&w->locals)) {\n        struct sh_watch_local *l", "    if (!sh_list_empty(&w->locals)) {\n        struct sh_watch_local *l", NATIVE),
