@@ -152,7 +152,6 @@ void native_end(struct native *n, const char *why);
 /* Malformed bytes: ends the connection and tells. n may have no session afterwards. */
 void native_malformed(struct native *n, sh_conn_id conn, const char *why);
 void native_arm(struct native *n);
-void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint64_t now_us);
 static inline bool native_active(const struct native *n)
 {
     return n->out && n->out_open && n->out_paired && n->active >= 0;
@@ -185,6 +184,12 @@ void native_hello(struct native *n, struct native_in *in, const struct sh_frame 
 void native_started(struct native *n, uint64_t now_us);
 void native_op_data(struct sh_rpeer *p, const struct sh_swarm_event *ev, uint64_t now_us);
 void native_op_closed(struct sh_rpeer *p, const struct sh_swarm_event *ev, uint64_t now_us);
+
+/* native_bye.c */
+void native_op_goodbye(struct sh_rpeer *p, uint64_t left_ms, sh_span text, uint64_t now_us);
+const char *native_get_goodbye(struct native *n);
+void native_finish(struct native *n, uint64_t now_us);
+void native_bye_late(struct native *n);
 
 /* native_write.c */
 void native_frame(struct native *n, const struct sh_frame *f);

@@ -185,22 +185,6 @@ static const char *native_get_message(struct native *n, const struct sh_frame *f
     return NULL;
 }
 
-/* Answered once, so that its writer knows when nothing of ours can cross any more; before that, what became of its tells:
- * those without a credit count as lost. */
-static const char *native_get_goodbye(struct native *n)
-{
-    if (!n->said_bye && !n->got_bye && n->out) {
-        native_lost_flush(n);
-        native_credits_all(n);
-        struct sh_frame f = {.type = SH_FRAME_GOODBYE};
-        native_frame(n, &f);
-    }
-    n->got_bye = true;
-    native_fail_waiting(n, SH_E_CLOSED, "the peer is stopping");
-    sh_remote_touch(n->peer);
-    return NULL;
-}
-
 /* --- the loop --- */
 
 static const char *native_handle(struct native *n, const struct sh_frame *f, uint64_t now_us)

@@ -173,8 +173,8 @@ MUTANTS = [
            "    bool lost = n->peer->gave_up;", "    bool lost = true;", NATIVE),
     Mutant("strange-once", "one spoilt bit in a protocol's name is a death", "core/swarm/dial.c",
            "(strange && a->strange)", "strange", ("test_swarm_loss",)),
-    Mutant("goodbye-before-credits", "tells handled just before a graceful stop are told as undelivered", "core/remote/native_in.c",
-           "        native_credits_all(n);\n", "", ("test_remote_limits",)),
+    Mutant("goodbye-before-credits", "tells handled just before a graceful stop are told as undelivered", "core/remote/native_bye.c",
+           "        native_credits_all(n);\n        struct sh_frame f", "        struct sh_frame f", ("test_remote_limits",)),
     # --- calls that say "again" ---
     Mutant("send-interrupted", "a send that a signal interrupts ends the connection", "core/io/tcp.c",
            "        } else if (errno != EINTR) {\n            tcp_lost(t, errno, now_us);", "        } else {\n            tcp_lost(t, errno, now_us);",
