@@ -288,7 +288,14 @@ static inline void native_again_out_drop(struct native *n)
     n->r->again_out.n = n->r->again_out.n == n ? NULL : n->r->again_out.n;
 }
 
+/* native_admin.c */
+sh_span native_stop_value(const sh_msg *m, uint8_t *buf, size_t cap); /* of a STOP or KILL */
+void native_node_ask(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
+                     uint32_t cost);
+
 /* native_in.c */
+void native_refuse(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
+                   uint32_t cost, int code, const char *text); /* a TELL or ASK */
 void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
 
 /* native_credit.c */

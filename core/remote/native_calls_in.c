@@ -89,11 +89,6 @@ void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_res
     }
 }
 
-void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh_result *result)
-{
-    native_wire_answer(p->native, w, result);
-}
-
 void native_reply_frame(struct native *n, sh_msg *m)
 {
     struct sh_wire *w = sh_wire_of(n->r, m->to.actor);

@@ -4,8 +4,6 @@
  * pump, else in a CREDIT. Credits leave when a quarter of a window is due, else within SH_CREDIT_DELAY_MS. */
 #include "remote/native.h"
 
-#include "base/text.h"
-
 enum { QUARTER = 4 };
 
 static void native_own_free(struct native *n, struct native_own *o)

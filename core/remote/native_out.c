@@ -4,31 +4,11 @@
  * Otherwise it waits in its target's queue, in order; other targets pass. Control frames pass everything. */
 #include "remote/native.h"
 
-#include "base/text.h"
 #include "base/varint.h"
 
 enum { ORDER_EXTRA = 32 }; /* a stop or kill: its name, and the frame around its text */
 
 /* --- encoding what the runtime gave --- */
-
-static void native_put_mp_u64(sh_writer *w, uint64_t v)
-{
-    sh_put_u8(w, 0xcf);
-    sh_put_u64be(w, v);
-}
-
-/* STOP and KILL go as asks to the node: the value is [actor, text]. Nobody waits for the reply. */
-static sh_span native_stop_value(const sh_msg *m, uint8_t *buf, size_t cap)
-{
-    sh_span text = sh_msg_text(m);
-    sh_writer w = sh_writer_of(buf, cap);
-    sh_put_u8(&w, 0x92);
-    native_put_mp_u64(&w, m->to.actor);
-    sh_put_u8(&w, 0xda);
-    sh_put_u16be(&w, (uint16_t)text.n);
-    sh_put_bytes(&w, text);
-    return sh_put_span(&w);
-}
 
 /* Parts of a TELL or ASK frame that come from m; buf holds a made value. */
 static void native_fill(struct sh_frame *f, const sh_msg *m, uint8_t *buf, size_t cap)

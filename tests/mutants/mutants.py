@@ -113,7 +113,7 @@ MUTANTS = [
            "    if (o->used + o->due_messages >= o->window || ", "    if (o->used + o->due_messages > o->window || ", NATIVE),
     Mutant("export-open", "an actor that was never handed out can be called", "core/remote/native_in.c",
            "    } else if (!o->exported && !sh_export_has(&n->r->exports, actor)) {", "    } else if (!o->exported && actor == 1) {", NATIVE),
-    Mutant("admin-open", "anybody may stop our actors", "core/remote/native_in.c",
+    Mutant("admin-open", "anybody may stop our actors", "core/remote/native_admin.c",
            "    bool found = r->admin_all;", "    bool found = true;", NATIVE + ("test_abi_two_nodes",)),
     Mutant("watch-forgotten", "watches are not sent again after a lost connection", "core/remote/native_streams.c",
            "        if (w->call == 0 && !n->broken) {", "        if (w->call == 0 && !n->broken && !w->confirmed) {", NATIVE),
