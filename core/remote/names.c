@@ -1,14 +1,12 @@
 /* remote/names.c - names: records written and renewed, lookups confirmed by the holders themselves. */
 #include "remote/names.h"
 
-#include "base/text.h"
 #include "remote/internal.h"
+#include "remote/names_record.h"
 
 enum {
     RETRY_FIRST_US = 100000, /* between passes of a lookup that found nobody, doubling ... */
     RETRY_MOST_US = 1000000, /* ... to this; also the pace of follow */
-    META_MAX = SH_NAME_MAX + 6 + SH_PEER_ID_TEXT_MAX,
-    VALUE_MAX = 9 + SH_PEER_ID_MAX + SH_NAME_MAX,
     HOLDER_KEY = 8 + SH_PEER_ID_MAX
 };
 
@@ -65,58 +63,6 @@ void sh_names_init(sh_remote *r)
     sh_map_u64_init(&ns->published, r->mem, r->seed, SH_NAMES_MAX);
     sh_map_u64_init(&ns->queries, r->mem, r->seed, 2 * SH_LOOKUPS_MAX);
     ns->next_number = 1;
-}
-
-/* --- keys and records --- */
-
-const char *sh_remote_name_fault(sh_span name)
-{
-    static const char meta[] = ":meta:";
-    if (!sh_name_valid(name)) {
-        return "is not 1..255 bytes of UTF-8 without NUL";
-    }
-    if (sh_span_starts(name, sh_span_str("shoal."))) {
-        return "begins with \"shoal.\", which is kept for the library itself";
-    }
-    for (size_t i = 0; i + sizeof meta - 1 <= name.n; i++) {
-        if (memcmp(name.p + i, meta, sizeof meta - 1) == 0) {
-            return "contains \":meta:\", which the registry keeps for itself";
-        }
-    }
-    return NULL;
-}
-
-/* `<name>:meta:<peer id>` */
-static sh_span names_meta_key(sh_span name, const sh_peer_id *id, uint8_t buf[META_MAX])
-{
-    char text[SH_PEER_ID_TEXT_MAX];
-    int n = sh_peer_id_text(id, text);
-    sh_writer w = sh_writer_of(buf, META_MAX);
-    sh_put_bytes(&w, name);
-    sh_put_bytes(&w, sh_span_str(":meta:"));
-    sh_put_bytes(&w, sh_span_of(text, (size_t)n));
-    return sh_put_span(&w);
-}
-
-static sh_span names_record(const sh_peer_id *self, uint64_t actor, sh_span type_id,
-                            uint8_t buf[VALUE_MAX])
-{
-    sh_writer w = sh_writer_of(buf, VALUE_MAX);
-    sh_put_u8(&w, self->n);
-    sh_put_u64le(&w, actor);
-    sh_put_bytes(&w, sh_peer_id_span(self));
-    sh_put_bytes(&w, sh_span_take(type_id, SH_NAME_MAX));
-    return sh_put_span(&w);
-}
-
-/* The actor in a holder's record; 0: malformed, or not that holder's. */
-static uint64_t names_record_actor(sh_span value, const sh_peer_id *holder)
-{
-    if (value.n < 9 || value.n - 9 < value.p[0]) {
-        return 0;
-    }
-    sh_span id = sh_span_of(value.p + 9, value.p[0]);
-    return sh_span_eq(id, sh_peer_id_span(holder)) ? sh_load_u64le(value.p + 1) : 0;
 }
 
 /* --- registered names --- */
@@ -202,14 +148,14 @@ static int entry_enter(sh_remote *r, struct name_entry *e)
 
 static int entry_publish(sh_remote *r, struct name_entry *e, sh_span type_id, uint64_t now_us)
 {
-    uint8_t key[META_MAX], value[VALUE_MAX];
+    uint8_t key[SH_NAME_RECORD_KEY_MAX], value[SH_NAME_RECORD_MAX];
     uint64_t number = r->names.next_number++;
     if (sh_map_u64_put(&r->names.published, number, sh_map_of_ptr(e)) != 0) {
         return SH_E_LIMIT;
     }
-    int err =
-        sh_swarm_publish(r->swarm, entry_name(e), names_meta_key(entry_name(e), &r->self, key),
-                         names_record(&r->self, e->pid.actor, type_id, value), number, now_us);
+    int err = sh_swarm_publish(
+        r->swarm, entry_name(e), sh_name_record_key(entry_name(e), &r->self, key),
+        sh_name_record_put(&r->self, e->pid.actor, type_id, value), number, now_us);
     if (err) {
         sh_map_u64_del(&r->names.published, number, NULL);
         return err;
@@ -421,7 +367,7 @@ static void lookup_pass(sh_remote *r, struct name_lookup *l, uint64_t now_us)
 static void lookup_ask_holder(sh_remote *r, struct name_lookup *l, struct sh_peer_ref peer,
                               uint64_t now_us)
 {
-    uint8_t key[META_MAX];
+    uint8_t key[SH_NAME_RECORD_KEY_MAX];
     const sh_peer_id *id = sh_swarm_peer_id(r->swarm, peer);
     struct name_get *g = id && peer.index ? sh_mem_zalloc(r->mem, sizeof *g) : NULL;
     if (!g) {
@@ -429,7 +375,7 @@ static void lookup_ask_holder(sh_remote *r, struct name_lookup *l, struct sh_pee
     }
     g->query = r->names.next_number++;
     g->lookup = l;
-    sh_span meta = names_meta_key(sh_span_of(l->name, l->n), id, key);
+    sh_span meta = sh_name_record_key(sh_span_of(l->name, l->n), id, key);
     if (sh_map_u64_put(&r->names.queries, g->query, names_mark(g)) != 0 ||
         sh_swarm_get(r->swarm, peer, meta, g->query, now_us) != 0) {
         sh_map_u64_del(&r->names.queries, g->query, NULL);
@@ -444,7 +390,7 @@ static void lookup_value(sh_remote *r, struct name_get *g, const struct sh_swarm
 {
     struct name_lookup *l = g->lookup;
     const sh_peer_id *id = sh_swarm_peer_id(r->swarm, ev->peer);
-    uint64_t actor = id && ev->err == 0 ? names_record_actor(ev->data, id) : 0;
+    uint64_t actor = id && ev->err == 0 ? sh_name_record_actor(ev->data, id) : 0;
     sh_map_u64_del(&r->names.queries, g->query, NULL);
     sh_list_remove(&g->link);
     sh_mem_free(r->mem, g, sizeof *g);
