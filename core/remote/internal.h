@@ -155,23 +155,32 @@ struct sh_remote {
     struct sh_remote_item *taken; /* lent by sh_remote_event */
 };
 
-/* remote.c */
+/* peers.c */
 struct sh_rpeer *sh_remote_peer(sh_remote *r,
                                 struct sh_peer_ref ref); /* made if new; NULL: no memory */
 struct sh_rpeer *sh_remote_peer_at(const sh_remote *r, uint32_t index,
                                    uint32_t check); /* NULL: none */
-void sh_remote_touch(struct sh_rpeer *p);           /* flushed at the end of the batch */
+void sh_remote_peer_free(struct sh_rpeer *p);
+void sh_remote_touch(struct sh_rpeer *p); /* flushed at the end of the batch */
 void sh_remote_hold(struct sh_rpeer *p, bool want);
+
+/* events.c */
 /* name, value and text are copied; true unless memory is out. */
 bool sh_remote_emit(sh_remote *r, const struct sh_remote_event *ev);
 /* An event to be filled and pushed to r->items later, without spans: what must be told is allocated now. */
 struct sh_remote_item *sh_remote_item_new(sh_remote *r);
 void sh_remote_item_free(sh_remote *r, struct sh_remote_item *item);
+
+/* wires.c */
 struct sh_wire *sh_wire_new(sh_remote *r, struct sh_rpeer *p, sh_pid *reply, uint32_t *index);
 struct sh_wire *sh_wire_of(sh_remote *r, uint64_t actor);
 void sh_wire_free(sh_remote *r, struct sh_wire *w);
-void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh_result *result);
+
+/* remote.c */
 void sh_remote_answer(sh_remote *r, sh_pid reply, int code, int delivery, const char *text);
+
+/* native_admin.c */
+void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh_result *result);
 
 static inline sh_pid sh_rpeer_pid(const struct sh_rpeer *p, uint64_t actor)
 {

@@ -1,7 +1,7 @@
 /* remote/remote.c - see remote.h. Routes between the runtime's outbox, the sessions of peers, and the swarm. */
 #include "remote/native.h"
 
-enum { PEERS_FIRST = 64, ROUNDS_MAX = 8 };
+enum { ROUNDS_MAX = 8 };
 
 /* --- making and freeing --- */
 
@@ -58,37 +58,13 @@ int sh_remote_new(const struct sh_remote_config *cfg, uint64_t now_us, sh_remote
     return 0;
 }
 
-static void remote_peer_free(struct sh_rpeer *p)
-{
-    sh_remote *r = p->r;
-    p->ops->free(p);
-    r->session_late.serial = 0;
-    sh_watch_fini(p);
-    sh_runtime_peer_gate_close(r->rt, p->ref.index);
-    sh_remote_hold(p, false);
-    sh_wheel_cancel(&r->wheel, &p->timer.timer);
-    sh_list_remove(&p->dirty_link);
-    sh_list_remove(&p->all_link);
-    r->peers[p->ref.index] = NULL;
-    sh_mem_free(r->mem, p, sizeof *p);
-    sh_quota_give(r->quota, sizeof *p);
-}
-
-void sh_remote_item_free(sh_remote *r, struct sh_remote_item *item)
-{
-    if (item) {
-        sh_quota_give(r->quota, item->bytes);
-        sh_mem_free(r->mem, item, item->bytes);
-    }
-}
-
 void sh_remote_free(sh_remote *r)
 {
     if (!r) {
         return;
     }
     while (!sh_list_empty(&r->peers_all)) {
-        remote_peer_free(SH_CONTAINER(r->peers_all.next, struct sh_rpeer, all_link));
+        sh_remote_peer_free(SH_CONTAINER(r->peers_all.next, struct sh_rpeer, all_link));
     }
     sh_names_fini(r);
     while (!sh_list_empty(&r->items)) {
@@ -113,122 +89,7 @@ void sh_remote_set_token(sh_remote *r, uint64_t token)
     r->token = token;
 }
 
-/* --- peers --- */
-
-struct sh_rpeer *sh_remote_peer_at(const sh_remote *r, uint32_t index, uint32_t check)
-{
-    struct sh_rpeer *p = index < r->peers_cap ? r->peers[index] : NULL;
-    return p && p->ref.check == check ? p : NULL;
-}
-
-static bool remote_peers_room(sh_remote *r, uint32_t index)
-{
-    size_t cap = r->peers_cap ? r->peers_cap : PEERS_FIRST;
-    while (cap <= index) {
-        cap *= 2;
-    }
-    if (cap == r->peers_cap) {
-        return true;
-    }
-    struct sh_rpeer **at =
-        sh_mem_resize(r->mem, r->peers, r->peers_cap * sizeof *at, cap * sizeof *at);
-    if (!at) {
-        return false;
-    }
-    memset(at + r->peers_cap, 0, (cap - r->peers_cap) * sizeof *at);
-    r->peers = at;
-    r->peers_cap = cap;
-    return true;
-}
-
-struct sh_rpeer *sh_remote_peer(sh_remote *r, struct sh_peer_ref ref)
-{
-    struct sh_rpeer *p = sh_remote_peer_at(r, ref.index, ref.check);
-    if (p) {
-        return p;
-    }
-    if (ref.index == 0 || ref.index >= SH_PEERS_TABLE_MAX || !sh_swarm_peer_id(r->swarm, ref) ||
-        !remote_peers_room(r, ref.index)) {
-        return NULL;
-    }
-    if (r->peers[ref.index]) { /* the swarm gave the entry to another peer */
-        remote_peer_free(r->peers[ref.index]);
-    }
-    if (sh_quota_take(r->quota, sizeof *p) != 0) {
-        return NULL;
-    }
-    p = sh_mem_zalloc(r->mem, sizeof *p);
-    if (!p || sh_runtime_peer_gate_open(r->rt, ref.index, ref.check, SH_SESSION_QUEUE_MAX) != 0) {
-        sh_mem_free(r->mem, p, sizeof *p);
-        sh_quota_give(r->quota, sizeof *p);
-        return NULL;
-    }
-    p->r = r;
-    p->ref = ref;
-    p->ops = &sh_native_ops;
-    p->timer.kind = SH_TIMER_PEER;
-    sh_timer_init(&p->timer.timer);
-    sh_list_init(&p->dirty_link);
-    sh_list_push_back(&r->peers_all, &p->all_link);
-    sh_watch_init(p);
-    r->peers[ref.index] = p;
-    return p;
-}
-
-void sh_remote_touch(struct sh_rpeer *p)
-{
-    if (sh_list_empty(&p->dirty_link)) {
-        sh_list_push_back(&p->r->dirty, &p->dirty_link);
-    }
-}
-
-void sh_remote_hold(struct sh_rpeer *p, bool want)
-{
-    if (p->held == want) {
-        return;
-    }
-    p->held = want;
-    if (want) {
-        sh_swarm_hold(p->r->swarm, p->ref);
-    } else {
-        sh_swarm_release(p->r->swarm, p->ref);
-    }
-}
-
-/* --- wire requests --- */
-
-struct sh_wire *sh_wire_new(sh_remote *r, struct sh_rpeer *p, sh_pid *reply, uint32_t *index)
-{
-    uint32_t generation;
-    void *object;
-    if (sh_quota_take(r->quota, sizeof(struct sh_wire)) != 0) {
-        return NULL;
-    }
-    if (sh_slab_alloc(&r->wires, index, &generation, &object) != 0) {
-        sh_quota_give(r->quota, sizeof(struct sh_wire));
-        return NULL;
-    }
-    struct sh_wire *w = object;
-    w->peer = p;
-    w->actor = sh_pid_actor(generation, SH_WIRE_EXECUTOR, *index);
-    *reply = sh_rpeer_pid(p, w->actor);
-    sh_list_init(&w->link);
-    return w;
-}
-
-struct sh_wire *sh_wire_of(sh_remote *r, uint64_t actor)
-{
-    if (sh_pid_executor(actor) != SH_WIRE_EXECUTOR) {
-        return NULL;
-    }
-    return sh_slab_get(&r->wires, sh_pid_slot(actor), sh_pid_generation(actor));
-}
-
-void sh_wire_free(sh_remote *r, struct sh_wire *w)
-{
-    sh_slab_free(&r->wires, sh_pid_slot(w->actor), sh_pid_generation(w->actor));
-    sh_quota_give(r->quota, sizeof(struct sh_wire));
-}
+/* --- the outbox --- */
 
 void sh_remote_answer(sh_remote *r, sh_pid reply, int code, int delivery, const char *text)
 {
@@ -241,61 +102,6 @@ void sh_remote_answer(sh_remote *r, sh_pid reply, int code, int delivery, const 
         (void)sh_runtime_reply(r->rt, r->token, reply, &res);
     }
 }
-
-/* --- events out --- */
-
-struct sh_remote_item *sh_remote_item_new(sh_remote *r)
-{
-    if (sh_quota_take(r->quota, sizeof(struct sh_remote_item)) != 0) {
-        return NULL;
-    }
-    struct sh_remote_item *item = sh_mem_zalloc(r->mem, sizeof *item);
-    if (!item) {
-        sh_quota_give(r->quota, sizeof *item);
-        return NULL;
-    }
-    item->bytes = sizeof *item;
-    return item;
-}
-
-bool sh_remote_emit(sh_remote *r, const struct sh_remote_event *ev)
-{
-    size_t bytes = sizeof(struct sh_remote_item) + ev->name.n + ev->value.n + ev->text.n;
-    if (sh_quota_take(r->quota, bytes) != 0) {
-        return false;
-    }
-    struct sh_remote_item *item = sh_mem_alloc(r->mem, bytes);
-    if (!item) {
-        sh_quota_give(r->quota, bytes);
-        return false;
-    }
-    item->bytes = bytes;
-    item->ev = *ev;
-    uint8_t *at = (uint8_t *)(item + 1);
-    sh_span *const spans[] = {&item->ev.name, &item->ev.value, &item->ev.text};
-    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
-        if (spans[i]->n) {
-            memcpy(at, spans[i]->p, spans[i]->n);
-            spans[i]->p = at;
-            at += spans[i]->n;
-        }
-    }
-    sh_list_push_back(&r->items, &item->link);
-    return true;
-}
-
-bool sh_remote_event(sh_remote *r, struct sh_remote_event *out)
-{
-    sh_remote_item_free(r, r->taken);
-    sh_list *link = sh_list_pop(&r->items);
-    r->taken = link ? SH_CONTAINER(link, struct sh_remote_item, link) : NULL;
-    if (r->taken) {
-        *out = r->taken->ev;
-    }
-    return r->taken != NULL;
-}
-
-/* --- the outbox --- */
 
 static void remote_stale(sh_remote *r, sh_msg *m)
 {
