@@ -1,7 +1,7 @@
-/* remote/internal.h - what the files of this layer share: the remote, its peers, wire requests, events.
+/* remote/internal.h - what the files of this layer share: the remote, its peers, their open calls, events.
  *
- * A wire request is a call of another node that waits for an answer of ours: its pid {wire id, peer} is the reply
- * address given to the runtime. Wire ids have executor number SH_WIRE_EXECUTOR, so they are neither actors nor slots. */
+ * A call of a peer (sh_call_in) waits for an answer of ours: the pid {number, peer} is the reply address given to the
+ * runtime. Such numbers have SH_CALL_IN_EXECUTOR for executor, so they are neither actors nor slots. */
 #ifndef SH_REMOTE_INTERNAL_H
 #define SH_REMOTE_INTERNAL_H
 
@@ -17,7 +17,7 @@
 #include "remote/watch.h"
 
 enum {
-    SH_WIRE_EXECUTOR = 127,
+    SH_CALL_IN_EXECUTOR = 127,
     SH_REMOTE_SCRATCH = 32768 /* frames of one session, gathered before the stream takes them */
 };
 /* pid.node of the watcher that guards registered actors: no peer has this index */
@@ -46,10 +46,10 @@ struct sh_rpeer {
     struct sh_remote_timer timer;
 };
 
-enum sh_wire_kind { SH_WIRE_ASK, SH_WIRE_DRAIN, SH_WIRE_WATCH, SH_WIRE_NODE };
+enum sh_call_in_kind { SH_CALL_IN_ASK, SH_CALL_IN_DRAIN, SH_CALL_IN_WATCH, SH_CALL_IN_NODE };
 
 /* A request of a peer. Freed when it is answered (or its session ended) and its message has come back. */
-struct sh_wire {
+struct sh_call_in {
     sh_list link;          /* the session's open ones */
     struct sh_rpeer *peer; /* NULL: the session is gone */
     uint64_t actor;        /* of its pid */
@@ -120,9 +120,9 @@ struct sh_remote {
     sh_list dirty;
     sh_wheel wheel;
 
-    sh_slab wires; /* struct sh_wire */
-    sh_slab calls; /* struct native_call, of all sessions: an ask allocates nothing */
-    struct sh_askers askers[SH_RUNTIME_EXECS_MAX + 1]; /* of each executor, and wires */
+    sh_slab calls_in; /* struct sh_call_in */
+    sh_slab calls;    /* struct native_call, of all sessions: an ask allocates nothing */
+    struct sh_askers askers[SH_RUNTIME_EXECS_MAX + 1]; /* of each executor, and calls of peers */
     sh_map_u64 sessions; /* serial -> struct sh_rpeer *: whose TELL has come back */
     struct {
         uint32_t serial; /* 0: none */
@@ -171,16 +171,16 @@ bool sh_remote_emit(sh_remote *r, const struct sh_remote_event *ev);
 struct sh_remote_item *sh_remote_item_new(sh_remote *r);
 void sh_remote_item_free(sh_remote *r, struct sh_remote_item *item);
 
-/* wires.c */
-struct sh_wire *sh_wire_new(sh_remote *r, struct sh_rpeer *p, sh_pid *reply, uint32_t *index);
-struct sh_wire *sh_wire_of(sh_remote *r, uint64_t actor);
-void sh_wire_free(sh_remote *r, struct sh_wire *w);
+/* calls_in.c */
+struct sh_call_in *sh_call_in_new(sh_remote *r, struct sh_rpeer *p, sh_pid *reply, uint32_t *index);
+struct sh_call_in *sh_call_in_of(sh_remote *r, uint64_t actor);
+void sh_call_in_free(sh_remote *r, struct sh_call_in *c);
 
 /* remote.c */
 void sh_remote_answer(sh_remote *r, sh_pid reply, int code, int delivery, const char *text);
 
 /* native_admin.c */
-void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh_result *result);
+void sh_native_node_reply(struct sh_rpeer *p, struct sh_call_in *c, const struct sh_result *result);
 
 static inline sh_pid sh_rpeer_pid(const struct sh_rpeer *p, uint64_t actor)
 {

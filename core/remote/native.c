@@ -16,13 +16,13 @@ static void native_maps_init(struct native *n)
     sh_map_bytes_init(&n->names_out, mem, seed, SH_INTERN_NAMES_MAX);
     sh_map_u64_init(&n->mine_out, mem, seed, SH_INTERN_ACTORS_MAX);
     sh_map_u64_init(&n->own, mem, seed, SH_SESSION_TARGETS_MAX);
-    sh_serial_init(&n->wire_by_call, mem, seed, SH_SESSION_CALLS_MAX);
+    sh_serial_init(&n->call_in_by_number, mem, seed, SH_SESSION_CALLS_MAX);
     sh_list_init(&n->targets_all);
     sh_list_init(&n->ready);
     sh_list_init(&n->calls_all);
     sh_list_init(&n->own_all);
     sh_list_init(&n->due);
-    sh_list_init(&n->wires);
+    sh_list_init(&n->calls_in);
     sh_list_init(&n->returned);
 }
 
@@ -94,7 +94,7 @@ static void native_op_free(struct sh_rpeer *p)
     native_names_forget(n);
     sh_map_u64_fini(&n->mine_out);
     sh_map_u64_fini(&n->own);
-    sh_serial_fini(&n->wire_by_call);
+    sh_serial_fini(&n->call_in_by_number);
     sh_map_u64_del(&r->sessions, n->serial, NULL);
     sh_quota_fini(&n->quota);
     sh_quota_give(r->quota, sizeof *n);
@@ -215,7 +215,7 @@ static void native_op_rest(struct sh_rpeer *p)
     sh_map_u64_rest(&n->targets);
     sh_serial_rest(&n->calls);
     sh_map_u64_rest(&n->own);
-    sh_serial_rest(&n->wire_by_call);
+    sh_serial_rest(&n->call_in_by_number);
 }
 
 static void native_op_unreachable(struct sh_rpeer *p, const char *text, uint64_t now_us)

@@ -134,9 +134,9 @@ struct native {
     sh_map_u64 own;
     struct native_own *last_own; /* found last; NULL: none */
     uint32_t wide;               /* of own: widened */
-    sh_list own_all, due, wires, returned;
-    uint32_t wires_open;
-    sh_serial wire_by_call;
+    sh_list own_all, due, calls_in, returned;
+    uint32_t calls_in_open;
+    sh_serial call_in_by_number;
     uint64_t last_call_in;
     struct native_name *names_in;
     uint64_t *yours_in, *mine_in;
@@ -237,11 +237,11 @@ void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 
 /* native_calls_in.c */
 const char *native_next_call(struct native *n, uint64_t call); /* NULL, or it is out of turn */
-struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint64_t target,
-                            sh_pid *reply, uint32_t *index);
-void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res);
+struct sh_call_in *native_call_in_new(struct native *n, uint8_t kind, uint64_t call,
+                                      uint64_t target, sh_pid *reply, uint32_t *index);
+void native_call_in_answer(struct native *n, struct sh_call_in *c, const struct sh_result *res);
 void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
-                  const char *text); /* to a call that is no wire */
+                  const char *text); /* to a call of which nothing is kept */
 void native_reply_frame(struct native *n, sh_msg *m);
 const char *native_get_drain(struct native *n, const struct sh_frame *f);
 void native_get_cancel(struct native *n, const struct sh_frame *f);
@@ -249,9 +249,9 @@ void native_get_cancel(struct native *n, const struct sh_frame *f);
 /* native_watch.c */
 void native_send_watch(struct native *n, struct sh_watch *w, bool renewed);
 void native_watch_reply(struct native *n, const struct native_call *c, const struct sh_frame *f);
-void native_watch_answered(struct native *n, const struct sh_wire *w,
+void native_watch_answered(struct native *n, const struct sh_call_in *c,
                            int code); /* by the runtime, to a WATCH of the peer */
-void native_watch_undo(struct native *n, const struct sh_wire *w);
+void native_watch_undo(struct native *n, const struct sh_call_in *c);
 void native_death(struct native *n, sh_msg *m);
 void native_post_death(struct native *n, sh_msg *m);
 const char *native_get_watch(struct native *n, const struct sh_frame *f);

@@ -90,29 +90,29 @@ void native_node_ask(struct native *n, struct native_own *o, const struct sh_fra
     }
     sh_pid reply;
     uint32_t index;
-    struct sh_wire *w = native_wire(n, SH_WIRE_NODE, f->call, 0, &reply, &index);
+    struct sh_call_in *c = native_call_in_new(n, SH_CALL_IN_NODE, f->call, 0, &reply, &index);
     struct sh_remote_event ev = {.kind = SH_REMOTE_NODE_CALL,
                                  .call = reply.actor,
                                  .peer = n->peer->ref,
                                  .name = name,
                                  .value = f->value};
-    if (!w || !sh_remote_emit(n->r, &ev)) {
-        if (w) {
-            sh_serial_del(&n->wire_by_call, w->call);
-            n->wires_open--;
-            sh_list_remove(&w->link);
-            sh_wire_free(n->r, w);
+    if (!c || !sh_remote_emit(n->r, &ev)) {
+        if (c) {
+            sh_serial_del(&n->call_in_by_number, c->call);
+            n->calls_in_open--;
+            sh_list_remove(&c->link);
+            sh_call_in_free(n->r, c);
         }
         native_refuse(n, o, f, name, cost, SH_E_LIMIT, "too many open calls, or no memory");
         return;
     }
-    w->cost = cost;
-    w->returned = true; /* nothing of it is in the runtime: its reply gives the window back */
+    c->cost = cost;
+    c->returned = true; /* nothing of it is in the runtime: its reply gives the window back */
     o->used++;
     n->in_bytes += cost;
 }
 
-void sh_native_node_reply(struct sh_rpeer *p, struct sh_wire *w, const struct sh_result *result)
+void sh_native_node_reply(struct sh_rpeer *p, struct sh_call_in *c, const struct sh_result *result)
 {
-    native_wire_answer(p->native, w, result);
+    native_call_in_answer(p->native, c, result);
 }

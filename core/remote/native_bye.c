@@ -47,7 +47,7 @@ const char *native_get_goodbye(struct native *n)
 
 static bool native_owes(const struct native *n)
 {
-    if (n->wires_open || n->backlog_n || n->part || !sh_list_empty(&n->peer->watches.held)) {
+    if (n->calls_in_open || n->backlog_n || n->part || !sh_list_empty(&n->peer->watches.held)) {
         return true;
     }
     SH_LIST_FOREACH(it, &n->peer->watches.watches)

@@ -1,6 +1,6 @@
 /* remote/native_calls_in.c - calls of the peer that wait for our REPLY: begun, answered, drained, cancelled.
  *
- * A call is a struct sh_wire until it is answered and its message has come back. Handlers as in native_in.c: NULL, or
+ * A call is a struct sh_call_in until it is answered and its message has come back. Handlers as in native_in.c: NULL, or
  * why the frame breaks the protocol. */
 #include "base/text.h"
 #include "remote/native.h"
@@ -16,24 +16,25 @@ const char *native_next_call(struct native *n, uint64_t call)
     return NULL;
 }
 
-struct sh_wire *native_wire(struct native *n, uint8_t kind, uint64_t call, uint64_t target,
-                            sh_pid *reply, uint32_t *index)
+struct sh_call_in *native_call_in_new(struct native *n, uint8_t kind, uint64_t call,
+                                      uint64_t target, sh_pid *reply, uint32_t *index)
 {
-    struct sh_wire *w =
-        n->wires_open < SH_SESSION_CALLS_MAX ? sh_wire_new(n->r, n->peer, reply, index) : NULL;
-    if (!w) {
+    struct sh_call_in *c = n->calls_in_open < SH_SESSION_CALLS_MAX
+                               ? sh_call_in_new(n->r, n->peer, reply, index)
+                               : NULL;
+    if (!c) {
         return NULL;
     }
-    if (sh_serial_put(&n->wire_by_call, call, reply->actor) != 0) {
-        sh_wire_free(n->r, w);
+    if (sh_serial_put(&n->call_in_by_number, call, reply->actor) != 0) {
+        sh_call_in_free(n->r, c);
         return NULL;
     }
-    w->kind = kind;
-    w->call = call;
-    w->target = target;
-    n->wires_open++;
-    sh_list_push_back(&n->wires, &w->link);
-    return w;
+    c->kind = kind;
+    c->call = call;
+    c->target = target;
+    n->calls_in_open++;
+    sh_list_push_back(&n->calls_in, &c->link);
+    return c;
 }
 
 /* --- answered --- */
@@ -50,17 +51,17 @@ void native_reply(struct native *n, uint64_t call, bool returns, int code, int d
     native_frame(n, &f);
 }
 
-void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_result *res)
+void native_call_in_answer(struct native *n, struct sh_call_in *c, const struct sh_result *res)
 {
-    bool returns = w->returned && w->cost;
-    struct native_own *o = returns ? native_own_find(n, w->target) : NULL;
+    bool returns = c->returned && c->cost;
+    struct native_own *o = returns ? native_own_find(n, c->target) : NULL;
     if (o) {
         o->used--;
-        n->in_bytes -= w->cost;
-        w->cost = 0;
+        n->in_bytes -= c->cost;
+        c->cost = 0;
     }
     struct sh_frame f = {.type = SH_FRAME_REPLY,
-                         .call = w->call,
+                         .call = c->call,
                          .flags = returns ? SH_FRAME_REPLY_RETURNS : 0u,
                          .code =
                              res->code < 0 ? (res->code < SH_E_USAGE ? SH_E_LIMIT : res->code) : 0,
@@ -78,33 +79,33 @@ void native_wire_answer(struct native *n, struct sh_wire *w, const struct sh_res
         f.value = f.type_text = sh_span_none();
     }
     native_frame(n, &f);
-    w->answered = true;
-    sh_serial_del(&n->wire_by_call, w->call);
-    n->wires_open--;
-    sh_list_remove(&w->link);
-    if (w->in_runtime) {
-        sh_list_push_back(&n->wires, &w->link); /* until its message comes back */
+    c->answered = true;
+    sh_serial_del(&n->call_in_by_number, c->call);
+    n->calls_in_open--;
+    sh_list_remove(&c->link);
+    if (c->in_runtime) {
+        sh_list_push_back(&n->calls_in, &c->link); /* until its message comes back */
     } else {
-        sh_wire_free(n->r, w);
+        sh_call_in_free(n->r, c);
     }
 }
 
 void native_reply_frame(struct native *n, sh_msg *m)
 {
-    struct sh_wire *w = sh_wire_of(n->r, m->to.actor);
-    if (w && w->peer == n->peer && !w->answered && !(m->flags & SH_MSG_MORE)) {
+    struct sh_call_in *c = sh_call_in_of(n->r, m->to.actor);
+    if (c && c->peer == n->peer && !c->answered && !(m->flags & SH_MSG_MORE)) {
         struct sh_result res = {.code = m->code,
                                 .delivery = m->why,
                                 .text = sh_msg_text(m),
                                 .type = sh_msg_type(m),
                                 .value = sh_msg_value(m)};
-        if (w->kind == SH_WIRE_WATCH) {
-            native_watch_answered(n, w, m->code);
+        if (c->kind == SH_CALL_IN_WATCH) {
+            native_watch_answered(n, c, m->code);
         }
-        if (w->kind == SH_WIRE_DRAIN) {
+        if (c->kind == SH_CALL_IN_DRAIN) {
             native_lost_flush(n); /* a drain's answer follows the losses it is about */
         }
-        native_wire_answer(n, w, &res);
+        native_call_in_answer(n, c, &res);
     }
     sh_runtime_msg_done(n->r->rt, m);
 }
@@ -126,13 +127,13 @@ const char *native_get_drain(struct native *n, const struct sh_frame *f)
     sh_pid reply;
     uint32_t index;
     struct sh_msg_parts none = {.name = sh_span_none()};
-    struct sh_wire *w = native_wire(n, SH_WIRE_DRAIN, f->call, actor, &reply, &index);
-    sh_msg *m = w ? sh_runtime_msg_new(n->r->rt, SH_MSG_DRAIN, &none) : NULL;
+    struct sh_call_in *c = native_call_in_new(n, SH_CALL_IN_DRAIN, f->call, actor, &reply, &index);
+    sh_msg *m = c ? sh_runtime_msg_new(n->r->rt, SH_MSG_DRAIN, &none) : NULL;
     if (!m) {
         struct sh_result res = {
             .code = SH_E_LIMIT, .delivery = SH_NOT_SENT, .text = sh_span_str("no memory")};
-        if (w) {
-            native_wire_answer(n, w, &res);
+        if (c) {
+            native_call_in_answer(n, c, &res);
         } else {
             native_reply(n, f->call, false, SH_E_LIMIT, SH_NOT_SENT, "too many open calls");
         }
@@ -150,14 +151,14 @@ void native_get_cancel(struct native *n, const struct sh_frame *f)
 {
     uint64_t actor;
     struct sh_msg_parts none = {.name = sh_span_none()};
-    if (!sh_serial_get(&n->wire_by_call, f->call, &actor)) {
+    if (!sh_serial_get(&n->call_in_by_number, f->call, &actor)) {
         return; /* answered already: the REPLY is on its way */
     }
-    struct sh_wire *w = sh_wire_of(n->r, actor);
+    struct sh_call_in *c = sh_call_in_of(n->r, actor);
     sh_msg *m =
-        w && w->kind == SH_WIRE_ASK ? sh_runtime_msg_new(n->r->rt, SH_MSG_CANCEL, &none) : NULL;
+        c && c->kind == SH_CALL_IN_ASK ? sh_runtime_msg_new(n->r->rt, SH_MSG_CANCEL, &none) : NULL;
     if (m) {
-        m->to = sh_remote_own(n->r, w->target);
+        m->to = sh_remote_own(n->r, c->target);
         m->from = sh_pid_none();
         m->reply = sh_rpeer_pid(n->peer, actor);
         sh_runtime_inject(n->r->rt, m);

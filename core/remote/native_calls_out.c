@@ -4,14 +4,14 @@
  * says where its call was put last: whether it is still there, and his, the call itself says. So nothing is deleted. */
 #include "remote/native.h"
 
-enum { ASKERS_START = 16, ASKERS_WIRES = SH_RUNTIME_EXECS_MAX };
+enum { ASKERS_START = 16, ASKERS_CALLS_IN = SH_RUNTIME_EXECS_MAX };
 
-/* Slots of an executor, or wires: each kind is numbered from 0 without gaps. */
+/* Slots of an executor, or calls of peers: each kind is numbered from 0 without gaps. */
 static struct sh_askers *askers_of(sh_remote *r, sh_pid reply)
 {
     uint32_t exec = sh_pid_executor(reply.actor);
-    uint32_t kind = exec == SH_WIRE_EXECUTOR ? ASKERS_WIRES : exec & 0x3fu;
-    return kind <= ASKERS_WIRES ? &r->askers[kind] : NULL;
+    uint32_t kind = exec == SH_CALL_IN_EXECUTOR ? ASKERS_CALLS_IN : exec & 0x3fu;
+    return kind <= ASKERS_CALLS_IN ? &r->askers[kind] : NULL;
 }
 
 static bool askers_note(sh_remote *r, sh_pid reply, uint32_t call)
@@ -39,7 +39,7 @@ static bool askers_note(sh_remote *r, sh_pid reply, uint32_t call)
 
 void native_askers_fini(sh_remote *r)
 {
-    for (int i = 0; i <= ASKERS_WIRES; i++) {
+    for (int i = 0; i <= ASKERS_CALLS_IN; i++) {
         sh_mem_free(r->mem, r->askers[i].call, r->askers[i].cap * sizeof *r->askers[i].call);
     }
 }

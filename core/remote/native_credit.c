@@ -74,29 +74,29 @@ void native_in_reset(struct native *n)
     while (!sh_list_empty(&n->own_all)) {
         native_own_free(n, SH_CONTAINER(n->own_all.next, struct native_own, all));
     }
-    sh_list_splice(&n->wires, &n->returned);
+    sh_list_splice(&n->calls_in, &n->returned);
     n->r->orphan_bytes += n->in_bytes; /* less what has come back already */
-    SH_LIST_FOREACH(it, &n->wires)
+    SH_LIST_FOREACH(it, &n->calls_in)
     {
-        const struct sh_wire *w = SH_CONTAINER(it, struct sh_wire, link);
-        n->r->orphan_bytes -= w->returned ? w->cost : 0u;
+        const struct sh_call_in *c = SH_CONTAINER(it, struct sh_call_in, link);
+        n->r->orphan_bytes -= c->returned ? c->cost : 0u;
     }
     while (!sh_list_empty(
-        &n->wires)) { /* their answers find nobody; those in the runtime are freed when back */
-        struct sh_wire *w = SH_CONTAINER(n->wires.next, struct sh_wire, link);
-        sh_list_remove(&w->link);
-        if (w->kind == SH_WIRE_WATCH) {
-            native_watch_undo(n, w);
+        &n->calls_in)) { /* their answers find nobody; those in the runtime are freed when back */
+        struct sh_call_in *c = SH_CONTAINER(n->calls_in.next, struct sh_call_in, link);
+        sh_list_remove(&c->link);
+        if (c->kind == SH_CALL_IN_WATCH) {
+            native_watch_undo(n, c);
         }
-        w->peer = NULL;
-        if (!w->in_runtime) {
-            sh_wire_free(n->r, w);
+        c->peer = NULL;
+        if (!c->in_runtime) {
+            sh_call_in_free(n->r, c);
         }
     }
     native_intern_in_reset(n);
-    sh_serial_fini(&n->wire_by_call);
-    sh_serial_init(&n->wire_by_call, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
-    n->wires_open = 0;
+    sh_serial_fini(&n->call_in_by_number);
+    sh_serial_init(&n->call_in_by_number, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
+    n->calls_in_open = 0;
     n->last_call_in = 0;
     n->in_bytes = n->due_bytes = 0;
     n->credit_us = UINT64_MAX;
@@ -174,15 +174,15 @@ void native_credits_all(struct native *n)
 void native_settle(struct native *n)
 {
     while (!sh_list_empty(&n->returned)) {
-        struct sh_wire *w = SH_CONTAINER(n->returned.next, struct sh_wire, link);
-        sh_list_remove(&w->link);
-        sh_list_push_back(&n->wires, &w->link);
-        w->returned = false;
-        struct native_own *o = native_own_find(n, w->target);
+        struct sh_call_in *c = SH_CONTAINER(n->returned.next, struct sh_call_in, link);
+        sh_list_remove(&c->link);
+        sh_list_push_back(&n->calls_in, &c->link);
+        c->returned = false;
+        struct native_own *o = native_own_find(n, c->target);
         if (o) {
-            native_credit_due(n, o, w->cost, true);
+            native_credit_due(n, o, c->cost, true);
         }
-        w->cost = 0;
+        c->cost = 0;
     }
 }
 
@@ -199,10 +199,10 @@ static void native_widen(struct native *n, struct native_own *o, uint32_t mailbo
     }
 }
 
-static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t mailbox)
+static void native_call_in_returned(struct native *n, struct sh_call_in *c, uint32_t mailbox)
 {
-    struct native_own *o = native_own_find(n, w->target);
-    w->in_runtime = false;
+    struct native_own *o = native_own_find(n, c->target);
+    c->in_runtime = false;
     if (o) {
         native_widen(n, o, mailbox);
     }
@@ -210,28 +210,28 @@ static void native_wire_returned(struct native *n, struct sh_wire *w, uint32_t m
         native_credit_send(
             n, o); /* asks come back by their replies: no credit is due that would tell it */
     }
-    if (!w->answered) { /* its reply may come in this pump */
-        w->returned = true;
-        sh_list_remove(&w->link);
-        sh_list_push_back(&n->returned, &w->link);
+    if (!c->answered) { /* its reply may come in this pump */
+        c->returned = true;
+        sh_list_remove(&c->link);
+        sh_list_push_back(&n->returned, &c->link);
         sh_remote_touch(n->peer);
         return;
     }
-    if (o && w->cost) {
-        native_credit_due(n, o, w->cost, true);
+    if (o && c->cost) {
+        native_credit_due(n, o, c->cost, true);
     }
-    sh_list_remove(&w->link);
-    sh_wire_free(n->r, w);
+    sh_list_remove(&c->link);
+    sh_call_in_free(n->r, c);
 }
 
-/* tag: a session's serial for a TELL; with the top bit a wire's index for an ASK (remote.c reads it). */
+/* tag: a session's serial for a TELL; with the top bit a call's index for an ASK (remote.c reads it). */
 void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret)
 {
     struct native *n = p->native;
     if (ret->tag & (1u << 31)) {
-        struct sh_wire *w = sh_slab_at(&p->r->wires, ret->tag & 0xffffffu);
-        if (w && n) {
-            native_wire_returned(n, w, ret->mailbox);
+        struct sh_call_in *c = sh_slab_at(&p->r->calls_in, ret->tag & 0xffffffu);
+        if (c && n) {
+            native_call_in_returned(n, c, ret->mailbox);
         }
         return;
     }

@@ -28,15 +28,16 @@ static void native_accept(struct native *n, struct native_own *o, const struct s
     parts.value.n = cost - SH_MESSAGE_OVERHEAD - name.n;
     sh_pid reply = sh_pid_none();
     uint32_t index = 0;
-    struct sh_wire *w = ask ? native_wire(n, SH_WIRE_ASK, f->call, o->actor, &reply, &index) : NULL;
+    struct sh_call_in *c =
+        ask ? native_call_in_new(n, SH_CALL_IN_ASK, f->call, o->actor, &reply, &index) : NULL;
     sh_msg *m =
-        !ask || w ? sh_runtime_msg_new(n->r->rt, ask ? SH_MSG_ASK : SH_MSG_TELL, &parts) : NULL;
+        !ask || c ? sh_runtime_msg_new(n->r->rt, ask ? SH_MSG_ASK : SH_MSG_TELL, &parts) : NULL;
     if (!m) {
-        if (w) {
-            sh_serial_del(&n->wire_by_call, w->call);
-            n->wires_open--;
-            sh_list_remove(&w->link);
-            sh_wire_free(n->r, w);
+        if (c) {
+            sh_serial_del(&n->call_in_by_number, c->call);
+            n->calls_in_open--;
+            sh_list_remove(&c->link);
+            sh_call_in_free(n->r, c);
         }
         native_refuse(n, o, f, name, cost, SH_E_LIMIT, "too many open calls, or no memory");
         return;
@@ -47,9 +48,9 @@ static void native_accept(struct native *n, struct native_own *o, const struct s
     m->reply = reply;
     m->tag = ask ? (1u << 31) | index : n->serial;
     m->deadline_us = ask ? now_us + (f->left_ms < most ? f->left_ms : most) * 1000 : UINT64_MAX;
-    if (w) {
-        w->cost = cost;
-        w->in_runtime = true;
+    if (c) {
+        c->cost = cost;
+        c->in_runtime = true;
     }
     o->used++;
     n->in_bytes += cost;

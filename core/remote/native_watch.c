@@ -100,18 +100,18 @@ static void native_watch_forget(struct native *n, uint64_t target, uint64_t watc
 }
 
 /* The runtime's answer to a WATCH of the peer: what it did not take is not held. */
-void native_watch_answered(struct native *n, const struct sh_wire *w, int code)
+void native_watch_answered(struct native *n, const struct sh_call_in *c, int code)
 {
     if (code != 0) {
-        native_watch_forget(n, w->target, w->watcher, w->linked);
+        native_watch_forget(n, c->target, c->watcher, c->linked);
     }
 }
 
 /* The session ended before the runtime had answered: the watch is undone, the peer sends it again. */
-void native_watch_undo(struct native *n, const struct sh_wire *w)
+void native_watch_undo(struct native *n, const struct sh_call_in *c)
 {
-    native_watch_answered(n, w, SH_E_UNREACHABLE);
-    native_inject_watch(n, SH_MSG_UNWATCH, w->target, w->watcher, w->linked, sh_pid_none());
+    native_watch_answered(n, c, SH_E_UNREACHABLE);
+    native_inject_watch(n, SH_MSG_UNWATCH, c->target, c->watcher, c->linked, sh_pid_none());
 }
 
 static void native_take_watch(struct native *n, uint64_t call, uint64_t target, uint64_t watcher,
@@ -121,19 +121,20 @@ static void native_take_watch(struct native *n, uint64_t call, uint64_t target, 
     uint32_t index;
     int err =
         link ? sh_watch_add_link(n->peer, watcher, target) : sh_held_add(n->peer, target, watcher);
-    struct sh_wire *w = err ? NULL : native_wire(n, SH_WIRE_WATCH, call, target, &reply, &index);
-    if (w) {
-        w->watcher = watcher;
-        w->linked = link;
+    struct sh_call_in *c =
+        err ? NULL : native_call_in_new(n, SH_CALL_IN_WATCH, call, target, &reply, &index);
+    if (c) {
+        c->watcher = watcher;
+        c->linked = link;
     }
-    if (w && native_inject_watch(n, SH_MSG_WATCH, target, watcher, link, reply)) {
+    if (c && native_inject_watch(n, SH_MSG_WATCH, target, watcher, link, reply)) {
         return;
     }
-    if (w) {
+    if (c) {
         struct sh_result res = {
             .code = SH_E_LIMIT, .delivery = SH_NOT_SENT, .text = sh_span_str("no memory")};
-        native_watch_answered(n, w, SH_E_LIMIT);
-        native_wire_answer(n, w, &res);
+        native_watch_answered(n, c, SH_E_LIMIT);
+        native_call_in_answer(n, c, &res);
     } else {
         if (!err) {
             native_watch_forget(n, target, watcher, link);

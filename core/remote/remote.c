@@ -25,7 +25,7 @@ static int remote_init(sh_remote *r, const struct sh_remote_config *cfg, uint64_
     sh_list_init(&r->dirty);
     sh_list_init(&r->items);
     sh_wheel_init(&r->wheel, now_us);
-    sh_slab_init(&r->wires, r->mem, sizeof(struct sh_wire), SH_CALLS_IN_MAX,
+    sh_slab_init(&r->calls_in, r->mem, sizeof(struct sh_call_in), SH_CALLS_IN_MAX,
                  (uint32_t)sh_rng_u64(cfg->rng) | 1u);
     sh_slab_init(&r->calls, r->mem, sizeof(struct native_call), SH_CALLS_OUT_MAX, 1);
     sh_map_u64_init(&r->sessions, r->mem, r->seed, SH_PEERS_TABLE_MAX);
@@ -73,8 +73,8 @@ void sh_remote_free(sh_remote *r)
     sh_remote_item_free(r, r->taken);
     sh_export_fini(&r->exports);
     sh_quota_give(r->quota,
-                  r->wires.count * sizeof(struct sh_wire)); /* those still in the runtime */
-    sh_slab_fini(&r->wires);
+                  r->calls_in.count * sizeof(struct sh_call_in)); /* those still in the runtime */
+    sh_slab_fini(&r->calls_in);
     sh_slab_fini(&r->calls);
     native_askers_fini(r);
     sh_map_u64_fini(&r->sessions);
@@ -161,22 +161,22 @@ static void remote_route(sh_remote *r, sh_msg *m, uint64_t now_us)
     }
 }
 
-/* The tag is ours: a wire's index with the top bit, or the serial of the session a TELL came by. */
 static void remote_orphan_ended(sh_remote *r, uint64_t bytes)
 {
     r->orphan_bytes -= bytes < r->orphan_bytes ? bytes : r->orphan_bytes;
 }
 
+/* The tag is ours: a call's index with the top bit, or the serial of the session a TELL came by. */
 static void remote_returned(sh_remote *r, const struct sh_returned *ret)
 {
     uint64_t found;
     if (ret->tag & (1u << 31)) {
-        struct sh_wire *w = sh_slab_at(&r->wires, ret->tag & 0xffffffu);
-        if (w && !w->peer) { /* its session is gone, now its message is too */
-            remote_orphan_ended(r, w->cost);
-            sh_wire_free(r, w);
-        } else if (w) {
-            w->peer->ops->returned(w->peer, ret);
+        struct sh_call_in *c = sh_slab_at(&r->calls_in, ret->tag & 0xffffffu);
+        if (c && !c->peer) { /* its session is gone, now its message is too */
+            remote_orphan_ended(r, c->cost);
+            sh_call_in_free(r, c);
+        } else if (c) {
+            c->peer->ops->returned(c->peer, ret);
         }
     } else if (ret->tag == r->session_late.serial && ret->tag != 0) {
         r->session_late.peer->ops->returned(r->session_late.peer, ret);
@@ -317,10 +317,10 @@ bool sh_remote_swarm_event(sh_remote *r, const struct sh_swarm_event *ev, uint64
 void sh_remote_node_reply(sh_remote *r, uint64_t call, const struct sh_result *result,
                           uint64_t now_us)
 {
-    struct sh_wire *w = sh_wire_of(r, call);
-    if (w && w->peer && w->kind == SH_WIRE_NODE) {
-        struct sh_rpeer *p = w->peer;
-        sh_native_node_reply(p, w, result);
+    struct sh_call_in *c = sh_call_in_of(r, call);
+    if (c && c->peer && c->kind == SH_CALL_IN_NODE) {
+        struct sh_rpeer *p = c->peer;
+        sh_native_node_reply(p, c, result);
         sh_remote_touch(p);
         remote_flush(r, now_us);
     }

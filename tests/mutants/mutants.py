@@ -100,8 +100,8 @@ MUTANTS = [
            "            m->why = (uint8_t)reason->kind;", "            m->why = 0;", ACTOR),
     # --- the wire between nodes ---
     Mutant("credit-dropped", "an answered ask never gives its window back", "core/remote/native_credit.c",
-           "            native_credit_due(n, o, w->cost, true);\n        }\n        w->cost = 0;",
-           "        }\n        w->cost = 0;", NATIVE),
+           "            native_credit_due(n, o, c->cost, true);\n        }\n        c->cost = 0;",
+           "        }\n        c->cost = 0;", NATIVE),
     Mutant("credit-twice", "a credit is sent again", "core/remote/native_credit.c",
            "    o->due_messages = o->due_asks = o->wider = 0;", "    o->due_asks = o->wider = 0;", NATIVE),
     Mutant("credit-late", "the last credits of a burst never leave", "core/remote/native_credit.c",

@@ -305,13 +305,13 @@ static void test_asker_is_found(void **state)
         found++;
     }
     assert_int_equal(found, 20);
-    sh_pid younger = reply, stranger = reply, wire = reply;
+    sh_pid younger = reply, stranger = reply, inbound = reply;
     younger.actor += UINT64_C(1) << 32; /* the same slot, used again */
     stranger.node = 7;
-    wire.actor = sh_pid_actor(1, SH_WIRE_EXECUTOR, sh_pid_slot(reply.actor));
+    inbound.actor = sh_pid_actor(1, SH_CALL_IN_EXECUTOR, sh_pid_slot(reply.actor));
     assert_null(native_call_of(n, younger));
     assert_null(native_call_of(n, stranger));
-    assert_null(native_call_of(n, wire));
+    assert_null(native_call_of(n, inbound));
     h_run(h, 400);
     assert_null(native_call_of(n, reply));
     h_free(h);

@@ -263,8 +263,8 @@ static void test_calls_of_all_peers(void **state)
     sh_remote_export(n->remote, a);
     uint32_t index, cursor = 0;
     void *object;
-    while (n->remote->wires.count < SH_CALLS_IN_MAX - 1) {
-        assert_non_null(sh_wire_new(n->remote, session(&p)->peer, &reply, &index));
+    while (n->remote->calls_in.count < SH_CALLS_IN_MAX - 1) {
+        assert_non_null(sh_call_in_new(n->remote, session(&p)->peer, &reply, &index));
     }
     while (n->remote->calls.count < SH_CALLS_OUT_MAX - 1) {
         assert_int_equal(sh_slab_alloc(&n->remote->calls, &index, NULL, &object), 0);
@@ -284,9 +284,9 @@ static void test_calls_of_all_peers(void **state)
     assert_int_equal(x[1]->code, SH_E_LIMIT);
     assert_int_equal(n->bad_peers, 0);
     puppet_run(&p, 500);
-    for (struct sh_wire *w; (w = sh_slab_next(&n->remote->wires, &cursor, NULL)) != NULL;) {
-        if (sh_list_empty(&w->link)) {
-            sh_wire_free(n->remote, w);
+    for (struct sh_call_in *c; (c = sh_slab_next(&n->remote->calls_in, &cursor, NULL)) != NULL;) {
+        if (sh_list_empty(&c->link)) {
+            sh_call_in_free(n->remote, c);
         }
     }
     puppet_end(&p);
