@@ -239,6 +239,8 @@ void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 const char *native_next_call(struct native *n, uint64_t call); /* NULL, or it is out of turn */
 struct sh_call_in *native_call_in_new(struct native *n, uint8_t kind, uint64_t call,
                                       uint64_t target, sh_pid *reply, uint32_t *index);
+void native_call_in_drop(struct native *n,
+                         struct sh_call_in *c); /* it could not begin; NULL: none */
 void native_call_in_answer(struct native *n, struct sh_call_in *c, const struct sh_result *res);
 void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
                   const char *text); /* to a call of which nothing is kept */

@@ -97,12 +97,7 @@ void native_node_ask(struct native *n, struct native_own *o, const struct sh_fra
                                  .name = name,
                                  .value = f->value};
     if (!c || !sh_remote_emit(n->r, &ev)) {
-        if (c) {
-            sh_serial_del(&n->call_in_by_number, c->call);
-            n->calls_in_open--;
-            sh_list_remove(&c->link);
-            sh_call_in_free(n->r, c);
-        }
+        native_call_in_drop(n, c);
         native_refuse(n, o, f, name, cost, SH_E_LIMIT, "too many open calls, or no memory");
         return;
     }

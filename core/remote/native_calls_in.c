@@ -37,6 +37,16 @@ struct sh_call_in *native_call_in_new(struct native *n, uint8_t kind, uint64_t c
     return c;
 }
 
+void native_call_in_drop(struct native *n, struct sh_call_in *c)
+{
+    if (c) {
+        sh_serial_del(&n->call_in_by_number, c->call);
+        n->calls_in_open--;
+        sh_list_remove(&c->link);
+        sh_call_in_free(n->r, c);
+    }
+}
+
 /* --- answered --- */
 
 void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,

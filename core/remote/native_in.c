@@ -33,12 +33,7 @@ static void native_accept(struct native *n, struct native_own *o, const struct s
     sh_msg *m =
         !ask || c ? sh_runtime_msg_new(n->r->rt, ask ? SH_MSG_ASK : SH_MSG_TELL, &parts) : NULL;
     if (!m) {
-        if (c) {
-            sh_serial_del(&n->call_in_by_number, c->call);
-            n->calls_in_open--;
-            sh_list_remove(&c->link);
-            sh_call_in_free(n->r, c);
-        }
+        native_call_in_drop(n, c);
         native_refuse(n, o, f, name, cost, SH_E_LIMIT, "too many open calls, or no memory");
         return;
     }
