@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -94,13 +95,16 @@ def build(targets):
 
 def fails(test):
     """How the test failed; empty: it passed."""
-    try:
-        done = subprocess.run(command(test)[0], cwd=TREE, capture_output=True, timeout=TEST_S, check=False)
-    except subprocess.TimeoutExpired:
-        return "does not end"
-    if done.returncode < 0:
-        return f"signal {-done.returncode}"
-    return "" if done.returncode == 0 else "fails"
+    with subprocess.Popen(command(test)[0], cwd=TREE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as running:
+        try:
+            code = running.wait(TEST_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)  # the simulator has workers
+            return "does not end"
+    if code < 0:
+        return f"signal {-code}"
+    return "" if code == 0 else "fails"
 
 
 def hunt(mutant):
