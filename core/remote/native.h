@@ -191,29 +191,10 @@ const char *native_get_goodbye(struct native *n);
 void native_finish(struct native *n, uint64_t now_us);
 void native_bye_late(struct native *n);
 
-/* native_write.c */
-void native_frame(struct native *n, const struct sh_frame *f);
-void native_frame_large(struct native *n, const struct sh_frame *f,
-                        sh_msg *m); /* its value lies in m, which is taken */
-void native_write_backlog(struct native *n);
-void native_scratch_flush(sh_remote *r);
-void native_backlog_drop(struct native *n);
-
-/* native_intern.c */
-#define NATIVE_NOT_INTERNED "an empty table entry"
-struct sh_frame_who native_target_who(struct native *n, struct native_target *t); /* interns it */
-struct sh_frame_who native_mine(struct native *n, uint64_t actor);
-struct sh_frame_who native_yours(struct native *n, uint64_t actor);
-struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cause, whose ever */
-void native_name(struct native *n, struct sh_frame *f, sh_span name);
-void native_names_forget(struct native *n); /* those sent lately */
-void native_intern_out_reset(struct native *n);
-const char *native_get_intern(struct native *n, const struct sh_frame *f);
-bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_t cap,
-                  uint64_t *actor); /* 0: nobody */
-bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid);
-bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *name);
-void native_intern_in_reset(struct native *n);
+/* native_out.c */
+void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
+void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
+void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
 
 /* native_targets.c */
 struct native_target *native_target_of(struct native *n, uint64_t actor, bool make);
@@ -230,10 +211,49 @@ int native_drain_loss(struct native *n, uint64_t actor); /* 0: none since the la
 const char *native_get_credit(struct native *n, const struct sh_frame *f);
 const char *native_get_lost(struct native *n, const struct sh_frame *f);
 
-/* native_out.c */
-void native_kick(struct native *n, uint64_t now_us); /* sends what has room now */
-void native_op_send(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
-void native_op_cancel(struct sh_rpeer *p, sh_msg *m, uint64_t now_us);
+/* native_in.c */
+void native_refuse(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
+                   uint32_t cost, int code, const char *text); /* a TELL or ASK */
+void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
+
+/* native_credit.c */
+struct native_own *native_own_of(struct native *n, uint64_t actor);
+struct native_own *native_own_find(struct native *n, uint64_t actor); /* NULL: none */
+void native_in_reset(struct native *n);
+void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
+void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
+void native_credits_all(struct native *n);              /* however little that is */
+void native_settle(struct native *n); /* asks that came back in this pump without a reply: credit */
+void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret);
+void native_lost_add(struct native *n, uint64_t target, sh_span name, int code, const char *text);
+void native_lost_flush(struct native *n);
+
+/* native_again.c */
+void native_again_out(struct native *n, struct native_target *t, const sh_msg *m,
+                      const struct sh_frame *f);
+bool native_message_again(struct native *n, struct native_target *t, sh_msg *m);
+void native_again_in(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
+                     sh_pid from);
+void native_row(struct native *n, const struct native_in *in, sh_span *bytes);
+
+static inline void native_again_in_drop(struct native *n)
+{
+    n->r->again_in.n = n->r->again_in.n == n ? NULL : n->r->again_in.n;
+}
+
+static inline void native_again_out_drop(struct native *n)
+{
+    n->r->again_out.n = n->r->again_out.n == n ? NULL : n->r->again_out.n;
+}
+
+/* native_calls_out.c */
+struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);
+void native_call_free(struct native *n, struct native_call *c);
+struct native_call *native_call_of(struct native *n, sh_pid reply); /* an ask's; NULL: none */
+void native_fail_calls(struct native *n, int code,
+                       const char *text); /* open calls end as unknown */
+const char *native_get_reply(struct native *n, const struct sh_frame *f);
+void native_askers_fini(sh_remote *r);
 
 /* native_calls_in.c */
 const char *native_next_call(struct native *n, uint64_t call); /* NULL, or it is out of turn */
@@ -263,53 +283,33 @@ void native_op_watch(struct sh_rpeer *p, struct sh_watch *w, uint64_t now_us);
 void native_op_unwatch(struct sh_rpeer *p, uint64_t target, uint64_t watcher, bool link,
                        uint64_t now_us);
 
-/* native_calls_out.c */
-struct native_call *native_call_new(struct native *n, uint8_t kind, sh_pid reply, uint64_t target);
-void native_call_free(struct native *n, struct native_call *c);
-struct native_call *native_call_of(struct native *n, sh_pid reply); /* an ask's; NULL: none */
-void native_fail_calls(struct native *n, int code,
-                       const char *text); /* open calls end as unknown */
-const char *native_get_reply(struct native *n, const struct sh_frame *f);
-void native_askers_fini(sh_remote *r);
-
-/* native_again.c */
-void native_again_out(struct native *n, struct native_target *t, const sh_msg *m,
-                      const struct sh_frame *f);
-bool native_message_again(struct native *n, struct native_target *t, sh_msg *m);
-void native_again_in(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
-                     sh_pid from);
-void native_row(struct native *n, const struct native_in *in, sh_span *bytes);
-
-static inline void native_again_in_drop(struct native *n)
-{
-    n->r->again_in.n = n->r->again_in.n == n ? NULL : n->r->again_in.n;
-}
-
-static inline void native_again_out_drop(struct native *n)
-{
-    n->r->again_out.n = n->r->again_out.n == n ? NULL : n->r->again_out.n;
-}
-
 /* native_admin.c */
 sh_span native_stop_value(const sh_msg *m, uint8_t *buf, size_t cap); /* of a STOP or KILL */
 void native_node_ask(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
                      uint32_t cost);
 
-/* native_in.c */
-void native_refuse(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
-                   uint32_t cost, int code, const char *text); /* a TELL or ASK */
-void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
+/* native_write.c */
+void native_frame(struct native *n, const struct sh_frame *f);
+void native_frame_large(struct native *n, const struct sh_frame *f,
+                        sh_msg *m); /* its value lies in m, which is taken */
+void native_write_backlog(struct native *n);
+void native_scratch_flush(sh_remote *r);
+void native_backlog_drop(struct native *n);
 
-/* native_credit.c */
-struct native_own *native_own_of(struct native *n, uint64_t actor);
-struct native_own *native_own_find(struct native *n, uint64_t actor); /* NULL: none */
-void native_in_reset(struct native *n);
-void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
-void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
-void native_credits_all(struct native *n);              /* however little that is */
-void native_settle(struct native *n); /* asks that came back in this pump without a reply: credit */
-void native_op_returned(struct sh_rpeer *p, const struct sh_returned *ret);
-void native_lost_add(struct native *n, uint64_t target, sh_span name, int code, const char *text);
-void native_lost_flush(struct native *n);
+/* native_intern.c */
+#define NATIVE_NOT_INTERNED "an empty table entry"
+struct sh_frame_who native_target_who(struct native *n, struct native_target *t); /* interns it */
+struct sh_frame_who native_mine(struct native *n, uint64_t actor);
+struct sh_frame_who native_yours(struct native *n, uint64_t actor);
+struct sh_frame_who native_who(struct native *n, sh_pid pid); /* a sender or cause, whose ever */
+void native_name(struct native *n, struct sh_frame *f, sh_span name);
+void native_names_forget(struct native *n); /* those sent lately */
+void native_intern_out_reset(struct native *n);
+const char *native_get_intern(struct native *n, const struct sh_frame *f);
+bool native_actor(const struct sh_frame_who *who, const uint64_t *table, uint32_t cap,
+                  uint64_t *actor); /* 0: nobody */
+bool native_pid(struct native *n, const struct sh_frame_who *who, sh_pid *pid);
+bool native_name_of(const struct native *n, const struct sh_frame *f, sh_span *name);
+void native_intern_in_reset(struct native *n);
 
 #endif
