@@ -2,9 +2,9 @@
  *
  * Shape    one struct per executor and one per runtime. x is always the executor the calling thread is
  *          inside; the only fields other threads touch are the atomics under "shared".
- * Files    executor.c turns; post.c routes; cross.c between executors; spawn.c, actor.c life; ask.c, ask_wait.c
- *          slots; cx.c, cx_calls.c what handlers do; object.c; timer.c; links.c; event.c; outside.c,
- *          outside_send.c calls from outside; runtime.c the rest of the interface. */
+ * Files    executor.c who is inside; turn.c its turn; post.c routes; cross.c between executors; spawn.c, actor.c
+ *          life; ask.c, ask_wait.c slots; cx.c, cx_calls.c what handlers do; object.c; timer.c; links.c;
+ *          event.c; outside.c, outside_send.c calls from outside; runtime.c the rest of the interface. */
 #ifndef SH_ACTOR_INTERNAL_H
 #define SH_ACTOR_INTERNAL_H
 
@@ -154,11 +154,18 @@ struct sh_runtime {
 int sh_exec_new(sh_runtime *rt, unsigned index, uint64_t now_us, sh_exec **out);
 void sh_exec_free(sh_exec *x);
 void sh_exec_drop_queues(sh_exec *x);
-void sh_exec_resume(sh_exec *x, sh_slot *s); /* its continuation is due */
-void sh_exec_wake(sh_exec *target);          /* after something was pushed to it */
+void sh_exec_wake(sh_exec *target); /* after something was pushed to it */
 void sh_exec_take_homes(sh_exec *x);
 void sh_exec_nudge(sh_exec *target, enum sh_nudge what); /* any thread */
 void sh_exec_nudge_all(sh_exec *x); /* room came back at a gate somebody waits for */
+
+static inline bool sh_exec_has_work(const sh_exec *x)
+{
+    return x->ready_head || x->resume_head || x->calls.head || x->rescan;
+}
+
+/* --- turn.c --- */
+void sh_exec_resume(sh_exec *x, sh_slot *s); /* its continuation is due */
 
 /* --- post.c --- */
 /* Puts the message on its way; no gate is asked. Takes it. */
