@@ -1,4 +1,4 @@
-/* actor/turn.c - one turn of an executor: what has come, what is due, who is ready. The one place that calls handlers. */
+/* actor/turn.c - one turn of an executor: what has come, what is due, who is ready. Only here are handlers called. */
 #include "actor/ask.h"
 
 enum { SHUFFLE_MAX = 16, STALL_US = 100000 };

@@ -1,7 +1,7 @@
 /* remote/names.h - names of actors in the DHT: registering, renewing, looking up.
  *
- * Shape    tables inside the remote; remote.h has the calls. names.c registers, names_lookup.c looks up; keys and records
- *          are those of Kameo, see names_record.h.
+ * Shape    tables inside the remote; remote.h has the calls. names.c registers, names_lookup.c looks up; keys and
+ *          records are those of Kameo, see names_record.h.
  * Rule     local names first, without the network. A holder found must itself answer for its record, which it drops
  *          as soon as the actor has ended; so nobody known dead is handed out.
  * Spec     /kameo/registry/1.0.0 */

@@ -1,7 +1,7 @@
 /* remote/native_calls_in.c - calls of the peer that wait for our REPLY: begun, answered, drained, cancelled.
  *
- * A call is a struct sh_call_in until it is answered and its message has come back. Handlers as in native_in.c: NULL, or
- * why the frame breaks the protocol. */
+ * A call is a struct sh_call_in until it is answered and its message has come back. Handlers as in native_in.c: NULL,
+ * or why the frame breaks the protocol. */
 #include "base/text.h"
 #include "remote/native.h"
 

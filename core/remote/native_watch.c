@@ -1,7 +1,7 @@
 /* remote/native_watch.c - watches and deaths on the wire: WATCH, UNWATCH and DEATH, ours and the peer's.
  *
- * What is watched is kept in watch.c, which outlives sessions. Handlers as in native_in.c: NULL, or why the frame breaks
- * the protocol. */
+ * What is watched is kept in watch.c, which outlives sessions. Handlers as in native_in.c: NULL, or why the frame
+ * breaks the protocol. */
 #include "base/text.h"
 #include "remote/native.h"
 

@@ -1,5 +1,5 @@
-/* remote/peers.c - peers that a pid of ours may name: made when first needed, found by their place in the swarm's table,
- * held while something is open with them. */
+/* remote/peers.c - peers that a pid of ours may name: made when first needed, found by their place in the table of the
+ * swarm, held while something is open with them. */
 #include "remote/internal.h"
 
 enum { PEERS_FIRST = 64 };

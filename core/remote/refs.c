@@ -1,4 +1,4 @@
-/* remote/refs.c - pids in portable form and back: u64 LE actor, then the peer id's bytes. A ref given out by hand exports. */
+/* remote/refs.c - pids in portable form and back: u64 LE actor, then the peer id's bytes; a ref given out by hand. */
 #include "base/mp.h"
 #include "remote/internal.h"
 
