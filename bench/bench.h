@@ -37,11 +37,13 @@ _Noreturn static inline void bench_die(const char *what)
     exit(1);
 }
 
-/* Onto the index-th processor that this process may use; with one only, nothing changes. */
+/* This thread onto the index-th processor that the process might use at first; with one only, nothing changes. Threads
+ * that it makes stay there, until they call this themselves. */
 static inline void bench_pin(int index)
 {
-    cpu_set_t allowed, one;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+    static cpu_set_t allowed;
+    cpu_set_t one;
+    if (CPU_COUNT(&allowed) == 0 && sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
         return;
     }
     index %= CPU_COUNT(&allowed);

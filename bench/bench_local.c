@@ -336,9 +336,11 @@ int main(int argc, char **argv)
     outside = strcmp(argv[1], "outside") == 0;
     shoal_node_config_init(&cfg, sizeof cfg);
     cfg.threads = strcmp(argv[1], "cross") == 0;
+    bench_pin(cfg.threads ? 1 : 0); /* the node's thread stays there */
     if (shoal_node_new(&cfg, &node) < 0) {
         bench_die(shoal_last_error(NULL));
     }
+    bench_pin(0);
     if (many) {
         many_make(node, strtoull(argv[2], NULL, 10));
     }

@@ -208,6 +208,7 @@ static struct msg *next_of(struct msg *m)
 static void *cross_serve(void *ud)
 {
     (void)ud;
+    bench_pin(1);
     while (far.n < atomic_load_explicit(&expected, memory_order_relaxed)) {
         struct msg *taken = atomic_exchange_explicit(&there, NULL, memory_order_acquire);
         struct msg *turned = NULL, *last = taken;
@@ -264,6 +265,7 @@ static double cross(uint64_t count)
 {
     double took = 0;
     handler *volatile handle = count_one;
+    bench_pin(0);
     far.handle = handle;
     struct msg *all = malloc(UNDER_WAY * sizeof *all);
     for (int i = 0; all && i < UNDER_WAY; i++) {
