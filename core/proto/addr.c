@@ -81,6 +81,12 @@ static bool addr_text_ok(sh_span s, bool slash_too)
     return s.n > 0 && sh_utf8_valid(s);
 }
 
+/* Of a socket: absolute, and no folder, whose slash at the end readers of text cut off. */
+static bool addr_path_ok(sh_span s)
+{
+    return addr_text_ok(s, true) && s.p[0] == '/' && s.p[s.n - 1] != '/';
+}
+
 static bool addr_multihash_ok(sh_span s)
 {
     sh_reader r = sh_reader_of(s);
@@ -102,8 +108,7 @@ static bool addr_value_ok(const struct addr_part *part)
     case ADDR_ONION: return sh_load_u16be(part->value.p + part->value.n - 2) != 0;
     case ADDR_BYTE: return part->value.p[0] <= 128;
     case ADDR_NAME: return addr_text_ok(part->value, false);
-    case ADDR_PATH:
-        return addr_text_ok(part->value, true) && part->value.p[0] == '/' && part->value.n > 1;
+    case ADDR_PATH: return addr_path_ok(part->value);
     case ADDR_ESCAPED: return part->value.n > 0;
     case ADDR_PEER: return sh_peer_id_from_bytes(&id, part->value) == 0;
     case ADDR_HASH: return addr_multihash_ok(part->value);

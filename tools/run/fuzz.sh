@@ -43,5 +43,12 @@ for target; do
     fi
     printf '%-24s %12s %10s %8s %8s  %s\n' "$name" "${runs:--}" "${speed:--}" "${edges:--}" "$crashes" "$result"
 done
+for target; do
+    work=build/fuzz/run/${target#fuzz_}
+    if [ "$(cat "$work/status")" != 0 ]; then
+        say "the end of $work/log (its input: Base64)"
+        tail -n 40 "$work/log" | cut -c 1-2000
+    fi
+done
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

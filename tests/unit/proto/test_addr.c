@@ -130,6 +130,8 @@ static const char *const REFUSED_TEXTS[] = {
     "/http-path/%2",
     "/http-path/%zz",
     "/unix",
+    "/unix/",
+    "/unix/tmp/a/",
     "/ipcidr/129",
 };
 
@@ -147,7 +149,9 @@ static const char *const REFUSED_BYTES[] = {"",
                                             "a503020000",
                                             "047f000001060fa1a5",
                                             "8080808080808080808001",
-                                            "9003042f616263060fa1"}; /* a path, and more */
+                                            "9003042f616263060fa1", /* a path, and more */
+                                            "9003012f",
+                                            "9003042f2d782f"}; /* a path that ends in a slash */
 
 static void test_refused(void **state)
 {
