@@ -46,6 +46,14 @@ void sh_timer_init(sh_timer *t)
     t->where = WHERE_NONE;
 }
 
+static void wheel_vacate(sh_wheel *w, uint32_t level, uint32_t slot)
+{
+    w->occupied[level] &= ~(UINT64_C(1) << slot);
+    if (!w->occupied[level]) {
+        w->levels &= ~(1u << level);
+    }
+}
+
 /* Puts a timer that is in no list where it belongs; past ones go to `passed`. */
 static void wheel_place(sh_wheel *w, sh_timer *t, sh_list *passed)
 {
@@ -59,6 +67,7 @@ static void wheel_place(sh_wheel *w, sh_timer *t, sh_list *passed)
     uint32_t slot = (uint32_t)(tick >> (level * WHEEL_DIGIT_BITS)) & (SH_WHEEL_SLOTS - 1);
     t->where = level * SH_WHEEL_SLOTS + slot;
     w->occupied[level] |= UINT64_C(1) << slot;
+    w->levels |= 1u << level;
     sh_list_push_back(&w->slots[level][slot], &t->link);
 }
 
@@ -85,7 +94,7 @@ void sh_wheel_cancel(sh_wheel *w, sh_timer *t)
         uint32_t level = t->where / SH_WHEEL_SLOTS;
         uint32_t slot = t->where % SH_WHEEL_SLOTS;
         if (sh_list_empty(&w->slots[level][slot])) {
-            w->occupied[level] &= ~(UINT64_C(1) << slot);
+            wheel_vacate(w, level, slot);
         }
     }
     t->where = WHERE_NONE;
@@ -96,17 +105,14 @@ void sh_wheel_cancel(sh_wheel *w, sh_timer *t)
 /* The earliest occupied slot: its level and first tick; false if all are empty. */
 static bool wheel_first(const sh_wheel *w, uint32_t *level, uint64_t *tick)
 {
-    for (uint32_t l = 0; l < SH_WHEEL_LEVELS; l++) {
-        if (!w->occupied[l]) {
-            continue;
-        }
-        uint32_t shift = l * WHEEL_DIGIT_BITS;
-        uint64_t above = w->tick >> shift >> WHEEL_DIGIT_BITS << WHEEL_DIGIT_BITS;
-        *level = l;
-        *tick = (above | bit_low(w->occupied[l])) << shift;
-        return true;
+    if (!w->levels) {
+        return false;
     }
-    return false;
+    *level = bit_low(w->levels);
+    uint32_t shift = *level * WHEEL_DIGIT_BITS;
+    uint64_t above = w->tick >> shift >> WHEEL_DIGIT_BITS << WHEEL_DIGIT_BITS;
+    *tick = (above | bit_low(w->occupied[*level])) << shift;
+    return true;
 }
 
 /* Makes `tick` the present: its slot's timers become due or move to lower levels. */
@@ -116,7 +122,7 @@ static void wheel_enter(sh_wheel *w, uint32_t level, uint64_t tick)
     sh_list moved;
     sh_list_init(&moved);
     sh_list_splice(&moved, &w->slots[level][slot]);
-    w->occupied[level] &= ~(UINT64_C(1) << slot);
+    wheel_vacate(w, level, slot);
     w->tick = tick;
     for (sh_list *link = sh_list_pop(&moved); link; link = sh_list_pop(&moved)) {
         wheel_place(w, SH_CONTAINER(link, sh_timer, link), &w->due);

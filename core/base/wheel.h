@@ -26,6 +26,7 @@ typedef struct sh_timer {
 typedef struct sh_wheel {
     uint64_t tick;                      /* all timers in slots are later than this */
     uint64_t occupied[SH_WHEEL_LEVELS]; /* bit per slot */
+    uint32_t levels;                    /* bit per level that has one */
     sh_list slots[SH_WHEEL_LEVELS][SH_WHEEL_SLOTS];
     sh_list late;   /* armed for the past: due at the next advance */
     sh_list due;    /* to be popped */
