@@ -28,7 +28,7 @@ enum {
     SH_IO_BACKLOG_MAX = 2048, /* ... or so many, as long as they are brief: */
     SH_IO_BACKLOG_US = 100,   /* what was read is handled while it is in the cache */
     SH_IO_FEW = 4,            /* handlers of one slice: what they wrote leaves at once */
-    SH_IO_LOOK_US = 50,       /* while one socket is busy the others are looked at so often */
+    SH_IO_LOOK_US = 100,      /* while one socket is busy the others are looked at so often */
     SH_IO_BRIEF_SPINS = 2,    /* slept at most so many spin_us: the next spin is so many */
     SH_IO_CROWDED_SPINS = 2,  /* a yield of more spin_us than this: the core is wanted */
     SH_IO_CROWDED_US = 10000, /* so long nobody spins then */
@@ -95,9 +95,11 @@ struct sh_io {
     int spare_fd;               /* given up to accept and refuse at EMFILE; -1: none */
     uint32_t input;             /* things read, accepted, connected since it was last set to 0 */
     uint64_t traffic_us;        /* when the loop last saw input or work */
+    uint64_t slice_us;          /* when its last slice ended, or began if it did nothing */
     bool brief[2];              /* by executor: its last sleep was a short one; its driver's */
     uint64_t look_us;           /* when all descriptors were last looked at */
     bool fresh;                 /* input was read while spinning */
+    uint64_t fresh_us;          /* just before that: the next slice's time; 0: it reads the clock */
     struct sh_tcp *hot;         /* read from last: tried first while spinning; NULL: none */
     sh_list tcps;
     uint32_t lingering; /* of tcps: how many are in SH_TCP_LINGER */

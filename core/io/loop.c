@@ -56,7 +56,8 @@ void sh_io_actions(struct sh_io *io, uint64_t now_us)
  * Returns the time. */
 static uint64_t io_look(struct sh_io *io, bool look)
 {
-    uint64_t now_us = io->calls.now_us();
+    uint64_t now_us = io->fresh_us > 0 ? io->fresh_us : io->calls.now_us();
+    io->fresh_us = 0;
     bool late = now_us - io->look_us >= SH_IO_LOOK_US;
     if (!io->fresh) {
         io->input = 0;
@@ -111,8 +112,10 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
     sent = sh_tcp_flush(io, now_us) || sent;
     out->handled = handled;
     out->more = out->more || io->handles_changed || sh_node_deadline(io->node) <= now_us;
+    io->slice_us = now_us;
     if (io->input > 0 || handled > 0 || sent) {
-        io->traffic_us = io->calls.now_us(); /* behind the write: who answers begins now */
+        io->slice_us = io->calls.now_us();
+        io->traffic_us = io->slice_us; /* behind the write: who answers begins now */
     }
     io->input = 0;
 }
@@ -156,6 +159,7 @@ static bool io_try_hot(struct sh_io *io, uint64_t now_us)
     sh_node_set_token(io->node, token);
     bool got = sh_tcp_read_hot(io, now_us);
     io->fresh = io->fresh || got;
+    io->fresh_us = got ? now_us : 0;
     sh_exec_leave(io->loop, token);
     return got;
 }
@@ -178,7 +182,8 @@ static uint64_t io_spin_us(const struct sh_io *io, unsigned exec)
     return (uint64_t)io->spin_us * (io->brief[exec] ? SH_IO_BRIEF_SPINS : 1);
 }
 
-/* Looks and yields; true: there is something to do. *now_us: when it gave up. */
+/* Yields and looks; true: there is something to do. *now_us: when it gave up. No look at the hot socket before the first
+ * yield: the slice left nothing there, and who is to answer may want this core. */
 static bool io_spin(struct sh_io *io, struct sh_exec *x, struct pollfd *p, uint64_t until_us,
                     uint64_t *now_us)
 {
@@ -187,7 +192,7 @@ static bool io_spin(struct sh_io *io, struct sh_exec *x, struct pollfd *p, uint6
                          *now_us >= atomic_load_explicit(&io->crowded_us, memory_order_relaxed);
          i++) {
         bool look = !loop || i % SH_IO_SPIN_LOOKS == SH_IO_SPIN_LOOKS - 1;
-        if (!sh_exec_asleep(x) || (loop && io_try_hot(io, *now_us)) ||
+        if (!sh_exec_asleep(x) || (loop && i > 0 && io_try_hot(io, *now_us)) ||
             (look && io->calls.poll(p, 1, 0) != 0)) {
             return true;
         }

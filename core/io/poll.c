@@ -9,12 +9,13 @@ static int io_poll_fd(const struct sh_io *io)
     return io->threaded ? io->host_fd : uv_backend_fd(&io->uv);
 }
 
-/* One slice of what sh_io_poll serves: the loop if inline, else the host executor. Inside. */
-static void io_host_slice(struct sh_io *io, bool look, struct sh_node_work *out)
+/* One slice of what sh_io_poll serves: the loop if inline, else the host executor. Inside. Returns when it ended, or
+ * began if it did nothing: a clock read costs as much as a small handler. */
+static uint64_t io_host_slice(struct sh_io *io, bool look, struct sh_node_work *out)
 {
     if (!io->threaded) {
         sh_io_slice(io, look, out);
-        return;
+        return io->slice_us;
     }
     struct sh_turn turn;
     uint64_t now_us = io->calls.now_us();
@@ -27,7 +28,9 @@ static void io_host_slice(struct sh_io *io, bool look, struct sh_node_work *out)
                                  turn.left > 0 || sh_exec_deadline(io->host) <= now_us};
     if (turn.handled > 0) {
         io->host_traffic_us = io->calls.now_us();
+        return io->host_traffic_us;
     }
+    return now_us;
 }
 
 static uint64_t io_host_deadline(struct sh_io *io, uint64_t now_us)
@@ -76,9 +79,8 @@ static bool io_round(struct sh_io *io, struct io_round *r, uint64_t token)
 {
     struct sh_node_work work;
     io_host_enter(io, token);
-    io_host_slice(io, r->look, &work);
+    uint64_t now_us = io_host_slice(io, r->look, &work);
     r->look = true;
-    uint64_t now_us = io->calls.now_us();
     r->handled += work.handled;
     r->left = work.left;
     bool woken = atomic_exchange_explicit(&io->woken, 0, memory_order_acquire) != 0;

@@ -13,7 +13,7 @@ static void *thread_main(void *ud)
         (void)sh_io_enter(io, token);
         sh_io_slice(io, look, &work);
         bool sleep = !work.more && sh_io_may_sleep(io);
-        uint64_t now_us = sleep ? io->calls.now_us() : 0;
+        uint64_t now_us = io->slice_us;
         uint64_t deadline_us = sleep ? sh_io_deadline(io, now_us) : 0;
         uint64_t traffic_us = io->traffic_us;
         sh_exec_leave(io->loop, token);
