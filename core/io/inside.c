@@ -1,7 +1,36 @@
-/* io/inside.c - what is done at once inside the loop, by any thread: listen, addresses, spawn. */
+/* io/inside.c - any thread enters the loop, and what is done there at once: listen, addresses, spawn. */
 #include "io/internal.h"
 
 #include <string.h>
+
+bool sh_io_enter(struct sh_io *io, uint64_t token)
+{
+    if (sh_exec_inside(io->loop, token)) {
+        return false;
+    }
+    if (sh_exec_enter(io->loop, token)) {
+        sh_node_set_token(io->node, token);
+        return true;
+    }
+    atomic_fetch_add_explicit(&io->waiters, 1, memory_order_relaxed);
+    for (unsigned tries = 0; !sh_exec_enter(io->loop, token); tries++) {
+        if (tries < 1000) {
+            io->calls.yield();
+        } else { /* a long handler is running there */
+            (void)io->calls.poll(NULL, 0, 1);
+        }
+    }
+    atomic_fetch_sub_explicit(&io->waiters, 1, memory_order_relaxed);
+    sh_node_set_token(io->node, token);
+    return true;
+}
+
+void sh_io_let_pass(struct sh_io *io)
+{
+    for (int i = 0; i < 100 && atomic_load_explicit(&io->waiters, memory_order_relaxed) > 0; i++) {
+        io->calls.yield();
+    }
+}
 
 int sh_io_inside(sh_io *io, void (*fn)(void *ud, sh_node *node, uint64_t now_us), void *ud)
 {

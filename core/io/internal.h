@@ -130,28 +130,32 @@ struct sh_io {
 void sh_io_signal(struct sh_io *io,
                   int fd); /* [any] makes an eventfd readable; safe in a signal handler */
 void sh_io_unsignal(struct sh_io *io, int fd);
+void sh_io_changed(struct sh_io *io); /* a uv handle was started, stopped or closed */
 int sh_io_why(char *why, const char *text,
               int rc); /* text into why[SH_IO_WHY_MAX], if wanted; rc */
 
 /* poll.c: leaves the executor that sh_io_poll serves so that sh_io_fd tells all but timers. Inside it. */
 void sh_io_rest(struct sh_io *io, bool more);
-int sh_io_until_ms(uint64_t deadline_us,
-                   uint64_t now_us); /* for poll(2): rounded up; -1: for ever */
 
-/* loop.c */
-void sh_io_changed(struct sh_io *io); /* a uv handle was started, stopped or closed */
+/* slice.c */
 /* Input, turns, actions, writes; bounded. more: do not sleep. look: all descriptors, however lately that was. */
 void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out);
+void sh_io_actions(struct sh_io *io, uint64_t now_us);
+
+/* sleep.c */
 uint64_t sh_io_deadline(struct sh_io *io,
                         uint64_t now_us); /* of node, listeners, lingering, names */
-bool sh_io_may_sleep(struct sh_io *io);   /* nothing is left and wakes come from now on */
-void sh_io_actions(struct sh_io *io, uint64_t now_us);
-/* [any] Enters the loop however long it takes; false: was inside already. */
-bool sh_io_enter(struct sh_io *io, uint64_t token);
-void sh_io_let_pass(struct sh_io *io); /* [any] not inside: gives threads that wait their chance */
+int sh_io_until_ms(uint64_t deadline_us,
+                   uint64_t now_us);    /* for poll(2): rounded up; -1: for ever */
+bool sh_io_may_sleep(struct sh_io *io); /* nothing is left and wakes come from now on */
 /* [any] Blocks on x's descriptor until it is readable or the deadline; spins first after traffic. sh_exec_sleep was true. */
 void sh_io_block(struct sh_io *io, struct sh_exec *x, uint64_t traffic_us, uint64_t deadline_us,
                  uint64_t now_us);
+
+/* inside.c */
+/* [any] Enters the loop however long it takes; false: was inside already. */
+bool sh_io_enter(struct sh_io *io, uint64_t token);
+void sh_io_let_pass(struct sh_io *io); /* [any] not inside: gives threads that wait their chance */
 
 /* listen.c */
 void sh_tcp_listen(struct sh_io *io, uint64_t listener, const struct sh_endpoint *ep,

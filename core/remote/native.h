@@ -215,11 +215,12 @@ const char *native_get_lost(struct native *n, const struct sh_frame *f);
 void native_refuse(struct native *n, struct native_own *o, const struct sh_frame *f, sh_span name,
                    uint32_t cost, int code, const char *text); /* a TELL or ASK */
 void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t now_us);
+void native_in_reset(struct native *n); /* the session ended: what it sent us */
 
 /* native_credit.c */
 struct native_own *native_own_of(struct native *n, uint64_t actor);
 struct native_own *native_own_find(struct native *n, uint64_t actor); /* NULL: none */
-void native_in_reset(struct native *n);
+void native_own_reset(struct native *n);
 void native_credit_due(struct native *n, struct native_own *o, uint32_t cost, bool ask);
 void native_credits(struct native *n, uint64_t now_us); /* sends what is due */
 void native_credits_all(struct native *n);              /* however little that is */
@@ -261,6 +262,8 @@ struct sh_call_in *native_call_in_new(struct native *n, uint8_t kind, uint64_t c
                                       uint64_t target, sh_pid *reply, uint32_t *index);
 void native_call_in_drop(struct native *n,
                          struct sh_call_in *c); /* it could not begin; NULL: none */
+/* The session ended: their answers find nobody; those in the runtime are freed when back. */
+void native_calls_in_reset(struct native *n);
 void native_call_in_answer(struct native *n, struct sh_call_in *c, const struct sh_result *res);
 void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,
                   const char *text); /* to a call of which nothing is kept */

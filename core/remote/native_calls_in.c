@@ -47,6 +47,32 @@ void native_call_in_drop(struct native *n, struct sh_call_in *c)
     }
 }
 
+void native_calls_in_reset(struct native *n)
+{
+    sh_list_splice(&n->calls_in, &n->returned);
+    n->r->orphan_bytes += n->in_bytes; /* less what has come back already */
+    SH_LIST_FOREACH(it, &n->calls_in)
+    {
+        const struct sh_call_in *c = SH_CONTAINER(it, struct sh_call_in, link);
+        n->r->orphan_bytes -= c->returned ? c->cost : 0u;
+    }
+    while (!sh_list_empty(&n->calls_in)) {
+        struct sh_call_in *c = SH_CONTAINER(n->calls_in.next, struct sh_call_in, link);
+        sh_list_remove(&c->link);
+        if (c->kind == SH_CALL_IN_WATCH) {
+            native_watch_undo(n, c);
+        }
+        c->peer = NULL;
+        if (!c->in_runtime) {
+            sh_call_in_free(n->r, c);
+        }
+    }
+    sh_serial_fini(&n->call_in_by_number);
+    sh_serial_init(&n->call_in_by_number, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
+    n->calls_in_open = 0;
+    n->last_call_in = 0;
+}
+
 /* --- answered --- */
 
 void native_reply(struct native *n, uint64_t call, bool returns, int code, int delivery,

@@ -68,37 +68,12 @@ struct native_own *native_own_of(struct native *n, uint64_t actor)
     return o;
 }
 
-void native_in_reset(struct native *n)
+void native_own_reset(struct native *n)
 {
-    native_again_in_drop(n);
     while (!sh_list_empty(&n->own_all)) {
         native_own_free(n, SH_CONTAINER(n->own_all.next, struct native_own, all));
     }
-    sh_list_splice(&n->calls_in, &n->returned);
-    n->r->orphan_bytes += n->in_bytes; /* less what has come back already */
-    SH_LIST_FOREACH(it, &n->calls_in)
-    {
-        const struct sh_call_in *c = SH_CONTAINER(it, struct sh_call_in, link);
-        n->r->orphan_bytes -= c->returned ? c->cost : 0u;
-    }
-    while (!sh_list_empty(
-        &n->calls_in)) { /* their answers find nobody; those in the runtime are freed when back */
-        struct sh_call_in *c = SH_CONTAINER(n->calls_in.next, struct sh_call_in, link);
-        sh_list_remove(&c->link);
-        if (c->kind == SH_CALL_IN_WATCH) {
-            native_watch_undo(n, c);
-        }
-        c->peer = NULL;
-        if (!c->in_runtime) {
-            sh_call_in_free(n->r, c);
-        }
-    }
-    native_intern_in_reset(n);
-    sh_serial_fini(&n->call_in_by_number);
-    sh_serial_init(&n->call_in_by_number, n->r->mem, n->r->seed, SH_SESSION_CALLS_MAX);
-    n->calls_in_open = 0;
-    n->last_call_in = 0;
-    n->in_bytes = n->due_bytes = 0;
+    n->due_bytes = 0;
     n->credit_us = UINT64_MAX;
     n->r->lost.owner = n->r->lost.owner == n ? NULL : n->r->lost.owner;
 }

@@ -151,3 +151,12 @@ void native_data(struct native *n, struct native_in *in, sh_span bytes, uint64_t
     }
     sh_stream_consumed(stream, given);
 }
+
+void native_in_reset(struct native *n)
+{
+    native_again_in_drop(n);
+    native_own_reset(n);
+    native_calls_in_reset(n);
+    native_intern_in_reset(n);
+    n->in_bytes = 0;
+}

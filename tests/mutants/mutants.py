@@ -157,7 +157,7 @@ MUTANTS = [
            "    io->hot = io->hot == t ? NULL : io->hot;\n", "", ("test_io_hot", "test_io_tcp")),
     Mutant("room-no-end", "room does not end a poll", "core/io/poll.c",
            "    if (over || woken || room) {", "    (void)room;\n    if (over || woken) {", ("test_io_hot",)),
-    Mutant("sleep-unseen", "what comes just before a sleep does not end it", "core/io/loop.c",
+    Mutant("sleep-unseen", "what comes just before a sleep does not end it", "core/io/sleep.c",
            "    atomic_store_explicit(blocked, 1, memory_order_seq_cst);", "    atomic_store_explicit(blocked, 0, memory_order_seq_cst);",
            ("test_io_hot", "test_io_poll")),
     Mutant("fd-late", "a descriptor asked for late does not tell what there is", "core/io/poll.c",
