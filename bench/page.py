@@ -1,6 +1,7 @@
 """bench/page.py - docs/performance.md's table out of a run's result; `./run bench --peers --page`.
 
-GOALS: what each row has to reach: ("ratio", most) against the floor, ("least", ratio) for rates, or ("most" / "rate", value).
+GOALS: what each row has to reach: ("ratio", most) against the floor, ("least", ratio) for rates, or ("most" / "rate", value). PEER_GOALS: how
+many times better than a peer.
 """
 import os
 import platform
@@ -16,6 +17,9 @@ GOALS = {
     "remote_tell_64k": ("least", 0.8), "remote_tell_lua": ("rate", 3), "remote_tell_python": ("rate", 2),
     "connect": ("ratio", 1.5), "lookup_50_trips": ("most", 3), "idle_connection_bytes": ("most", 4096), "idle_dialled_bytes": ("most", 4096),
 }
+
+PEER_GOALS = {("remote_ask_64", "Kameo"): 8, ("asks_in_flight", "Kameo"): 100, ("remote_tell_64", "Kameo"): 200, ("lookup", "Kameo"): 5,
+              ("python_ask", "Pykka"): 5}
 
 
 def number(value):
@@ -43,6 +47,9 @@ def peers_text(row):
     for name, p in sorted(row["peers"].items(), key=lambda item: item[1]["times"] or 0):
         if p["times"]:
             word = f"{p['times']:.3g} x" if p["times"] >= 1 else f"{p['times']:.2g} x, **it is faster**"
+            bound = PEER_GOALS.get((row["name"], name))
+            if bound:
+                word += f"; at least {bound} x: " + ("yes" if p["times"] >= bound else "**no**")
             cells.append(f"{name} {number(p['value'])} ({word})")
     return ", ".join(cells)
 

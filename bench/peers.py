@@ -41,6 +41,9 @@ PEERS = {
     "remote_ask_64": [
         ("rust-libp2p stream", rust("stream_ask64"), 10_000), ("ZeroMQ CURVE", zmq("ask64"), 10_000),
         ("Kameo", rust("kameo_remote_ask64"), 2_000)],
+    "remote_ask_64_2": [
+        ("rust-libp2p stream", rust("stream_ask64"), 10_000), ("ZeroMQ CURVE", zmq("ask64"), 10_000),
+        ("Kameo", rust("kameo_remote_ask64"), 2_000)],
     "asks_in_flight": [("Kameo", rust("kameo_in_flight"), 5_000)],
     "remote_tell_64": [
         ("ZeroMQ CURVE", zmq("tell64"), 1_000_000), ("rust-libp2p stream", rust("stream_tell64"), 300_000),

@@ -94,9 +94,18 @@ bool sh_exec_enter(sh_exec *x, uint64_t token)
     SH_ASSERT(token != 0);
     uint64_t nobody = 0;
     /* Acquire pairs with the release of sh_exec_leave: we see all that the last one inside did. */
-    return atomic_load_explicit(&x->inside, memory_order_relaxed) == 0 &&
-           atomic_compare_exchange_strong_explicit(&x->inside, &nobody, token, memory_order_acquire,
-                                                   memory_order_relaxed);
+    bool in = atomic_load_explicit(&x->inside, memory_order_relaxed) == 0 &&
+              atomic_compare_exchange_strong_explicit(&x->inside, &nobody, token,
+                                                      memory_order_acquire, memory_order_relaxed);
+    if (in) {
+        x->entries++;
+    }
+    return in;
+}
+
+uint64_t sh_exec_entries(const sh_exec *x)
+{
+    return x->entries;
 }
 
 void sh_exec_leave(sh_exec *x, uint64_t token)

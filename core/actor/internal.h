@@ -80,7 +80,8 @@ struct sh_exec {
     void *raw; /* what was allocated */
     unsigned index;
     bool turning;
-    bool rescan; /* room came back in this executor */
+    bool rescan;      /* room came back in this executor */
+    uint64_t entries; /* how often somebody came in */
     uint64_t now_us;
     sh_msg_pool pool;
     sh_slab actors;

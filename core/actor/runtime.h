@@ -70,6 +70,8 @@ void *sh_runtime_user(const sh_runtime *rt);
  * already. */
 bool sh_exec_enter(sh_exec *x, uint64_t token);
 void sh_exec_leave(sh_exec *x, uint64_t token);
+/* [exec] How often somebody came in: if it is one more than when you left, it is you. */
+uint64_t sh_exec_entries(const sh_exec *x);
 /* For who entered to do something by the way: pushes, leaves, and wakes its driver, whose next deadline may be new. */
 void sh_exec_hand_back(sh_exec *x, uint64_t token);
 bool sh_exec_asleep(const sh_exec *x); /* [any] since sh_exec_sleep nobody gave it anything */

@@ -95,6 +95,7 @@ struct sh_io {
     int spare_fd;               /* given up to accept and refuse at EMFILE; -1: none */
     uint32_t input;             /* things read, accepted, connected since it was last set to 0 */
     uint64_t traffic_us;        /* when the loop last saw input or work */
+    uint64_t quiet_entry;       /* the entry whose slice left nothing to do, or UINT64_MAX */
     uint64_t slice_us;          /* when its last slice ended, or began if it did nothing */
     bool brief[2];              /* by executor: its last sleep was a short one; its driver's */
     uint64_t look_us;           /* when all descriptors were last looked at */

@@ -33,6 +33,13 @@ static uint64_t io_host_slice(struct sh_io *io, bool look, struct sh_node_work *
     return now_us;
 }
 
+/* Nobody came in since a slice that left nothing, and no input was read: another slice would find at most a timer. */
+static bool io_idle(struct sh_io *io)
+{
+    return !io->threaded && !io->fresh && sh_exec_entries(io->loop) == io->quiet_entry + 1 &&
+           sh_io_may_sleep(io);
+}
+
 static uint64_t io_host_deadline(struct sh_io *io, uint64_t now_us)
 {
     return io->threaded ? sh_exec_deadline(io->host) : sh_io_deadline(io, now_us);
@@ -77,9 +84,12 @@ void sh_io_rest(struct sh_io *io, bool more)
 /* One slice and what follows it. True: the poll is over. */
 static bool io_round(struct sh_io *io, struct io_round *r, uint64_t token)
 {
-    struct sh_node_work work;
+    struct sh_node_work work = {0};
     io_host_enter(io, token);
-    uint64_t now_us = io_host_slice(io, r->look, &work);
+    uint64_t now_us = r->start_us;
+    if (r->look || !io_idle(io)) {
+        now_us = io_host_slice(io, r->look, &work);
+    }
     r->look = true;
     r->handled += work.handled;
     r->left = work.left;

@@ -83,6 +83,7 @@ void sh_io_slice(struct sh_io *io, bool look, struct sh_node_work *out)
     sent = sh_tcp_flush(io, now_us) || sent;
     out->handled = handled;
     out->more = out->more || io->handles_changed || sh_node_deadline(io->node) <= now_us;
+    io->quiet_entry = out->more ? UINT64_MAX : sh_exec_entries(io->loop);
     io->slice_us = now_us;
     if (io->input > 0 || handled > 0 || sent) {
         io->slice_us = io->calls.now_us();

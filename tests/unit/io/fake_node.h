@@ -39,6 +39,7 @@ struct sh_exec {
     void *wake_ud;
     uint64_t deadline_us;
     size_t handled;
+    uint64_t entries;
 };
 
 struct sh_runtime {
@@ -55,7 +56,7 @@ struct sh_node {
     unsigned action_first, action_last;
     sh_addr bound[8];
     unsigned bound_count;
-    unsigned flushes;
+    unsigned flushes, turns;
     int listen_err[8];
     bool listen_seen[8];
     char listen_text[8][96];
@@ -88,7 +89,14 @@ static inline void fake_give(struct sh_exec *x)
 bool sh_exec_enter(sh_exec *x, uint64_t token)
 {
     unsigned long long nobody = 0;
-    return atomic_compare_exchange_strong(&x->token, &nobody, token);
+    bool in = atomic_compare_exchange_strong(&x->token, &nobody, token);
+    x->entries += in;
+    return in;
+}
+
+uint64_t sh_exec_entries(const sh_exec *x)
+{
+    return x->entries;
 }
 
 void sh_exec_leave(sh_exec *x, uint64_t token)
@@ -430,6 +438,7 @@ void sh_node_closed(sh_node *n, sh_conn_id conn, int err, const char *text, uint
 void sh_node_turn(sh_node *n, size_t handled_max, uint64_t now_us, struct sh_node_work *out)
 {
     struct sh_turn turn;
+    n->turns++;
     sh_exec_turn(&n->runtime.execs[0], now_us, handled_max, &turn);
     *out = (struct sh_node_work){turn.handled, 0, n->more};
     n->more = false;

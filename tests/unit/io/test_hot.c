@@ -129,6 +129,49 @@ static void test_hot_paused(void **state)
     pair_close(&p);
 }
 
+static const struct sh_node *noted_node;
+static unsigned noted_turns; /* of that node when the poll first slept */
+
+static int poll_noting(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    if (timeout_ms != 0 && noted_turns == UINT_MAX) {
+        noted_turns = noted_node->turns;
+    }
+    return sh_syscalls_system()->poll(fds, n, timeout_ms);
+}
+
+static unsigned turns_before_sleep(sh_io *io)
+{
+    unsigned turns = noted_node->turns;
+    noted_turns = UINT_MAX;
+    assert_int_equal(sh_io_poll(io, 0, 3, NULL), 0);
+    assert_true(noted_node->turns > turns); /* at the latest when it woke */
+    return noted_turns - turns;
+}
+
+/* A poll goes on where the last one ended: it sleeps at once, unless somebody came in between. */
+static void test_poll_goes_on(void **state)
+{
+    (void)state;
+    calls.poll = poll_noting;
+    sh_io *io = make(0, false);
+    struct sh_exec *x = fake_exec(io, 0);
+    noted_node = sh_io_node(io);
+    (void)turns_before_sleep(io);
+    assert_int_equal(turns_before_sleep(io), 0);
+    assert_int_equal(turns_before_sleep(io), 0);
+    assert_true(sh_exec_enter(x, 77)); /* say, to send */
+    sh_exec_leave(x, 77);
+    assert_int_equal(turns_before_sleep(io), 1);
+    assert_int_equal(turns_before_sleep(io), 0);
+    x->deadline_us = calls.now_us() + 1000;
+    assert_int_equal(sh_io_poll(io, 0, LONG_MS, NULL),
+                     0); /* its budget ends it: the fake timer stays due */
+    assert_true(calls.now_us() > x->deadline_us);
+    x->deadline_us = UINT64_MAX;
+    sh_io_free(io);
+}
+
 /* What is given between the decision to sleep and the sleep itself ends that sleep. */
 static void test_given_before_the_sleep(void **state)
 {
@@ -197,6 +240,7 @@ int main(void)
         T(test_hot_interrupted),
         T(test_hot_closed_by_us),
         T(test_hot_paused),
+        T(test_poll_goes_on),
         T(test_given_before_the_sleep),
         T(test_descriptor_asked_late),
         T(test_room_ends_the_poll),
