@@ -49,7 +49,7 @@ def peers_text(row):
             word = f"{p['times']:.3g} x" if p["times"] >= 1 else f"{p['times']:.2g} x, **it is faster**"
             bound = PEER_GOALS.get((row["name"], name))
             if bound:
-                word += f"; at least {bound} x: " + ("yes" if p["times"] >= bound else "**no**")
+                word += f", min {bound}" if p["times"] >= bound else f", **min {bound}**"
             cells.append(f"{name} {number(p['value'])} ({word})")
     return ", ".join(cells)
 

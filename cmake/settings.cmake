@@ -5,7 +5,8 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
     set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
 endif()
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g" CACHE STRING "" FORCE)
-set(CMAKE_C_FLAGS_RELEASE "-O2" CACHE STRING "" FORCE) # no NDEBUG: assertions stay on in every build
+# No NDEBUG: assertions stay on in every build. Aligned, a function is as fast whatever stands before it in the file.
+set(CMAKE_C_FLAGS_RELEASE "-O2 -falign-functions=64" CACHE STRING "" FORCE)
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
